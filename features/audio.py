@@ -1,0 +1,185 @@
+"""One audio file: check it once (`probe`), read it as mono at a wanted rate (`read_mono`).
+
+Files are opened through a descriptor, never by suffix: a renamed text file is found out, and a pipe or a device in
+place of a file is refused instead of waited on.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from features.errors import DataError
+
+__all__ = ["AudioInfo", "probe", "read_mono", "resampled_length"]
+
+MIN_RATE_HZ = 1_000
+MAX_RATE_HZ = 384_000
+
+_BLOCK_SAMPLES = 1 << 18
+_UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"}
+# libsndfile quietly cuts a data chunk that claims more bytes than there are, and says so only in its log.
+_CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+_RF64_CLAIM = "does not match value from 'ds64' chunk"
+# Bounds the resampling kernel, which at 44,101 Hz would take gigabytes. Every usual rate has an exact ratio below this;
+# the pitch of the others is off by less than half a cent.
+_MAX_DENOMINATOR = 2_048
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What is known about an audio file without keeping its samples."""
+
+    n_samples: int
+    """Samples a channel, at the file's own rate."""
+    sample_rate_hz: int
+    channels: int
+    sha256: str
+    """Of the file's bytes, hex."""
+
+
+def probe(path: Path) -> AudioInfo:
+    """Check that a file is whole, usable audio and say what it holds.
+
+    Integer PCM is judged by its header; every other coding is decoded in blocks, as it may hold NaN or end early.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Length, rate, channels and checksum.
+
+    Raises:
+        DataError: one sentence; the file is missing, no regular file, empty, truncated, not audio, holds NaN or
+            infinity, or has an absurd sample rate.
+    """
+    with _descriptor(path) as descriptor:
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with _decoder(path, descriptor) as sound:
+            if sound.format not in _UNCOMPRESSED or not sound.subtype.startswith("PCM_"):
+                _check_samples(path, sound)
+            return AudioInfo(sound.frames, sound.samplerate, sound.channels, sha256)
+
+
+def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
+    """Read a file as mono at the wanted rate.
+
+    Args:
+        path: the file; any format, PCM or float width and number of channels that libsndfile reads.
+        sample_rate_hz: wanted rate.
+
+    Returns:
+        float32 (samples,), integer codings scaled to [-1, 1], channels averaged, resampled with
+        `torchaudio.functional.resample`'s windowed sinc; `resampled_length` samples, at least 1.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _descriptor(path) as descriptor, _decoder(path, descriptor) as sound:
+        source_hz = sound.samplerate
+        try:
+            frames = sound.read(dtype="float32", always_2d=True)  # (samples, channels)
+        except soundfile.LibsndfileError as error:
+            raise _damaged(path, error) from None
+    if len(frames) == 0:
+        raise DataError([f"{path} holds no samples: restore it or remove its row"])
+    mono: np.ndarray = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)
+    return mono if source_hz == sample_rate_hz else _resample(mono, source_hz, sample_rate_hz)
+
+
+def resampled_length(n_samples: int, source_hz: int, target_hz: int) -> int:
+    """Samples after resampling: the duration kept, rounded up."""
+    return -(-n_samples * target_hz // source_hz)
+
+
+def _resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
+    ratio = Fraction(target_hz, source_hz).limit_denominator(_MAX_DENOMINATOR)
+    resampled = _resampler(ratio.denominator, ratio.numerator)(torch.from_numpy(mono)).numpy()  # (samples',)
+    length = resampled_length(len(mono), source_hz, target_hz)
+    padded = np.zeros(length, np.float32)
+    padded[: len(resampled)] = resampled[:length]
+    return padded
+
+
+@lru_cache(maxsize=8)
+def _resampler(source: int, target: int) -> torchaudio.transforms.Resample:
+    """A resampler with its kernel, which costs more to compute than to apply to a short clip."""
+    return torchaudio.transforms.Resample(source, target)
+
+
+@contextmanager
+def _descriptor(path: Path) -> Iterator[int]:
+    """Open a regular file for reading; nothing else is touched, as opening a pipe blocks and a device may act."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError([f"{path} is not a regular file: put the audio file itself there"])
+        if status.st_size == 0:
+            raise DataError([f"{path} is empty (0 bytes): restore it or remove its row"])
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise DataError([f"{path} is missing: restore it or remove its row"]) from None
+    except OSError as error:
+        raise DataError([f"{path} cannot be opened ({error.strerror}): restore it or remove its row"]) from None
+    try:
+        yield descriptor
+    except OSError as error:
+        raise DataError([f"{path} cannot be read ({error.strerror}): restore it or remove its row"]) from None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
+    """A libsndfile reader whose header has been checked."""
+    try:
+        sound = soundfile.SoundFile(descriptor, closefd=False)
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
+        raise DataError([f"{path} is not readable audio ({reason}): restore it or remove its row"]) from None
+    with sound:
+        log = sound.extra_info
+        if any(int(claimed) > int(present) for claimed, present in _CLAIM.findall(log)) or _RF64_CLAIM in log:
+            raise DataError([f"{path} is truncated (its header claims more data than it has): restore it"])
+        if sound.frames <= 0:
+            raise DataError([f"{path} holds no samples: restore it or remove its row"])
+        if not MIN_RATE_HZ <= sound.samplerate <= MAX_RATE_HZ:
+            raise DataError(
+                [
+                    f"{path} has a sample rate of {sound.samplerate} Hz, outside {MIN_RATE_HZ}-{MAX_RATE_HZ} Hz: "
+                    "its header is wrong, restore it or remove its row"
+                ]
+            )
+        yield sound
+
+
+def _check_samples(path: Path, sound: soundfile.SoundFile) -> None:
+    """Decode in blocks; refuse NaN, infinity and a stream that ends before its header says."""
+    decoded = 0
+    try:
+        # As float32, the way they will be used: a float64 sample beyond its range is infinite too.
+        while len(block := sound.read(_BLOCK_SAMPLES // sound.channels + 1, dtype="float32", always_2d=True)):
+            decoded += len(block)
+            if not np.isfinite(block).all():
+                raise DataError([f"{path} holds NaN or infinite samples: restore it or remove its row"])
+    except soundfile.LibsndfileError as error:
+        raise _damaged(path, error) from None
+    if decoded != sound.frames:
+        raise DataError([f"{path} is truncated (it ends after {decoded} of {sound.frames} samples): restore it"])
+
+
+def _damaged(path: Path, error: soundfile.LibsndfileError) -> DataError:
+    return DataError([f"{path} is damaged ({error.error_string.rstrip('.')}): restore it or remove its row"])

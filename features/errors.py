@@ -1,0 +1,50 @@
+"""Every error sonogrid raises on purpose.
+
+    SonogridError                 exit code 1
+    ├── InputError (ValueError)   exit code 2: what the user gave is wrong
+    │   ├── DataError             the dataset folder, a CSV or an audio file
+    │   └── GridError             a grid file or a setting
+    ├── StoreError                a file of the store is missing, damaged or foreign
+    └── JobError                  a job of the grid failed
+
+A message is one sentence that names the file or field, says what is wrong and what to do.
+"""
+
+from collections.abc import Sequence
+
+__all__ = ["DataError", "GridError", "InputError", "JobError", "SonogridError", "StoreError"]
+
+
+class SonogridError(Exception):
+    """Base of all errors a user may see; printed without a traceback."""
+
+    exit_code = 1
+
+
+class InputError(SonogridError, ValueError):
+    """Something the user typed or wrote is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """One or more problems of a dataset folder, all of them at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type["DataError"], tuple[list[str]]]:
+        return (type(self), (self.problems,))
+
+
+class GridError(InputError):
+    """A grid file or an overriding setting is wrong."""
+
+
+class StoreError(SonogridError):
+    """A file in the store is missing, damaged, or belongs to something else."""
+
+
+class JobError(SonogridError):
+    """A job of the grid failed; the message is its cause."""

@@ -1,0 +1,92 @@
+"""Small file tools shared by every room: atomic writes, checksums, canonical hashes.
+
+Everything sonogrid writes goes to a temporary name beside its target and is renamed, so a reader sees the old file, the
+new one, or none - never half of one.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.errors import StoreError
+
+__all__ = ["atomic", "canonical_json", "hash_of", "load_npy", "read_json", "save_npy", "sha256_file", "write_json"]
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, on an error removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept: some writers choose the format, or add a suffix, by it.
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that is equal for equal values: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 (hex) of a JSON-like value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        StoreError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} is damaged: it is not JSON ({error})") from None
+
+
+def save_npy(path: Path, array: np.ndarray) -> None:
+    """Write one array as NPY, atomically."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
+    """Read one array from NPY, memory-mapped read-only if asked; nothing is unpickled.
+
+    Raises:
+        StoreError: the file is missing or is not a whole NPY file.
+    """
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from None
+    return array

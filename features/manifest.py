@@ -1,0 +1,297 @@
+"""The manifest: every clip of a dataset, checked, with its labels, checksum, group and fold.
+
+`build_manifest` is the one door into sonogrid for data: what passes here is read later without further checks than the
+checksum.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.audio import AudioInfo, probe
+from features.errors import DataError, StoreError
+from features.files import atomic, hash_of, read_json, write_json
+from features.folds import group_kfold, kfold, stratified_kfold
+from features.layout import Part, Row, find_layout
+from features.settings import DataSettings
+
+__all__ = ["Manifest", "build_manifest"]
+
+_PROBE_THREADS = 8
+_SCHEMA = pa.schema(
+    [
+        ("clip", pa.string()),
+        ("subset", pa.string()),
+        ("path", pa.string()),
+        ("labels", pa.list_(pa.string())),
+        ("n_samples", pa.int64()),
+        ("sample_rate_hz", pa.int64()),
+        ("channels", pa.int64()),
+        ("sha256", pa.string()),
+        ("group", pa.string()),
+        ("fold", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All clips of a dataset; curated and noisy ones in fname order, test ones in their CSV's order."""
+
+    clips: pd.DataFrame
+    """A row a clip: clip (fname), subset ('curated', 'noisy', 'test'), path (posix, below the root), labels (list of
+    str, empty for test), n_samples, sample_rate_hz, channels, sha256, group, fold (-1 for test)."""
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    """A sentence for each clip that was set aside."""
+    notes: tuple[str, ...] = ()
+
+    def subset(self, name: str) -> pd.DataFrame:
+        """The clips of one subset, in manifest order, with a fresh index."""
+        return self.clips[self.clips["subset"] == name].reset_index(drop=True)
+
+    def targets(self, name: str) -> np.ndarray:
+        """Labels of one subset as float32 (clips, classes), 1 where a clip has the label."""
+        return _targets(self.subset(name)["labels"].tolist(), self.classes)
+
+    def content_hash(self) -> str:
+        """SHA-256 of what training can see: clips, labels, classes, audio, groups and folds; not where they lie."""
+        columns = ["subset", "clip", "labels", "sha256", "group", "fold"]
+        return hash_of([self.classes, [self.clips[column].tolist() for column in columns]])
+
+    def write(self, folder: Path) -> None:
+        """Write `clips.parquet` and `manifest.json` into a folder."""
+        with atomic(folder / "clips.parquet") as temporary:
+            pq.write_table(pa.Table.from_pandas(self.clips, _SCHEMA, preserve_index=False), temporary)
+        write_json(folder / "manifest.json", {"classes": self.classes, "skipped": self.skipped, "notes": self.notes})
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read what `write` wrote.
+
+        Raises:
+            StoreError: a file is missing or damaged.
+        """
+        path = folder / "clips.parquet"
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError:
+            raise StoreError(f"{path} is missing") from None
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{path} is damaged: {error}") from None
+        if not table.schema.equals(_SCHEMA):
+            raise StoreError(f"{path} is not a manifest: its columns are {', '.join(table.column_names)}")
+        words = read_json(folder / "manifest.json")
+        try:
+            lists = {name: tuple(words[name]) for name in ("classes", "skipped", "notes")}
+        except (KeyError, TypeError):
+            raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks a list") from None
+        return cls(_frame(table), **lists)
+
+
+def build_manifest(
+    root: Path, settings: DataSettings, *, skip_bad: bool = False, cache: Path | None = None
+) -> Manifest:
+    """Read and check a whole dataset folder and draw its folds.
+
+    Args:
+        root: the dataset folder, in one of the layouts of `features.layout`.
+        settings: folds and groups.
+        skip_bad: set clips with a problem aside, listing them in `Manifest.skipped`, instead of stopping.
+        cache: a JSON file that remembers checked files by path, size and time, so that the next check is fast.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: every problem that was found, a sentence each; with `skip_bad` only what concerns the whole dataset.
+    """
+    layout = find_layout(root)
+    column_problems, group_columns = _group_columns(layout.parts, settings.group_by)
+    if column_problems:
+        raise DataError([*column_problems, *layout.problems])
+
+    problems = list(layout.problems)
+    records: list[dict[str, Any]] = []
+    probes = _Probes(root, cache)
+    for subset, part in layout.parts.items():
+        rows = part.rows if subset == "test" else sorted(part.rows, key=lambda row: row.clip)
+        records += _records(part, rows, group_columns.get(subset), probes, problems)
+    probes.save()
+    if problems and not skip_bad:
+        raise DataError(problems)
+
+    notes = list(layout.notes)
+    fold_problems: list[str] = []
+    for subset in ("curated", "noisy"):
+        if subset in layout.parts:
+            members = [record for record in records if record["subset"] == subset]
+            _draw_folds(
+                members,
+                layout.parts[subset].csv,
+                layout.classes,
+                settings,
+                subset in group_columns,
+                fold_problems,
+                notes,
+            )
+    if fold_problems:
+        raise DataError(fold_problems)
+    table = pa.Table.from_pylist(records, _SCHEMA)
+    return Manifest(_frame(table), layout.classes, tuple(problems), tuple(notes))
+
+
+def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[list[str], dict[str, str]]:
+    """Which subsets have the group column; curated must, as its folds are the ones that are scored."""
+    if group_by is None:
+        return [], {}
+    header = parts["curated"].header
+    if group_by not in header:
+        nearest = difflib.get_close_matches(group_by, header, n=1, cutoff=0.0)[0]
+        return [
+            f"{parts['curated'].csv} has no column '{group_by}' to group by: did you mean '{nearest}' "
+            f"(it has {', '.join(header)})?"
+        ], {}
+    return [], {name: group_by for name in ("curated", "noisy") if name in parts and group_by in parts[name].header}
+
+
+def _records(
+    part: Part, rows: Sequence[Row], group_column: str | None, probes: "_Probes", problems: list[str]
+) -> list[dict[str, Any]]:
+    """Manifest rows of a part's good clips; the problems of the others are appended."""
+    records = []
+    folder = part.folder.relative_to(probes.root).as_posix()
+    names = [f"{folder}/{row.clip}" for row in rows]
+    for row, name, info in zip(rows, names, probes.probe(names), strict=True):
+        if isinstance(info, DataError):
+            problems += [f"{problem} (listed in {part.csv})" for problem in info.problems]
+            continue
+        group = row.columns[group_column].strip() if group_column else row.clip
+        if not group:
+            problems.append(f"{part.csv} gives {row.clip} no '{group_column}': fill it in or remove the row")
+            continue
+        records.append(
+            {
+                "clip": row.clip,
+                "subset": part.subset,
+                "path": name,
+                "labels": list(row.labels),
+                "group": group,
+                "fold": -1,
+                **vars(info),
+            }
+        )
+    return records
+
+
+def _draw_folds(
+    members: list[dict[str, Any]],
+    csv: Path,
+    classes: tuple[str, ...],
+    settings: DataSettings,
+    grouped: bool,
+    problems: list[str],
+    notes: list[str],
+) -> None:
+    """Set `fold` of one subset's records.
+
+    Every fold must leave something to train on, and every curated fold must hold something to score. A fold without
+    noisy clips only means that all of them are trained on.
+    """
+    k = settings.folds
+    what = f"group(s) of '{settings.group_by}'" if grouped else "usable clip(s)"
+    n = len({record["group"] for record in members})
+    needed = k if csv.stem.startswith("train_curated") else 2
+    if n < needed:
+        problems.append(f"{csv} has {n} {what}, and {k} folds need at least {needed}: add clips or set fewer folds")
+        return
+    if n < k:
+        notes.append(f"{csv} has {n} {what} for {k} folds: some folds hold none and train on all of them")
+    groups = [record["group"] for record in members]
+    if settings.stratify:
+        targets = _targets([record["labels"] for record in members], classes)
+        folds = stratified_kfold(targets, k, settings.fold_seed, groups)
+    elif grouped:
+        folds = group_kfold(groups, k, settings.fold_seed)
+    else:
+        folds = kfold(len(members), k, settings.fold_seed)
+    for record, fold in zip(members, folds.tolist(), strict=True):
+        record["fold"] = fold
+
+
+class _Probes:
+    """Checks files in threads, remembering good ones between launches."""
+
+    def __init__(self, root: Path, cache: Path | None) -> None:
+        self.root = root
+        self._cache = cache
+        self._place = str(root.resolve())
+        self._known: dict[str, list[Any]] = {}
+        self._seen: dict[str, list[Any]] = {}
+        if cache is not None and cache.exists():
+            try:
+                stored = read_json(cache)
+            except StoreError:  # only a shortcut: without it everything is checked again
+                stored = None
+            if isinstance(stored, dict) and stored.get("root") == self._place:
+                self._known = stored.get("files", {})
+
+    def probe(self, names: Sequence[str]) -> list[AudioInfo | DataError]:
+        """Check files (posix, below the root), in order; an error in place of the facts where one is not usable."""
+        found = {name: self._remembered(name) for name in names}
+        fresh = [name for name in names if found[name] is None]
+        with ThreadPoolExecutor(_PROBE_THREADS) as pool:
+            checked = dict(zip(fresh, pool.map(self._check, fresh), strict=True))
+        return [found[name] or checked[name] for name in names]
+
+    def save(self) -> None:
+        """Remember the files that were good this time."""
+        if self._cache is not None and self._seen != self._known:
+            write_json(self._cache, {"root": self._place, "files": self._seen})
+
+    def _remembered(self, name: str) -> AudioInfo | None:
+        known = self._known.get(name)
+        if known is None or known[:2] != self._key(name):
+            return None
+        self._seen[name] = known
+        return AudioInfo(*known[2:])
+
+    def _check(self, name: str) -> AudioInfo | DataError:
+        key = self._key(name)  # before the file is read, so that a change while it is read is noticed next time
+        try:
+            info = probe(self.root / name)
+        except DataError as error:
+            return error
+        self._seen[name] = [*key, info.n_samples, info.sample_rate_hz, info.channels, info.sha256]
+        return info
+
+    def _key(self, name: str) -> list[int]:
+        try:
+            status = (self.root / name).stat()
+        except OSError:  # `probe` has the sentence
+            return []
+        return [status.st_size, status.st_mtime_ns]
+
+
+def _targets(labels: Sequence[Sequence[str]], classes: tuple[str, ...]) -> np.ndarray:
+    column = {name: index for index, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(labels):
+        for name in names:
+            targets[row, column[name]] = 1.0
+    return targets
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """A table as a frame with labels as plain lists; one way for built and read manifests, so that both are equal."""
+    frame: pd.DataFrame = table.to_pandas()
+    frame["labels"] = [list(labels) for labels in table.column("labels").to_pylist()]
+    return frame

@@ -1,0 +1,49 @@
+"""What can be set about data and features. Every field is part of the Recipe and so of the signatures.
+
+Settings are frozen and refuse unknown fields; the words under a field are its documentation.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["DataSettings", "FeatureSettings", "MelSettings", "Settings", "WaveformSettings"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, no unknown fields, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataSettings(Settings):
+    """How a dataset folder is read and split."""
+
+    folds: int = Field(5, ge=2, le=100, description="number of cross-validation folds")
+    fold_seed: int = Field(42, ge=0, description="seed of the shuffle that draws the folds")
+    group_by: str | None = Field(None, description="CSV column whose equal values stay on one side of a fold")
+    stratify: bool = Field(False, description="balance the labels over the folds")
+
+
+class MelSettings(Settings):
+    """Power mel spectrogram (recipe: librosa's defaults, Slaney scale and norm, Hann, centred)."""
+
+    kind: Literal["mel"] = "mel"
+    sample_rate_hz: int = Field(44_100, ge=1_000, le=384_000)
+    n_mels: int = Field(128, ge=8, le=1_024)
+    n_fft_samples: int = Field(2_560, ge=64)
+    hop_samples: int = Field(347, ge=1)
+    fmin_hz: float = Field(20.0, ge=0)
+    fmax_hz: float = Field(22_050.0, gt=0)
+    shard_mb: int = Field(64, ge=1, le=4_096, description="largest size of a shard's array")
+
+
+class WaveformSettings(Settings):
+    """Mono samples as int16."""
+
+    kind: Literal["waveform"] = "waveform"
+    sample_rate_hz: int = Field(44_100, ge=1_000, le=384_000)
+    shard_mb: int = Field(64, ge=1, le=4_096, description="largest size of a shard's array")
+
+
+FeatureSettings = Annotated[MelSettings | WaveformSettings, Field(discriminator="kind")]

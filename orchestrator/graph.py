@@ -1,0 +1,216 @@
+"""The graph of a grid: every piece of work as a node with a signature.
+
+    shard (features of some clips) ──> train (condition x fold) ──> predict (condition x fold) ──> blend
+                                          ^        ^                    │
+                                          │        └── init: train of another condition, same fold
+                                          └── pseudo (soft labels of a fold) <── predict of the teacher
+
+A signature is the SHA-256 of the node's kind, its stage's schema number, its fully resolved part of the Recipe, the content of
+the data it reads, and its inputs' signatures. Names of conditions, paths and machines are not in it: equal work is one node.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from features.files import hash_of
+from features.manifest import Manifest
+from features.settings import MelSettings, WaveformSettings
+from features.shards import ShardPlan, plan_shards
+from orchestrator.recipe import ConditionSettings, Recipe
+
+__all__ = ["Graph", "Kind", "Node", "build_graph", "subset_hash"]
+
+Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
+
+# Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
+SCHEMA: dict[Kind, int] = {"shard": 1, "train": 1, "predict": 1, "pseudo": 1, "blend": 1}
+SUBSETS = ("curated", "noisy", "test")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A piece of work. Only `kind`, `payload` and `inputs` enter the signature."""
+
+    name: str
+    """For people: 'train-A-0'."""
+    kind: Kind
+    payload: dict[str, Any]
+    inputs: dict[str, tuple[str, ...]]
+    """Signatures by role."""
+    signature: str
+    condition: str | None = None
+    fold: int | None = None
+    shard: ShardPlan | None = field(default=None, repr=False)
+    cost: float = 1.0
+    """Rough seconds; orders the queue, nothing else."""
+    cpus: float = 1.0
+    trains: bool = False
+    """Needs the GPU share of a training job."""
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Signatures of all inputs."""
+        return tuple(signature for group in self.inputs.values() for signature in group)
+
+
+class Graph:
+    """Nodes by signature, parents before children."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.train: dict[tuple[str, int], str] = {}
+        self.predict: dict[tuple[str, int], str] = {}
+        self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
+        """(hash of the feature settings, subset) -> shards in clip order."""
+        self.blend: str | None = None
+
+    def add(
+        self, name: str, kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]], **more: Any
+    ) -> str:
+        """Add a node unless an equal one is there; gives its signature."""
+        signature = hash_of({"kind": kind, "schema": SCHEMA[kind], "payload": payload, "inputs": inputs})
+        if signature not in self.nodes:
+            self.nodes[signature] = Node(name, kind, payload, inputs, signature, **more)
+        return signature
+
+    def closure(self, targets: Iterable[str]) -> "Graph":
+        """The part of the graph that the targets need."""
+        wanted = set(targets)
+        for signature in reversed(self.nodes):
+            if signature in wanted:
+                wanted.update(self.nodes[signature].parents)
+        part = Graph()
+        part.nodes = {signature: node for signature, node in self.nodes.items() if signature in wanted}
+        part.train = {key: s for key, s in self.train.items() if s in wanted}
+        part.predict = {key: s for key, s in self.predict.items() if s in wanted}
+        part.shards = self.shards
+        part.blend = self.blend if self.blend in wanted else None
+        return part
+
+
+def subset_hash(manifest: Manifest, subset: str) -> str:
+    """Hash of what a job sees of a subset: classes, clips in order, audio content, labels, folds."""
+    clips: pd.DataFrame = manifest.subset(subset)
+    columns = [clips[name].tolist() for name in ("clip", "sha256", "fold")]
+    return hash_of([list(manifest.classes), columns, [list(labels) for labels in clips["labels"]]])
+
+
+def build_graph(recipe: Recipe, manifest: Manifest) -> Graph:
+    """All nodes of a grid on a dataset; a pure function of the two."""
+    graph = Graph()
+    builder = _Builder(recipe, manifest, graph)
+    for name in recipe.conditions:
+        builder.condition(name)
+    builder.blend()
+    return graph
+
+
+class _Builder:
+    def __init__(self, recipe: Recipe, manifest: Manifest, graph: Graph) -> None:
+        self.recipe, self.graph, self.manifest = recipe, graph, manifest
+        self.hashes = {subset: subset_hash(manifest, subset) for subset in SUBSETS}
+        self.counts = {subset: len(manifest.subset(subset)) for subset in SUBSETS}
+        seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
+        self.mean_s = float(np.mean(seconds)) if len(seconds) else 0.0
+        self.folds = range(recipe.data.folds)
+
+    def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
+        """Shards of every subset; the size of a shard changes no number but which files there are."""
+        key = hash_of(settings.model_dump(mode="json"))
+        if (key, "curated") not in self.graph.shards:
+            found: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
+            for plan in plan_shards(self.manifest, settings):
+                payload = {
+                    "features": settings.model_dump(mode="json", exclude={"shard_mb"}),
+                    "clips": plan.content_key,
+                }
+                name = f"shard-{settings.kind}-{plan.name}"
+                seconds = plan.n_bytes / 1e6
+                found[plan.subset].append(self.graph.add(name, "shard", payload, {}, shard=plan, cost=seconds))
+            self.graph.shards |= {(key, subset): tuple(signatures) for subset, signatures in found.items()}
+        return {subset: self.graph.shards[key, subset] for subset in SUBSETS}
+
+    def condition(self, name: str) -> None:
+        """Train and predict nodes of a condition and, before them, of those it depends on."""
+        if (name, 0) in self.graph.train:
+            return
+        condition = self.recipe.conditions[name]
+        train = condition.train
+        for other in (train.init_from, train.pseudo.teacher if train.pseudo else None):
+            if other is not None:
+                self.condition(other)
+        shards = self.features(condition.features)
+        needs_noisy = train.multitask or train.pseudo is not None
+        for fold in self.folds:
+            inputs = {"curated": shards["curated"]}
+            payload: dict[str, Any] = {
+                "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}}),
+                "fold": fold,
+                "curated": self.hashes["curated"],
+            }
+            if needs_noisy:
+                inputs["noisy"] = shards["noisy"]
+                payload["noisy"] = self.hashes["noisy"]
+            if train.init_from is not None:
+                inputs["init"] = (self.graph.train[train.init_from, fold],)
+            if train.pseudo is not None:
+                inputs["pseudo"] = (self.soft_labels(condition, fold),)
+            signature = self.graph.add(
+                f"train-{name}-{fold}",
+                "train",
+                payload,
+                inputs,
+                condition=name,
+                fold=fold,
+                cost=self._train_cost(condition),
+                cpus=float(train.threads),
+                trains=True,
+            )
+            self.graph.train[name, fold] = signature
+            self.graph.predict[name, fold] = self.prediction(name, fold, shards, signature)
+
+    def soft_labels(self, condition: ConditionSettings, fold: int) -> str:
+        pseudo = condition.train.pseudo
+        assert pseudo is not None
+        folds = [fold] if pseudo.folds == "same" else list(self.folds)
+        teachers = tuple(self.graph.predict[pseudo.teacher, k] for k in folds)
+        name = f"pseudo-{pseudo.teacher}-{fold if pseudo.folds == 'same' else 'all'}"
+        return self.graph.add(name, "pseudo", {"temperature": pseudo.temperature}, {"teacher": teachers}, fold=fold)
+
+    def prediction(self, name: str, fold: int, shards: dict[str, tuple[str, ...]], train: str) -> str:
+        condition = self.recipe.conditions[name]
+        payload = {
+            "network": condition.train.network.model_dump(mode="json"),
+            "pads": list(condition.predict.pads),
+            "threads": condition.train.threads,
+            "fold": fold,
+            "clips": self.hashes,
+        }
+        inputs = {"train": (train,), **shards}
+        cost = 0.02 * condition.train.cycles * len(condition.predict.pads) * sum(self.counts.values())
+        more = {"condition": name, "fold": fold, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
+        return self.graph.add(f"predict-{name}-{fold}", "predict", payload, inputs, **more)
+
+    def blend(self) -> None:
+        recipe, blended = self.recipe, self.recipe.blended
+        payload = {
+            "settings": recipe.blend.model_dump(mode="json"),
+            "paper_weights": {name: recipe.paper_weights.get(name, 0.0) for name in blended}
+            if recipe.paper_weights
+            else None,
+            "curated": self.hashes["curated"],
+        }
+        inputs = {name: tuple(self.graph.predict[name, fold] for fold in self.folds) for name in blended}
+        self.graph.blend = self.graph.add("blend", "blend", payload, inputs, cost=30.0)
+
+    def _train_cost(self, condition: ConditionSettings) -> float:
+        train = condition.train
+        streams = 1 + train.multitask + (train.pseudo is not None)
+        clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
+        work = train.crop * 128 if train.feature_kind == "mel" else train.crop / 4
+        depth = train.network.depth if train.network.kind == "resnet" else 20
+        return 1e-11 * train.total_epochs * clips * streams * work * depth * train.network.width**2

@@ -1,0 +1,247 @@
+"""What a node does, in whatever process it runs: reads its inputs' folders, computes, writes its own folder.
+
+`run_job` is the only entry. It knows neither the scheduler nor Ray: the inline executor calls it in the driver, the Ray
+executor in a worker, a developer in a debugger.
+"""
+
+import platform
+import resource
+import socket
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.errors import SonogridError
+from features.files import load_npy, save_npy, write_json
+from features.manifest import Manifest
+from features.settings import Settings
+from features.shards import ShardPlan, ShardSet, build_shard
+from orchestrator.graph import Kind
+from orchestrator.recipe import ConditionSettings
+from orchestrator.store import mark_done, mark_failed
+
+__all__ = ["JobSpec", "run_job"]
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """Everything a job has to know; small, and the same for every executor."""
+
+    name: str
+    kind: Kind
+    signature: str
+    folder: Path
+    inputs: dict[str, tuple[Path, ...]]
+    """Folders of finished nodes by role."""
+    input_signatures: dict[str, tuple[str, ...]]
+    manifest: Path
+    data_root: Path
+    cpus: float = 1.0
+    gpus: float = 0.0
+    resident_bytes: int = 0
+    fold: int | None = None
+    condition: ConditionSettings | None = None
+    shard: ShardPlan | None = None
+    settings: Settings | None = None
+    """Feature settings of a shard, blend settings of a blend."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Small facts of a kind: the temperature of soft labels, the published weights of a blend."""
+
+
+def run_job(spec: JobSpec, should_stop: Callable[[], bool] = lambda: False) -> bool:
+    """Run a job to its done-mark.
+
+    Returns:
+        True when done; False when it was asked to stop before and can be continued.
+
+    Raises:
+        Exception: whatever went wrong; its cause is in `failed.json` by then.
+    """
+    spec.folder.mkdir(parents=True, exist_ok=True)
+    (spec.folder / "failed.json").unlink(missing_ok=True)
+    host = socket.gethostname()
+    started = time.time()
+    write_json(spec.folder / "running.json", {"host": host, "started": started})
+    try:
+        result = JOBS[spec.kind](spec, should_stop)
+    except BaseException as error:
+        mark_failed(
+            spec.folder, {"cause": cause_of(error), "host": host, "time": time.time(), "trace": trace_of(error)}
+        )
+        raise
+    if result is None:
+        (spec.folder / "running.json").unlink(missing_ok=True)
+        return False
+    mark = {
+        "name": spec.name,
+        "signature": spec.signature,
+        "inputs": spec.input_signatures,
+        "result": result,
+        "versions": versions(),
+        "host": host,
+        "started": started,
+        "seconds": round(time.time() - started, 3),
+        # Linux gives kilobytes. Of the process, not of the job: an inline driver runs many.
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    mark_done(spec.folder, mark)
+    return True
+
+
+def cause_of(error: BaseException) -> str:
+    """One sentence: sonogrid's own errors speak for themselves, others with their type."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, SonogridError) else f"{type(error).__name__}: {text}"
+
+
+def trace_of(error: BaseException) -> str | None:
+    """The traceback, for errors that nobody foresaw."""
+    return None if isinstance(error, SonogridError) else "".join(traceback.format_exception(error))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    names = ("sonogrid", "torch", "torchaudio", "numpy", "soundfile", "ray")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _shard(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+    assert spec.shard is not None
+    return dict(build_shard(spec.shard, spec.data_root, spec.settings, spec.folder))  # type: ignore[arg-type]
+
+
+def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+    from trainers.loop import FoldClips, TrainJob, read_history, snapshot_path, train
+
+    assert spec.condition is not None
+    assert spec.fold is not None
+    settings = spec.condition.train
+    manifest = Manifest.read(spec.manifest)
+
+    def clips(subset: str) -> FoldClips | None:
+        if subset not in spec.inputs:
+            return None
+        fold = manifest.subset(subset)["fold"].to_numpy()
+        return FoldClips(
+            _shards(spec, manifest, subset),
+            manifest.targets(subset),
+            np.flatnonzero(fold != spec.fold),
+            np.flatnonzero(fold == spec.fold),
+        )
+
+    curated = clips("curated")
+    assert curated is not None
+    start = None
+    if "init" in spec.inputs:
+        folder = spec.inputs["init"][0]
+        start = max(folder.glob("snapshot-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
+    job = TrainJob(
+        settings,
+        spec.fold,
+        len(manifest.classes),
+        curated,
+        clips("noisy"),
+        load_npy(spec.inputs["pseudo"][0] / "soft_labels.npy") if "pseudo" in spec.inputs else None,
+        start,
+        _device(spec),
+        spec.resident_bytes,
+    )
+    if not train(job, spec.folder, should_stop):
+        return None
+    # The last snapshot holds the same weights; optimizer state is of no use to anyone.
+    (spec.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    history = read_history(spec.folder)
+    return {
+        "best_lwlrap": max(record["lwlrap"] for record in history),
+        "last_lwlrap": history[-1]["lwlrap"],
+        "snapshots": [snapshot_path(spec.folder, cycle + 1).name for cycle in range(settings.cycles)],
+    }
+
+
+def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+    import torch
+
+    from trainers.clips import ClipBank
+    from trainers.predict import predict
+
+    assert spec.condition is not None
+    torch.set_num_threads(spec.condition.train.threads)
+    manifest = Manifest.read(spec.manifest)
+    device = _device(spec)
+    networks = load_networks(spec.inputs["train"][0], spec.condition, len(manifest.classes), device)
+    shape = (len(networks), len(spec.condition.predict.pads), 0, len(manifest.classes))
+    for subset in ("curated", "noisy", "test"):
+        folds = manifest.subset(subset)["fold"].to_numpy()
+        rows = np.flatnonzero(folds == spec.fold) if subset == "curated" else np.arange(len(folds))
+        scores = np.zeros(shape, dtype=np.float32)
+        if len(rows):
+            bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=spec.resident_bytes)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+                scores = predict(networks, bank, rows, spec.condition.predict.pads)  # (cycles, pads, N, C)
+        if not np.isfinite(scores).all():
+            raise SonogridError(f"{spec.name}: a score of the {subset} clips is not finite")
+        save_npy(spec.folder / f"{subset}.npy", scores)
+    return {"cycles": len(networks), "pads": list(spec.condition.predict.pads)}
+
+
+def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
+    """The taggers of a finished training job, one a snapshot, cycle 1 first."""
+    from trainers.loop import snapshot_path
+    from trainers.network import Tagger
+    from trainers.weights import load_snapshot
+
+    networks = []
+    for cycle in range(1, condition.train.cycles + 1):
+        network = Tagger(condition.train.network, classes, noisy_head=condition.train.multitask)
+        load_snapshot(snapshot_path(folder, cycle), network)
+        networks.append(network.to(device))
+    return networks
+
+
+def _pseudo(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+    from trainers.pseudo import soft_labels
+
+    # Each teacher holds (cycles, pads, N, C); all its models count alike.
+    stacked = np.concatenate([_models(load_npy(folder / "noisy.npy")) for folder in spec.inputs["teacher"]])
+    save_npy(spec.folder / "soft_labels.npy", soft_labels(stacked, float(spec.extra["temperature"])))
+    return {"models": len(stacked)}
+
+
+def _models(scores: np.ndarray) -> np.ndarray:
+    return scores.reshape(-1, *scores.shape[2:])  # (cycles * pads, N, C)
+
+
+def _blend(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+    from orchestrator.members import run_blend
+
+    return run_blend(spec.inputs, Manifest.read(spec.manifest), spec.settings, spec.extra["paper_weights"], spec.folder)
+
+
+def _shards(spec: JobSpec, manifest: Manifest, subset: str) -> ShardSet:
+    return open_shards(spec.inputs[subset], manifest, subset)
+
+
+def open_shards(folders: Sequence[Path], manifest: Manifest, subset: str) -> ShardSet:
+    """The features of a subset, clips in manifest order."""
+    return ShardSet.open(folders).select(manifest.subset(subset)["clip"].tolist())
+
+
+def _device(spec: JobSpec) -> Any:
+    import torch
+
+    return torch.device("cuda" if spec.gpus > 0 and torch.cuda.is_available() else "cpu")
+
+
+JOBS: dict[Kind, Callable[[JobSpec, Callable[[], bool]], dict[str, Any] | None]] = {
+    "shard": _shard,
+    "train": _train,
+    "predict": _predict,
+    "pseudo": _pseudo,
+    "blend": _blend,
+}

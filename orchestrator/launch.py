@@ -1,0 +1,213 @@
+"""Launching a grid: check the data, plan, run what is not done, mirror to MLflow, report. Launching again is resuming."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from features.errors import GridError, InputError
+from features.files import write_json
+from features.manifest import build_manifest
+from features.shards import require_free_space
+from orchestrator.graph import Graph
+from orchestrator.plan import Plan, make_plan
+from orchestrator.progress import LaunchView
+from orchestrator.recipe import Execution, Recipe, default_store
+from orchestrator.report import build_report, print_report
+from orchestrator.run import Run, check_recipe_fits, read_run_json
+from orchestrator.scheduler import Executor, Finished, Summary, run_plan
+from orchestrator.store import Store
+from orchestrator.submission import write_submission
+from orchestrator.tracking import MirrorThread
+
+__all__ = ["Selection", "launch", "prepare", "resume"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which conditions and folds are wanted; empty: all."""
+
+    conditions: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
+
+    def apply(self, run: Run) -> Graph:
+        """The part of a run's graph that the selection needs.
+
+        Raises:
+            GridError: an unknown condition or fold.
+        """
+        for name in self.conditions:
+            if name not in run.recipe.conditions:
+                raise GridError(
+                    f"--only {name}: there is no such condition; there are {', '.join(run.recipe.conditions)}"
+                )
+        for fold in self.folds:
+            if not 0 <= fold < run.recipe.data.folds:
+                raise GridError(f"--folds {fold}: the grid has folds 0 to {run.recipe.data.folds - 1}")
+        if not self.conditions and not self.folds:
+            return run.graph
+        return run.graph.closure(
+            signature
+            for (name, fold), signature in run.graph.predict.items()
+            if name in (self.conditions or (name,)) and fold in (self.folds or (fold,))
+        )
+
+
+def prepare(recipe: Recipe, data: Path, out: Path, store: Path | None = None, *, skip_bad: bool = False) -> Run:
+    """Check a dataset and bind a grid to it, without running anything.
+
+    Raises:
+        DataError: the dataset has problems; all are named.
+        GridError: the grid asks for what the dataset doesn't have.
+    """
+    if not data.is_dir():
+        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
+    root = store or default_store(out)
+    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=root / "probes.json")
+    check_recipe_fits(recipe, manifest)
+    return Run(out, recipe, data.resolve(), Store(root), manifest)
+
+
+def plan_of(run: Run, selection: Selection) -> Plan:
+    """What would happen now, compared with the last launch into the same folder."""
+    previous = read_run_json(run.folder)
+    return make_plan(selection.apply(run), run.store, previous["nodes"] if previous else None)
+
+
+def launch(run: Run, execution: Execution, selection: Selection, console: Console) -> int:
+    """Run everything that is not done; gives the exit code: 0 done, 1 a job failed or the run was stopped."""
+    previous = read_run_json(run.folder)
+    if previous is not None and previous["grid"] != run.recipe.name:
+        raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
+    plan = plan_of(run, selection)
+    pending = plan.pending
+    need = sum(planned.node.shard.n_bytes for planned in pending if planned.node.shard is not None)
+    run.store.root.mkdir(parents=True, exist_ok=True)
+    require_free_space(run.store.root, need)
+    run.save()
+    cached = len(plan.nodes) - len(pending)
+    for note in run.manifest.notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    if pending:
+        console.print(
+            f"{len(pending)} jobs to run, {cached} cached, store {run.store.root}", highlight=False, markup=False
+        )
+    else:
+        console.print(f"nothing to do: all {cached} jobs are cached", highlight=False)
+    states: dict[str, str] = {}
+    mirror = MirrorThread(run, states)
+    mirror.start()
+    summary = _execute(run, plan, execution, console, states) if pending else Summary()
+    run.store.refresh()
+    _write_reports(run)
+    trouble = mirror.finish()
+    if trouble is not None:
+        console.print(
+            f"warning: MLflow is not up to date ({trouble}); nothing is lost, the next launch brings it up to date",
+            style="yellow", highlight=False,
+        )  # fmt: skip
+    print_report(build_report(run), console)
+    return _epilogue(run, plan, summary, console)
+
+
+def resume(folder: Path, execution: Execution, console: Console, *, skip_bad: bool) -> int:
+    """Launch what `run.json` describes again."""
+    opened = Run.open(folder)
+    own = opened.store.root == default_store(folder)
+    run = prepare(opened.recipe, opened.data_root, folder, None if own else opened.store.root, skip_bad=skip_bad)
+    return launch(run, execution, Selection(), console)
+
+
+def _execute(run: Run, plan: Plan, execution: Execution, console: Console, states: dict[str, str]) -> Summary:
+    view = LaunchView(run, plan, console)
+    with _interruptible(console) as stopping:
+        executor = _executor(run, execution, stopping)
+
+        def on_start(node: Any) -> None:
+            states[node.signature] = "running"
+            view.on_start(node)
+
+        def on_finish(node: Any, finished: Finished) -> None:
+            states.pop(node.signature, None)
+            run.store.refresh()
+            view.on_finish(node, finished)
+
+        try:
+            summary = run_plan(
+                plan, executor, retries=execution.retries, on_start=on_start, on_finish=on_finish,
+                on_tick=view.on_tick, should_stop=stopping,
+            )  # fmt: skip
+        finally:
+            view.close()
+            executor.close()
+            states.clear()
+    _write_timeline(run, summary)
+    return summary
+
+
+def _executor(run: Run, execution: Execution, stopping: Callable[[], bool]) -> Executor:
+    if execution.executor == "inline":
+        from orchestrator.inline_executor import InlineExecutor
+
+        return InlineExecutor(run, execution, stopping)
+    from orchestrator.ray_executor import RayExecutor
+
+    return RayExecutor(run, execution, stopping)
+
+
+@contextmanager
+def _interruptible(console: Console) -> Iterator[Callable[[], bool]]:
+    """First Ctrl-C: finish the epoch and stop; second: at once."""
+    asked: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        console.print("stopping after the running epochs; press Ctrl-C again to stop at once")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _write_reports(run: Run) -> None:
+    report = build_report(run)
+    write_json(run.folder / "report.json", report)
+    if report["blend"]["weights"]:
+        write_submission(run)
+
+
+def _write_timeline(run: Run, summary: Summary) -> None:
+    timeline = [{"name": name, "start_s": round(a, 3), "end_s": round(b, 3)} for name, a, b in summary.timeline]
+    write_json(run.folder / "timeline.json", timeline)
+
+
+def _epilogue(run: Run, plan: Plan, summary: Summary, console: Console) -> int:
+    """Failures with their causes, then what to type next."""
+    for signature, cause in summary.failed.items():
+        node = plan.graph.nodes[signature]
+        console.print(f"failed: {node.name}: {cause}", style="red", highlight=False)
+        console.print(f"        details: {run.store.folder(node) / 'failed.json'}", highlight=False, markup=False)
+    if summary.blocked:
+        console.print(f"{len(summary.blocked)} jobs wait for a failed one", highlight=False)
+    lines: Sequence[str]
+    if summary.failed or summary.stopped:
+        lines = [f"sonogrid resume {run.folder}"]
+    else:
+        lines = [
+            f"sonogrid ui {run.folder}              browse every fold in MLflow",
+            f"sonogrid predict {run.folder} FILES   tag new files",
+            f"sonogrid score {run.folder} --labels CSV",
+        ]
+    console.print("next:")
+    for line in lines:
+        console.print(f"  {line}", highlight=False, markup=False)
+    return 1 if summary.failed or summary.stopped else 0

@@ -1,0 +1,96 @@
+"""Members of an ensemble: one (condition, cycle, pad) each, stitched from the folds' predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.errors import StoreError
+from features.files import load_npy, read_json, save_npy, write_json
+from features.manifest import Manifest
+from orchestrator.blend import BlendSettings, tune_blend
+
+__all__ = ["Member", "Members", "run_blend", "stitch"]
+
+
+@dataclass(frozen=True, order=True)
+class Member:
+    """A snapshot (cycle, 1-based) of a condition at a pad."""
+
+    condition: str
+    cycle: int
+    pad: int
+
+    def __str__(self) -> str:
+        return f"{self.condition}/cycle {self.cycle}/pad {self.pad}"
+
+
+@dataclass(frozen=True)
+class Members:
+    """Predictions of M members."""
+
+    members: tuple[Member, ...]
+    oof: np.ndarray
+    """(M, N, C) scores of the curated clips by the fold that did not train on them."""
+    test: np.ndarray
+    """(M, T, C) scores of the test clips, mean of the folds."""
+
+
+def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members:
+    """Collect the members of several conditions.
+
+    Args:
+        folders: condition -> folders of its finished predictions, one a fold, fold 0 first.
+        manifest: the clips.
+    """
+    folds = manifest.subset("curated")["fold"].to_numpy()
+    members: list[Member] = []
+    oof, test = [], []
+    for condition, by_fold in folders.items():
+        about = read_json(by_fold[0] / "done.json")["result"]
+        shape = (about["cycles"], len(about["pads"]))
+        stitched = np.zeros((*shape, len(folds), len(manifest.classes)), dtype=np.float32)
+        for fold, folder in enumerate(by_fold):
+            part = load_npy(folder / "curated.npy")  # (cycles, pads, n, C)
+            if part.shape != stitched[:, :, folds == fold].shape:
+                raise StoreError(f"{folder / 'curated.npy'} has shape {part.shape}; remove {folder} and launch again")
+            stitched[:, :, folds == fold] = part
+        mean = np.mean([load_npy(folder / "test.npy") for folder in by_fold], axis=0)  # (cycles, pads, T, C)
+        members += [Member(condition, cycle + 1, pad) for cycle in range(shape[0]) for pad in about["pads"]]
+        oof.append(stitched.reshape(-1, *stitched.shape[2:]))
+        test.append(mean.reshape(-1, *mean.shape[2:]))
+    return Members(tuple(members), np.concatenate(oof), np.concatenate(test))
+
+
+def paper_member_weights(members: Sequence[Member], by_condition: Mapping[str, float]) -> np.ndarray:
+    """(M,) published weights of conditions, shared equally by a condition's members."""
+    count = {name: sum(member.condition == name for member in members) for name in by_condition}
+    return np.array([by_condition[member.condition] / count[member.condition] for member in members])
+
+
+def run_blend(
+    inputs: Mapping[str, Sequence[Path]],
+    manifest: Manifest,
+    settings: Any,
+    paper: Mapping[str, float] | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Tune the weights of all members; writes `blend.json`, `oof.npy` (N, C), `test.npy` (T, C) to the folder."""
+    assert isinstance(settings, BlendSettings)
+    found = stitch(inputs, manifest)
+    result = tune_blend(
+        found.oof,
+        manifest.targets("curated"),
+        manifest.subset("curated")["fold"].to_numpy(),
+        settings,
+        journal=folder / "study.journal",
+        paper=None if paper is None else paper_member_weights(found.members, paper).tolist(),
+    )
+    save_npy(folder / "oof.npy", np.tensordot(np.array(result.weights), found.oof, 1).astype(np.float32))
+    save_npy(folder / "test.npy", np.tensordot(np.array(result.weights), found.test, 1).astype(np.float32))
+    members = [{"condition": m.condition, "cycle": m.cycle, "pad": m.pad} for m in found.members]
+    summary = {"members": members, **result.to_dict()}
+    write_json(folder / "blend.json", summary)
+    return {"members": len(members), "oof_lwlrap": result.oof_lwlrap, "oof_lwlrap_nested": result.oof_lwlrap_nested}

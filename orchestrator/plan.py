@@ -1,0 +1,96 @@
+"""The plan: for every node what would happen, and why. A pure function of graph, store and the run's last plan.
+
+Words for reruns: *cached* (done already), *new*, *changed* (an equal-named node of the last launch had other settings or
+inputs), *retry* (failed before), *continue* (interrupted before).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestrator.graph import Graph, Node
+from orchestrator.store import Store
+
+__all__ = ["Action", "Plan", "PlannedNode", "make_plan"]
+
+Action = Literal["cached", "new", "changed", "retry", "continue"]
+FROM_STATE: dict[str, Action] = {"done": "cached", "failed": "retry", "partial": "continue", "new": "new"}
+
+
+@dataclass(frozen=True)
+class PlannedNode:
+    """What happens to a node, and why."""
+
+    node: Node
+    action: Action
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON output."""
+        return {"name": self.node.name, "kind": self.node.kind, "action": self.action, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The nodes of a graph, in an order in which they could run."""
+
+    graph: Graph
+    nodes: tuple[PlannedNode, ...]
+
+    @property
+    def pending(self) -> tuple[PlannedNode, ...]:
+        """The nodes that have to run."""
+        return tuple(planned for planned in self.nodes if planned.action != "cached")
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Number of nodes by kind and action."""
+        table: dict[str, Counter[str]] = {}
+        for planned in self.nodes:
+            table.setdefault(planned.node.kind, Counter())[planned.action] += 1
+        return table
+
+
+def make_plan(graph: Graph, store: Store, previous: Mapping[str, Any] | None = None) -> Plan:
+    """Compare a graph with the store.
+
+    Args:
+        graph: what is wanted.
+        store: what is there.
+        previous: nodes of the run's last launch by name: {"signature", "payload", "inputs": {role: [signature, ...]}}.
+    """
+    names = {old["signature"]: name for name, old in (previous or {}).items()}
+    planned = []
+    for node in graph.nodes.values():
+        state = store.state(node)
+        action = FROM_STATE[state.state]
+        reason = {"cached": "done", "new": "not run yet", "retry": f"failed: {state.cause}", "continue": "interrupted"}[
+            action
+        ]
+        old = (previous or {}).get(node.name)
+        if action == "new" and old is not None and old["signature"] != node.signature:
+            action, reason = "changed", _difference(node, old, names, graph)
+        planned.append(PlannedNode(node, action, reason))
+    return Plan(graph, tuple(planned))
+
+
+def _difference(node: Node, old: Mapping[str, Any], names: Mapping[str, str], graph: Graph) -> str:
+    before, now = _flat(old["payload"]), _flat(node.payload)
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            if key in ("curated", "noisy", "test") or key.startswith("clips"):
+                return f"data changed: {key.removeprefix('clips.')} clips, labels or folds"
+            return f"{key} {before.get(key)!r} -> {now.get(key)!r}"
+    for role, signatures in node.inputs.items():
+        for index, signature in enumerate(signatures):
+            earlier = old["inputs"].get(role, [])
+            if index >= len(earlier) or earlier[index] != signature:
+                name = names.get(signature) or graph.nodes[signature].name
+                return f"input changed: {name}"
+    return "its stage's schema changed"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, inner in value.items() for key, leaf in _flat(inner, f"{prefix}.{name}").items()}
+    return {prefix.lstrip("."): value}

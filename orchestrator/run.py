@@ -1,0 +1,154 @@
+"""A RUN folder: `run.json` (grid, Recipe, data folder, store, signatures of the nodes) and the reports made from it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from features.errors import GridError, InputError, StoreError
+from features.files import read_json, write_json
+from features.manifest import Manifest
+from orchestrator.graph import Graph, Node, build_graph
+from orchestrator.jobs import JobSpec
+from orchestrator.recipe import Execution, Recipe, default_store
+from orchestrator.store import Store, mark_done
+
+__all__ = ["Run", "check_recipe_fits"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A grid on a dataset, with the store where its nodes lie."""
+
+    folder: Path
+    recipe: Recipe
+    data_root: Path
+    store: Store
+    manifest: Manifest
+
+    @cached_property
+    def graph(self) -> Graph:
+        """All nodes of the grid."""
+        return build_graph(self.recipe, self.manifest)
+
+    @property
+    def manifest_folder(self) -> Path:
+        """Where the manifest lies in the store."""
+        return self.store.root / f"manifest-{self.manifest.content_hash()[:12]}"
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Open the run in a folder.
+
+        Raises:
+            InputError: there is no run, or it is of another version of sonogrid.
+            StoreError: its manifest is missing or damaged.
+        """
+        raw = read_run_json(folder)
+        if raw is None:
+            raise InputError(
+                f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
+            )
+        try:
+            recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
+        store = Store(folder / raw["store"])
+        manifest = Manifest.read(store.root / raw["manifest"])
+        return cls(folder, recipe, Path(raw["data_root"]), store, manifest)
+
+    def save(self) -> None:
+        """Write the manifest to the store and `run.json` to the folder."""
+        if not (self.manifest_folder / "done.json").exists():
+            self.manifest_folder.mkdir(parents=True, exist_ok=True)
+            self.manifest.write(self.manifest_folder)
+            mark_done(self.manifest_folder, {"name": "manifest", "signature": self.manifest.content_hash()})
+        own = self.store.root == default_store(self.folder)
+        write_json(
+            self.folder / "run.json",
+            {
+                "schema": SCHEMA,
+                "grid": self.recipe.name,
+                "recipe": self.recipe.model_dump(mode="json"),
+                "data_root": str(self.data_root),
+                # A store inside the run is named relative to it, so that the folder can be moved.
+                "store": "store" if own else str(self.store.root),
+                "manifest": self.manifest_folder.name,
+                "nodes": {
+                    node.name: {"signature": node.signature, "payload": node.payload, "inputs": node.inputs}
+                    for node in self.graph.nodes.values()
+                },
+            },
+        )
+
+    def job_spec(self, node: Node, execution: Execution) -> JobSpec:
+        """All that a worker needs to run a node."""
+        nodes = self.graph.nodes
+        shard_settings = None
+        extra: dict[str, Any] = {}
+        if node.kind == "shard":
+            settings = (condition.features for condition in self.recipe.conditions.values())
+            wanted = node.payload["features"]
+            shard_settings = next(s for s in settings if s.model_dump(mode="json", exclude={"shard_mb"}) == wanted)
+        elif node.kind == "pseudo":
+            extra["temperature"] = node.payload["temperature"]
+        elif node.kind == "blend":
+            extra["paper_weights"] = node.payload["paper_weights"]
+        return JobSpec(
+            name=node.name,
+            kind=node.kind,
+            signature=node.signature,
+            folder=self.store.folder(node),
+            inputs={role: tuple(self.store.folder(nodes[s]) for s in group) for role, group in node.inputs.items()},
+            input_signatures=node.inputs,
+            manifest=self.manifest_folder,
+            data_root=self.data_root,
+            cpus=node.cpus,
+            gpus=execution.gpus_per_job if node.trains else 0.0,
+            resident_bytes=int(execution.resident_gb * 1e9),
+            fold=node.fold,
+            condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
+            shard=node.shard,
+            settings=self.recipe.blend if node.kind == "blend" else shard_settings,
+            extra=extra,
+        )
+
+
+def read_run_json(folder: Path) -> dict[str, Any] | None:
+    """The content of RUN/run.json; None if there is none.
+
+    Raises:
+        InputError: another version of sonogrid wrote it.
+        StoreError: it is damaged.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    raw = read_json(path)
+    if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
+        raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
+    missing = {"recipe", "store", "manifest", "data_root", "nodes"} - raw.keys()
+    if missing:
+        raise StoreError(f"{path} is damaged: {sorted(missing)[0]} is missing")
+    return dict(raw)
+
+
+def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:
+    """Refuse conditions that the dataset can't serve.
+
+    Raises:
+        GridError: a condition needs noisy clips and there are none.
+    """
+    if len(manifest.subset("noisy")):
+        return
+    for name, condition in recipe.conditions.items():
+        if condition.train.multitask or condition.train.pseudo is not None:
+            field = "multitask" if condition.train.multitask else "pseudo"
+            raise GridError(f"conditions.{name}.{field} needs noisy clips, but the dataset has no train_noisy.csv")

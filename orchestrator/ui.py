@@ -1,0 +1,43 @@
+"""`sonogrid ui`: MLflow's own server over the tracking store, on localhost."""
+
+import subprocess
+import sys
+
+from rich.console import Console
+
+from orchestrator.run import Run
+from orchestrator.tracking import Mirror, tracking_uri
+
+__all__ = ["serve"]
+
+
+def serve(run: Run, port: int, console: Console) -> int:
+    """Bring the view up to date and serve it until Ctrl-C; gives the server's exit code.
+
+    Where `MLFLOW_TRACKING_URI` names a server, that one is brought up to date and its address is printed.
+    """
+    Mirror(run).sync()
+    uri = tracking_uri()
+    if uri.startswith("http"):
+        console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names", highlight=False)
+        return 0
+    console.print(f"http://127.0.0.1:{port}  experiment {run.recipe.name}; Ctrl-C ends it", highlight=False)
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    server = subprocess.Popen(command)
+    try:
+        return server.wait()
+    except KeyboardInterrupt:
+        server.terminate()
+        server.wait()
+        return 0

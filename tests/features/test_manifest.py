@@ -1,0 +1,172 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import features.manifest
+from features.audio import AudioInfo
+from features.errors import DataError, StoreError
+from features.folds import kfold
+from features.manifest import Manifest, build_manifest
+from features.settings import DataSettings
+
+Append = Callable[[str], None]
+Writer = Callable[..., np.ndarray]
+
+
+def problems(root: Path, settings: DataSettings | None = None, *, skip_bad: bool = False) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        build_manifest(root, settings or DataSettings(), skip_bad=skip_bad)
+    return caught.value.problems
+
+
+def test_rows_targets_and_folds(demo: Path) -> None:
+    manifest = build_manifest(demo, DataSettings())
+    curated, noisy, test = (manifest.subset(name) for name in ("curated", "noisy", "test"))
+    assert list(curated["clip"]) == sorted(curated["clip"])
+    assert list(test["clip"]) == list(pd.read_csv(demo / "sample_submission.csv")["fname"])
+    np.testing.assert_array_equal(curated["fold"], kfold(14, 5, 42))
+    np.testing.assert_array_equal(noisy["fold"], kfold(12, 5, 42))
+    assert (test["fold"] == -1).all()
+    assert all((demo / path).is_file() for path in manifest.clips["path"])
+    assert (curated["group"] == curated["clip"]).all()
+
+    targets = manifest.targets("curated")
+    assert targets.dtype == np.float32
+    assert targets.shape == (14, 6)
+    for labels, row in zip(curated["labels"], targets, strict=True):
+        assert {manifest.classes[index] for index in np.flatnonzero(row)} == set(labels)
+    assert manifest.targets("test").shape == (4, 6)
+    assert not manifest.targets("test").any()
+
+
+def test_write_and_read_agree(demo: Path, tmp_path: Path) -> None:
+    manifest = build_manifest(demo, DataSettings())
+    manifest.write(tmp_path)
+    read = Manifest.read(tmp_path)
+    pd.testing.assert_frame_equal(read.clips, manifest.clips)
+    assert (read.classes, read.skipped, read.notes) == (manifest.classes, manifest.skipped, manifest.notes)
+    assert read.content_hash() == manifest.content_hash()
+    assert isinstance(read.clips["labels"][0], list)
+
+
+def test_damaged_files_are_told(demo: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is missing"):
+        Manifest.read(tmp_path)
+    build_manifest(demo, DataSettings()).write(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"manifest\.json is damaged"):
+        Manifest.read(tmp_path)
+    (tmp_path / "clips.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StoreError, match=r"clips\.parquet is damaged"):
+        Manifest.read(tmp_path)
+
+
+def test_hash_follows_the_content_and_not_the_place(tiny: Path, tmp_path: Path, audio_writer: Writer) -> None:
+    first = build_manifest(tiny, DataSettings()).content_hash()
+    moved = tmp_path / "elsewhere"
+    tiny.rename(moved)
+    assert build_manifest(moved, DataSettings()).content_hash() == first
+    assert build_manifest(moved, DataSettings(fold_seed=1)).content_hash() != first
+    assert build_manifest(moved, DataSettings(group_by="labels", folds=2)).content_hash() != first
+    audio_writer(moved / "train_curated" / "a3.wav", seed=99)
+    assert build_manifest(moved, DataSettings()).content_hash() != first
+
+
+def test_all_problems_at_once_and_set_aside(tiny: Path, append: Append, audio_writer: Writer) -> None:
+    append("gone.wav,A")
+    append("a0.wav,B")
+    append("b.wav,Dragon")
+    (tiny / "train_curated" / "a1.wav").write_bytes(b"")
+    (tiny / "sample_submission.csv").write_text("fname,A,B\nt.wav,0,0\nlost.wav,0,0\n")
+    audio_writer(tiny / "test" / "t.wav")
+    found = problems(tiny)
+    assert len(found) == 5
+    for name in ("a0.wav", "b.wav", "a1.wav", "gone.wav", "lost.wav"):
+        assert sum(name in problem for problem in found) == 1
+    assert all(".csv" in problem for problem in found)
+
+    manifest = build_manifest(tiny, DataSettings(), skip_bad=True)
+    assert list(manifest.skipped) == found
+    assert list(manifest.subset("curated")["clip"]) == [f"a{index}.wav" for index in range(2, 10)]
+    assert list(manifest.subset("test")["clip"]) == ["t.wav"]
+
+
+def test_one_name_in_two_subsets_is_two_clips(tiny: Path, audio_writer: Writer) -> None:
+    audio_writer(tiny / "train_noisy" / "a0.wav", seed=50)
+    audio_writer(tiny / "train_noisy" / "a1.wav", seed=51)
+    (tiny / "train_noisy.csv").write_text("fname,labels\na0.wav,B\na1.wav,A\n")
+    manifest = build_manifest(tiny, DataSettings())
+    rows = manifest.clips[manifest.clips["clip"] == "a0.wav"]
+    assert list(rows["subset"]) == ["curated", "noisy"]
+    assert rows["sha256"].nunique() == 2
+
+
+def test_groups_stay_on_one_side(tiny: Path) -> None:
+    rows = "".join(f"a{index}.wav,{'AB'[index % 2]},g{index // 2}\n" for index in range(10))
+    (tiny / "train_curated.csv").write_text("fname,labels,source\n" + rows)
+    for stratify in (False, True):
+        curated = build_manifest(tiny, DataSettings(group_by="source", stratify=stratify)).subset("curated")
+        assert list(curated["group"]) == [f"g{index // 2}" for index in range(10)]
+        assert (curated.groupby("group")["fold"].nunique() == 1).all()
+        assert set(curated["fold"]) == set(range(5))
+    assert "did you mean 'source'" in problems(tiny, DataSettings(group_by="sources"), skip_bad=True)[0]
+    (tiny / "train_curated.csv").write_text("fname,labels,source\n" + rows.replace("g0", ""))
+    assert "gives a0.wav no 'source'" in problems(tiny, DataSettings(group_by="source"))[0]
+
+
+def test_folds_need_enough_groups_and_clips(tiny: Path, audio_writer: Writer) -> None:
+    assert "10 usable clip(s), and 11 folds need at least 11" in problems(tiny, DataSettings(folds=11))[0]
+    assert "2 group(s) of 'labels', and 3 folds" in problems(tiny, DataSettings(folds=3, group_by="labels"))[0]
+    audio_writer(tiny / "train_noisy" / "n.wav")
+    (tiny / "train_noisy.csv").write_text("fname,labels\nn.wav,A\n")
+    found = problems(tiny, skip_bad=True)
+    assert len(found) == 1
+    assert "train_noisy.csv has 1 usable clip(s), and 5 folds need at least 2" in found[0]
+
+
+def test_cache_spares_unchanged_files(tiny: Path, monkeypatch: pytest.MonkeyPatch, audio_writer: Writer) -> None:
+    opened: list[str] = []
+    real = features.manifest.probe
+
+    def counting(path: Path) -> AudioInfo:
+        opened.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(features.manifest, "probe", counting)
+    cache = tiny / "cache.json"
+    first = build_manifest(tiny, DataSettings(), cache=cache)
+    assert len(opened) == 10
+    second = build_manifest(tiny, DataSettings(), cache=cache)
+    assert len(opened) == 10
+    pd.testing.assert_frame_equal(first.clips, second.clips)
+
+    changed = tiny / "train_curated" / "a4.wav"
+    audio_writer(changed, seed=77)
+    os.utime(changed, ns=(1, 1))
+    third = build_manifest(tiny, DataSettings(), cache=cache)
+    assert opened[10:] == ["a4.wav"]
+    assert third.content_hash() != first.content_hash()
+    cache.write_text("not json")
+    build_manifest(tiny, DataSettings(), cache=cache)
+    assert len(opened) == 21
+
+
+def test_cache_keeps_no_bad_file(tiny: Path) -> None:
+    (tiny / "train_curated" / "a4.wav").write_text("text")
+    cache = tiny / "cache.json"
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"a4\.wav is not readable audio"):
+            build_manifest(tiny, DataSettings(), cache=cache)
+
+
+def test_esc10_groups(shared_data: Callable[[str], Path]) -> None:
+    manifest = build_manifest(shared_data("esc10"), DataSettings(group_by="group"))
+    curated = manifest.subset("curated")
+    assert [len(manifest.subset(name)) for name in ("curated", "noisy", "test")] == [134, 142, 70]
+    assert len(manifest.classes) == 10
+    assert (curated.groupby("group")["fold"].nunique() == 1).all()
+    assert manifest.skipped == ()

@@ -1,0 +1,115 @@
+"""Crops of clips as device tensors.
+
+Features lie flat in memory-mapped shards. On a GPU they are copied there once when they fit a budget and crops are one
+gather; otherwise (and always on a CPU, where a mapped page is as good as a copy) only the rows of a crop are read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["ClipBank", "ClipSource", "MemoryClips"]
+
+
+class ClipSource(Protocol):
+    """Features of clips: a shard set, or arrays in memory."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) frames or samples."""
+
+    @property
+    def n_mels(self) -> int | None:
+        """Mel bands; None for samples."""
+
+    def array(self, i: int, /) -> np.ndarray:
+        """(length, n_mels) float32 power or (length,) int16 samples of a clip."""
+
+
+@dataclass(frozen=True)
+class MemoryClips:
+    """Features of a few clips in memory."""
+
+    arrays: Sequence[np.ndarray]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) frames or samples."""
+        return np.array([len(array) for array in self.arrays], dtype=np.int64)
+
+    @property
+    def n_mels(self) -> int | None:
+        """Mel bands; None for samples."""
+        return self.arrays[0].shape[1] if self.arrays[0].ndim == 2 else None
+
+    def array(self, i: int, /) -> np.ndarray:
+        """Features of a clip."""
+        return self.arrays[i]
+
+
+class ClipBank:
+    """The clips of one subset; rows number them in the order of the shard set."""
+
+    def __init__(self, shards: ClipSource, device: torch.device, *, resident_bytes: int = 0) -> None:
+        """Copy all features to the device if they take at most `resident_bytes` there."""
+        self.shards = shards
+        self.device = device
+        self.lengths = np.asarray(shards.lengths, dtype=np.int64)
+        self.tail: tuple[int, ...] = () if shards.n_mels is None else (shards.n_mels,)
+        self._dtype = torch.int16 if shards.n_mels is None else torch.float32
+        size = int(self.lengths.sum()) * max(1, shards.n_mels or 1) * self._dtype.itemsize
+        self._flat: Tensor | None = None
+        if 0 < size <= resident_bytes:
+            self._flat = self._copy_all()
+            self._offsets = torch.as_tensor(np.cumsum(self.lengths) - self.lengths, device=device)
+
+    def _copy_all(self) -> Tensor:
+        flat = torch.empty((int(self.lengths.sum()), *self.tail), dtype=self._dtype, device=self.device)
+        end = 0
+        for row, length in enumerate(self.lengths):
+            flat[end : end + length] = torch.from_numpy(np.array(self.shards.array(row)))
+            end += length
+        return flat
+
+    def crop(self, rows: Sequence[int] | np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        """Positions start .. start + length of each clip, zeros where that lies outside it.
+
+        Returns:
+            (B, length, n_mels) mel power or (B, length) samples in [-1, 1], float32, on the device.
+        """
+        if self._flat is not None:
+            return self._finish(self._gather(np.asarray(rows), starts, length))
+        shape = (len(rows), length, *self.tail)
+        pin = self.device.type == "cuda"
+        out = torch.zeros(shape, dtype=self._dtype, pin_memory=pin)  # (B, length[, n_mels])
+        view = out.numpy()
+        for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
+            first, last = max(0, int(start)), min(int(self.lengths[row]), int(start) + length)
+            if first < last:
+                view[index, first - int(start) : last - int(start)] = self.shards.array(int(row))[first:last]
+        return self._finish(out.to(self.device, non_blocking=True))
+
+    def crop_at_rate(self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray) -> Tensor:
+        """Like `crop`, of clips played `rates` (B,) times as long, by nearest neighbour; `starts` count in that time."""
+        origin = np.floor(starts / rates).astype(np.int64)
+        window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1)  # (B, W)
+        place = starts[:, None] + np.arange(length)
+        source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
+        return window.gather(1, torch.as_tensor(source, device=self.device))
+
+    def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+        assert self._flat is not None
+        row = torch.as_tensor(rows, device=self.device)
+        place = torch.as_tensor(starts, device=self.device)[:, None] + torch.arange(length, device=self.device)
+        lengths = torch.as_tensor(self.lengths[rows], device=self.device)[:, None]
+        inside = (place >= 0) & (place < lengths)  # (B, length)
+        index = (self._offsets[row][:, None] + place).masked_fill(~inside, 0)
+        crops = self._flat[index.reshape(-1)].reshape(*index.shape, *self.tail)
+        return crops.masked_fill(~inside.reshape(*index.shape, *[1] * len(self.tail)), 0)
+
+    def _finish(self, crops: Tensor) -> Tensor:
+        return crops.float() / 32768.0 if self._dtype is torch.int16 else crops

@@ -1,0 +1,92 @@
+"""Full-length prediction: clips of similar length in one batch, every snapshot and pad in one pass over the data.
+
+Source: recipe, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
+(1 + patience) of the group's shortest, and is zero-padded to the group's longest. The search raises patience from 0 by 0.01
+up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainers.clips import ClipBank
+from trainers.network import Head, Tagger
+
+__all__ = ["group_by_length", "pad_both_sides", "predict"]
+
+MAX_CLIPS = 512
+MAX_VALUES = 20_000_000
+
+
+def group_by_length(lengths: np.ndarray, *, values_per_step: int = 1) -> list[np.ndarray]:
+    """Indices of clips, a group an array, shortest first.
+
+    Args:
+        lengths: (N,) frames or samples.
+        values_per_step: input values a frame (mel bands) or sample (1) has.
+    """
+    order = np.argsort(lengths, kind="stable")
+    wanted = 60 + len(lengths) / 55
+    groups: list[np.ndarray] = []
+    for percent in range(21):
+        groups = _group(order, lengths, 1 + percent / 100, values_per_step)
+        if len(groups) <= wanted:
+            break
+    return groups
+
+
+def _group(order: np.ndarray, lengths: np.ndarray, stretch: float, values_per_step: int) -> list[np.ndarray]:
+    groups: list[list[int]] = []
+    for index in order.tolist():
+        length = int(lengths[index])
+        if groups:
+            group = groups[-1]
+            fits = len(group) < MAX_CLIPS and (len(group) + 1) * length * values_per_step <= MAX_VALUES
+            if fits and length <= stretch * int(lengths[group[0]]):
+                group.append(index)
+                continue
+        groups.append([index])
+    return [np.array(group) for group in groups]
+
+
+def pad_both_sides(x: Tensor, pad: int, min_length: int) -> Tensor:
+    """Zeros of `pad` before and after axis 1 of (B, T, ...), and more behind up to `min_length`."""
+    behind = pad + max(0, min_length - x.shape[1] - 2 * pad)
+    return F.pad(x, (0, 0) * (x.dim() - 2) + (pad, behind))
+
+
+@torch.inference_mode()
+def predict(
+    networks: Sequence[Tagger], bank: ClipBank, rows: np.ndarray, pads: Sequence[int], *, head: Head = "curated"
+) -> np.ndarray:
+    """Scores of whole clips by several networks at several pads.
+
+    Args:
+        networks: taggers of one form, for instance the snapshots of one job; set to evaluation mode here.
+        bank: the clips; `rows` (N,) says which.
+        pads: zeros on both sides, mel frames or samples.
+        head: which head's scores.
+
+    Returns:
+        (networks, pads, N, C) float32 scores in [0, 1].
+    """
+    for network in networks:
+        network.eval()
+    lengths = bank.lengths[rows]
+    result: np.ndarray | None = None
+    for group in group_by_length(lengths, values_per_step=int(np.prod(bank.tail, dtype=int))):
+        longest = int(lengths[group].max())
+        clips = bank.crop(rows[group], np.zeros(len(group), dtype=np.int64), longest)  # (B, T[, n_mels])
+        for p, pad in enumerate(pads):
+            padded = pad_both_sides(clips, pad, networks[0].min_length)
+            for n, network in enumerate(networks):
+                scores = network.scores(padded, head).float().cpu().numpy()  # (B, C)
+                if result is None:
+                    result = np.zeros((len(networks), len(pads), len(rows), scores.shape[1]), dtype=np.float32)
+                result[n, p, group] = scores
+    if result is None:
+        raise ValueError("there are no clips to predict")
+    return result

@@ -1,0 +1,121 @@
+"""What can be set about one condition (a row of the paper's Table 1): network, streams, augmentation, schedule.
+
+Every field is part of the Recipe: two conditions with equal settings and inputs give equal numbers and share one job.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from features.settings import Settings
+from trainers.augment import AUGMENTATIONS, resolve_augmentations
+from trainers.losses import LOSSES
+
+__all__ = ["EnvNetSettings", "NetworkSettings", "PredictSettings", "PseudoSettings", "ResNetSettings", "TrainSettings"]
+
+
+class ResNetSettings(Settings):
+    """Residual network on mel power; depth 34 at width 64 is the paper's."""
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[10, 18, 34] = Field(34, description="weighted layers")
+    width: int = Field(64, ge=4, le=512, description="channels of the first stage")
+    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+
+
+class EnvNetSettings(Settings):
+    """EnvNet-v2 on samples; width 32 is the paper's."""
+
+    kind: Literal["envnet"] = "envnet"
+    width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
+    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+
+
+NetworkSettings = Annotated[ResNetSettings | EnvNetSettings, Field(discriminator="kind")]
+
+
+class PseudoSettings(Settings):
+    """Soft pseudo labels (paper section 3.3): a third batch through the curated head."""
+
+    teacher: str = Field(description="condition whose predictions of the noisy clips become soft labels")
+    folds: Literal["same", "all"] = Field(
+        "same",
+        description="same: the teacher of this fold only (clean); all: mean of all folds (leaks validation labels)",
+    )
+    weight: float = Field(20.0, gt=0, description="factor of this stream's loss")
+    temperature: float = Field(2.0, gt=0, description="exponent that sharpens the mean prediction")
+    loss: str = Field("mse", description="name of a registered loss")
+
+
+class PredictSettings(Settings):
+    """Which predictions of a condition are made: every snapshot, at every pad."""
+
+    # YAML has lists, not tuples: the outer type alone may be converted.
+    pads: tuple[int, ...] = Field(
+        (8, 32), min_length=1, strict=False, description="zeros on both sides: frames or samples"
+    )
+
+    @field_validator("pads")
+    @classmethod
+    def _distinct(cls, pads: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(pads)) != len(pads) or min(pads) < 0:
+            raise ValueError("pads must be distinct and not negative")
+        return pads
+
+
+class TrainSettings(Settings):
+    """One condition: what is trained, on which streams, for how long."""
+
+    network: NetworkSettings = ResNetSettings()
+    crop: int = Field(512, ge=1, description="length of a training crop: mel frames or samples")
+    batch_size: int = Field(64, ge=2, description="clips a stream and step")
+    cycles: int = Field(8, ge=1, description="restarts of the learning rate; one snapshot each")
+    epochs: int = Field(64, ge=1, description="epochs a cycle; an epoch is one pass over the fold's curated clips")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd: Nesterov momentum 0.9")
+    lr_max: float = Field(1e-3, gt=0)
+    lr_min: float = Field(1e-6, ge=0)
+    augment: dict[str, dict[str, Any]] = Field(default_factory=dict, description="augmentation -> its parameters")
+    loss: str = Field("bce", description="loss of the curated head, a registered name")
+    noisy_loss: str = Field("bce", description="loss of the noisy head, a registered name")
+    multitask: bool = Field(False, description="train a second head on the noisy clips, losses 1:1")
+    pseudo: PseudoSettings | None = None
+    init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
+    seed: int = Field(0, ge=0)
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")
+
+    @field_validator("augment")
+    @classmethod
+    def _resolve(cls, augment: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return resolve_augmentations(augment)
+
+    @field_validator("loss", "noisy_loss")
+    @classmethod
+    def _known_loss(cls, name: str) -> str:
+        if name not in LOSSES:
+            raise ValueError(f"'{name}' is not a loss; there are {', '.join(sorted(LOSSES))}")
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.lr_min > self.lr_max:
+            raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
+        for name in self.augment:
+            self._check_input_of(name)
+        return self
+
+    def _check_input_of(self, name: str) -> None:
+        inputs = AUGMENTATIONS[name].inputs
+        if self.feature_kind not in inputs:
+            raise ValueError(f"augment.{name} works on {' and '.join(inputs)}, not on the input of {self.network.kind}")
+
+    @property
+    def feature_kind(self) -> Literal["mel", "waveform"]:
+        """The features that the network reads."""
+        return "mel" if self.network.kind == "resnet" else "waveform"
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all cycles."""
+        return self.cycles * self.epochs

@@ -1,0 +1,116 @@
+"""Streams of training batches: which clips a step sees, where they are cropped, how they are augmented.
+
+A stream is endless and has no state: its batch at a step is a function of (seed, stream name, step).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.augment import Batch, augment, playback_rates
+from trainers.clips import ClipBank
+from trainers.randomness import generator
+
+__all__ = ["Pool", "Stream", "crop_starts"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Clips that a stream draws from, with their labels."""
+
+    bank: ClipBank
+    rows: np.ndarray
+    """(n,) rows of the bank."""
+    targets: Tensor
+    """(n, C) labels of those rows, on the bank's device."""
+
+
+class Stream:
+    """Batches of B augmented crops with labels.
+
+    One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with probability
+    1/2 (recipe: the soft pseudo label batch). Mixup partners are drawn at random from the same pools.
+    """
+
+    def __init__(
+        self, name: str, pools: list[Pool], *, crop: int, batch_size: int, augmentations: dict[str, Any], seed: int
+    ) -> None:
+        self.name = name
+        self.pools = pools
+        self.crop = crop
+        self.batch_size = batch_size
+        self.augmentations = augmentations
+        self.seed = seed
+        self._order = lru_cache(maxsize=2)(self._pass)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs (B, T, n_mels) or (B, S) and labels (B, C) of a global step."""
+        clips = 2 * self.batch_size  # each clip and its mixup partner
+        which, index = self._choose(step)
+        parts = []
+        for number, pool in enumerate(self.pools):
+            chosen = np.flatnonzero(which == number)
+            parts.append((chosen, self._read(pool, index[chosen], step, f"crop-{number}")))
+        batch = parts[0][1] if len(parts) == 1 else _interleave(parts, clips)
+        batch = augment(batch, self.augmentations, lambda name: self._draw(name, step))
+        return batch.x, batch.y
+
+    def _draw(self, purpose: str, step: int) -> np.random.Generator:
+        return generator(self.seed, f"{self.name}/{purpose}", step)
+
+    def _pass(self, number: int) -> np.ndarray:
+        return self._draw("order", number).permutation(len(self.pools[0].rows))
+
+    def _choose(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pool number and index in the pool of 2B clips: the batch, then its mixup partners."""
+        rng = self._draw("clips", step)
+        clips = 2 * self.batch_size
+        sizes = np.array([len(pool.rows) for pool in self.pools])
+        which = rng.integers(0, len(self.pools), clips)
+        index = np.floor(rng.random(clips) * sizes[which]).astype(np.int64)
+        if len(self.pools) == 1:
+            place = step * self.batch_size + np.arange(self.batch_size)
+            passes, offset = np.divmod(place, sizes[0])
+            index[: self.batch_size] = [self._order(int(p))[o] for p, o in zip(passes, offset, strict=True)]
+        return which, index
+
+    def _read(self, pool: Pool, index: np.ndarray, step: int, purpose: str) -> Batch:
+        rows = pool.rows[index]
+        lengths = pool.bank.lengths[rows]
+        rates = playback_rates(len(rows), self.augmentations, lambda name: self._draw(f"{purpose}/{name}", step))
+        if rates is not None:
+            lengths = np.floor(lengths * rates).astype(np.int64)
+        is_mel = bool(pool.bank.tail)
+        starts = crop_starts(lengths, self.crop, self._draw(purpose, step), border=0 if is_mel else self.crop // 2)
+        if rates is None or len(rows) == 0:
+            x = pool.bank.crop(rows, starts, self.crop)
+        else:
+            x = pool.bank.crop_at_rate(rows, starts, self.crop, rates)
+        device = pool.bank.device
+        first = torch.as_tensor(np.clip(-starts, 0, self.crop), device=device)
+        last = torch.as_tensor(np.clip(lengths - starts, 0, self.crop), device=device)
+        return Batch(x, pool.targets[torch.as_tensor(index, device=device)], first, last)
+
+
+def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, border: int) -> np.ndarray:
+    """(B,) where crops begin in clips that have `border` zeros on both sides; negative: zeros come first.
+
+    A clip (with its border) shorter than the crop lies at a random place in zeros.
+    """
+    room = lengths + 2 * border - crop
+    offset = np.floor(rng.random(len(lengths)) * (np.abs(room) + 1)).astype(np.int64)
+    starts: np.ndarray = np.where(room >= 0, offset, -offset) - border
+    return starts
+
+
+def _interleave(parts: list[tuple[np.ndarray, Batch]], clips: int) -> Batch:
+    """Put clips of several pools back in the order in which they were drawn."""
+    device = parts[0][1].x.device
+    order = torch.as_tensor(np.argsort(np.concatenate([chosen for chosen, _ in parts])), device=device)
+    assert len(order) == clips
+    fields = zip(*((part.x, part.y, part.start, part.stop) for _, part in parts), strict=True)
+    return Batch(*(torch.cat(field)[order] for field in fields))

@@ -1,0 +1,108 @@
+"""Snapshots and checkpoints as safetensors: tensors and a JSON header, nothing that could run code when it is read.
+
+A *snapshot* holds the weights at a cycle's end. A *checkpoint* holds all that a job needs to go on: weights, optimizer
+state and progress (epoch, step, best score). Random numbers need no state (see `trainers.randomness`).
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from features.errors import StoreError
+from features.files import atomic
+
+__all__ = ["load_checkpoint", "load_snapshot", "read_tensors", "save_checkpoint", "save_snapshot", "warm_start"]
+
+
+def save_snapshot(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+    """Write a network's weights with facts about them (JSON-like) in the header."""
+    _save(path, network.state_dict(), about)
+
+
+def load_snapshot(path: Path, network: nn.Module) -> dict[str, Any]:
+    """Put a snapshot's weights into a network of the same form; gives the facts saved with it.
+
+    Raises:
+        StoreError: the file is missing, damaged, or of another network.
+    """
+    tensors, about = read_tensors(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise StoreError(f"{path} holds weights of another network: {str(error).splitlines()[-1].strip()}") from None
+    return about
+
+
+def warm_start(path: Path, network: nn.Module) -> None:
+    """Put the weights of a snapshot that this network has too into it; a head that the snapshot lacks stays as it is.
+
+    Raises:
+        StoreError: the file is missing or damaged, or its trunk has another form.
+    """
+    tensors, _ = read_tensors(path)
+    own = network.state_dict()
+    wrong = [name for name, value in tensors.items() if name in own and own[name].shape != value.shape]
+    missing = [name for name in own if name.startswith("trunk.") and name not in tensors]
+    if wrong or missing:
+        raise StoreError(
+            f"{path} can't start this network: {(wrong + missing)[0]} differs; init_from needs equal networks"
+        )
+    network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
+    """Write weights, optimizer state and progress in one file, atomically."""
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {
+            f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
+        }
+    _save(path, tensors, progress)
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore what `save_checkpoint` wrote; gives the progress.
+
+    Raises:
+        StoreError: the file is missing, damaged, or of another network.
+    """
+    tensors, progress = read_tensors(path)
+    weights = {name.removeprefix("network."): v for name, v in tensors.items() if name.startswith("network.")}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    try:
+        network.load_state_dict(weights)
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    except (RuntimeError, ValueError) as error:
+        raise StoreError(f"{path} is a checkpoint of another network: {error}") from None
+    return progress
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a safetensors file and the JSON facts in its header.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a dict
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from None
+
+
+def _save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic(path) as temporary:
+        save_file(contiguous, temporary, metadata={"about": json.dumps(about)})

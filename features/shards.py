@@ -21,7 +21,15 @@ from features.manifest import Manifest
 from features.mel import MelSpectrogram
 from features.settings import MelSettings, WaveformSettings
 
-__all__ = ["ShardPlan", "ShardSet", "build_shard", "estimate_bytes", "plan_shards", "require_free_space"]
+__all__ = [
+    "FeatureExtractor",
+    "ShardPlan",
+    "ShardSet",
+    "build_shard",
+    "estimate_bytes",
+    "plan_shards",
+    "require_free_space",
+]
 
 _MB = 1 << 20
 _SUBSETS = ("curated", "noisy", "test")
@@ -65,7 +73,7 @@ def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) ->
     Raises:
         GridError: the mel band does not fit the sample rate.
     """
-    features = _Features(settings)
+    features = FeatureExtractor(settings)
     plans: list[ShardPlan] = []
     for subset in _SUBSETS:
         frame = manifest.subset(subset)
@@ -127,7 +135,7 @@ def build_shard(
         DataError: a clip is gone, unreadable, or not the one that was checked.
         StoreError: the shard cannot be written.
     """
-    features = _Features(settings)
+    features = FeatureExtractor(settings)
     header = {"descr": features.dtype.str, "fortran_order": False, "shape": (plan.n_rows, *features.row_shape)}
     audio_samples = 0
     try:
@@ -158,7 +166,7 @@ def _read_checked(path: Path, sha256: str, sample_rate_hz: int) -> np.ndarray:
     return read_mono(path, sample_rate_hz)
 
 
-class _Features:
+class FeatureExtractor:
     """What one kind of settings makes of a clip."""
 
     def __init__(self, settings: MelSettings | WaveformSettings) -> None:

@@ -5,8 +5,9 @@
                                           │        └── init: train of another condition, same fold
                                           └── pseudo (soft labels of a fold) <── predict of the teacher
 
-A signature is the SHA-256 of the node's kind, its stage's schema number, its fully resolved part of the Recipe, the content of
-the data it reads, and its inputs' signatures. Names of conditions, paths and machines are not in it: equal work is one node.
+A signature is the SHA-256 of the node's kind, its stage's schema number, its fully resolved part of the Recipe, the
+content of the data it reads, and its inputs' signatures. Names of conditions, paths and machines are not in it: equal
+work is one node.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
 """Grid files: YAML in, a complete Recipe out, or one sentence that names the wrong field.
 
-A grid reads like the paper's Table 1: a row a condition, each row what it changes against its `base` row and the `defaults`.
+A grid reads like the paper's Table 1: a row a condition, each row what it changes against its `base` row and the
+`defaults`.
 
     name: tiny
     data: {folds: 2}
@@ -50,14 +51,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
             raise GridError(
                 f"line {event.start_mark.line + 1}: aliases (*name) are not allowed; use 'base' or 'defaults'"
             )
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if not isinstance(key, str):
                 raise GridError(f"line {node.start_mark.line + 1}: {key!r} is not a name; quote it")
@@ -115,7 +116,7 @@ def _read(grid: str) -> str:
 
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        raw = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise GridError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
@@ -132,7 +133,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
     if not equals or not path:
         raise GridError(f"--set {override}: write path=value, for instance conditions.A.epochs=2")
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         raise GridError(f"--set {override}: '{text}' is not a YAML value") from None
     *parents, last = path.split(".")

@@ -112,7 +112,10 @@ def versions() -> dict[str, str]:
 
 
 def _shard(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+    import torch
+
     assert spec.shard is not None
+    torch.set_num_threads(1)  # one shard a core: more threads only wait for each other
     return dict(build_shard(spec.shard, spec.data_root, spec.settings, spec.folder))  # type: ignore[arg-type]
 
 

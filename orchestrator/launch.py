@@ -1,4 +1,7 @@
-"""Launching a grid: check the data, plan, run what is not done, mirror to MLflow, report. Launching again is resuming."""
+"""Launching a grid: check the data, plan, run what is not done, mirror to MLflow, report.
+
+Launching again is resuming.
+"""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -165,7 +168,7 @@ def _interruptible(console: Console) -> Iterator[Callable[[], bool]]:
     """First Ctrl-C: finish the epoch and stop; second: at once."""
     asked: list[int] = []
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _: FrameType | None) -> None:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)

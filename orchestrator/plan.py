@@ -1,7 +1,7 @@
 """The plan: for every node what would happen, and why. A pure function of graph, store and the run's last plan.
 
-Words for reruns: *cached* (done already), *new*, *changed* (an equal-named node of the last launch had other settings or
-inputs), *retry* (failed before), *continue* (interrupted before).
+Words for reruns: *cached* (done already), *new*, *changed* (an equal-named node of the last launch had other settings
+or inputs), *retry* (failed before), *continue* (interrupted before).
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Recipe and Execution: what is computed, and how.
 
-Only the Recipe enters signatures. A Recipe is complete: everything a grid file leaves out is filled in with defaults, so a
-changed default changes the signature. Grid files are read by `orchestrator.grid`.
+Only the Recipe enters signatures. A Recipe is complete: everything a grid file leaves out is filled in with defaults,
+so a changed default changes the signature. Grid files are read by `orchestrator.grid`.
 """
 
 import os

@@ -23,7 +23,8 @@ BLEND_FIELDS = ("oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_
 def leaky_conditions(recipe: Recipe) -> list[str]:
     """Conditions whose out-of-fold scores are not clean, the blend included.
 
-    Soft labels of *all* folds carry validation labels into training, and so does a start from or a teacher of that kind.
+    Soft labels of *all* folds carry validation labels into training, and so does a start from or a teacher of that
+    kind.
     """
     leaky: set[str] = set()
     for _ in recipe.conditions:  # as many rounds as the longest chain can have

@@ -29,7 +29,7 @@ class Finished:
 
     signature: str
     outcome: str
-    """'done'; 'stopped' (asked to, can be continued); 'failed' (an error in the job); 'lost' (its node or process died)."""
+    """'done'; 'stopped' (asked to, can go on); 'failed' (an error in the job); 'lost' (its node or process died)."""
     cause: str = ""
 
 

@@ -1,7 +1,7 @@
 """The store: a folder of finished and unfinished nodes, the only truth about a grid.
 
-A node's folder is `<name>-<first 12 digits of its signature>`. `done.json` is written last, by rename: without it a node is not
-done. `failed.json` holds the cause of the last failure; `running.json` is there while a job works.
+A node's folder is `<name>-<first 12 digits of its signature>`. `done.json` is written last, by rename: without it a
+node is not done. `failed.json` holds the cause of the last failure; `running.json` is there while a job works.
 """
 
 import os
@@ -17,7 +17,7 @@ from orchestrator.graph import Node
 __all__ = ["State", "Store"]
 
 PREFIX = 12
-MARKS = frozenset({"done.json", "failed.json", "running.json"})
+MARKS = frozenset({"done.json", "failed.json", "running.json", "stop", "placement.json"})
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def mark_done(folder: Path, mark: dict[str, Any]) -> None:
     files = sorted(p for p in folder.iterdir() if p.name not in MARKS and not p.name.startswith("."))
     checksums = {p.name: {"sha256": sha256_file(p), "bytes": p.stat().st_size} for p in files}
     write_json(folder / "done.json", {**mark, "files": checksums})
-    for name in ("failed.json", "running.json"):
+    for name in MARKS - {"done.json"}:
         (folder / name).unlink(missing_ok=True)
 
 

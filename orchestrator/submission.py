@@ -10,8 +10,7 @@ import pandas as pd
 from features.audio import read_mono
 from features.errors import DataError, InputError
 from features.files import atomic, read_json, write_json
-from features.mel import MelSpectrogram
-from features.settings import MelSettings, WaveformSettings
+from features.shards import FeatureExtractor
 from orchestrator.members import stitch
 from orchestrator.report import blended_test, predictions_of
 from orchestrator.run import Run
@@ -162,7 +161,9 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
                 weights[member["cycle"] - 1, pads.index(member["pad"])] = weight
         if not weights.any():
             continue
-        bank = ClipBank(MemoryClips([_features(path, condition.features) for path in files]), device)
+        extractor = FeatureExtractor(condition.features)
+        arrays = [extractor.compute(read_mono(path, condition.features.sample_rate_hz)) for path in files]
+        bank = ClipBank(MemoryClips(arrays), device)
         used = np.flatnonzero(weights.any(axis=1))
         for fold in range(run.recipe.data.folds):
             folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
@@ -172,12 +173,3 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
             )  # (cycles, pads, N, C)
             total += np.tensordot(weights[used], scores, axes=2) / run.recipe.data.folds
     return total.astype(np.float32)
-
-
-def _features(path: Path, settings: MelSettings | WaveformSettings) -> np.ndarray:
-    """A file's features in the form in which shards hold them."""
-    samples = read_mono(path, settings.sample_rate_hz)
-    if settings.kind == "mel":
-        return MelSpectrogram(settings)(samples)
-    quantised: np.ndarray = np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int16)
-    return quantised

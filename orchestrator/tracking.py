@@ -1,8 +1,9 @@
 """MLflow as a view of the store: what is missing there is added, what is there is left alone.
 
-An experiment a grid; a parent run a condition, a child run a fold, one run for the blend. Runs are found again by a tag that
-holds the signature of the work, metrics by their last step, so that mirroring twice, from a later launch or from another
-machine, adds no second run and no second point. Workers never talk to MLflow: an outage delays this view and nothing else.
+An experiment a grid; a parent run a condition, a child run a fold, one run for the blend. Runs are found again by a tag
+that holds the signature of the work, metrics by their last step, so that mirroring twice, from a later launch or from
+another machine, adds no second run and no second point. Workers never talk to MLflow: an outage delays this view and
+nothing else.
 """
 
 import os
@@ -31,7 +32,7 @@ OWN_FIELDS = frozenset({"epoch", "time"})
 
 
 def tracking_uri() -> str:
-    """Where MLflow keeps its runs: what MLflow itself resolves, `sqlite:///mlflow.db` in the working folder by default."""
+    """Where MLflow keeps its runs: what MLflow resolves, by default `sqlite:///mlflow.db` in the working folder."""
     import mlflow
 
     uri: str = mlflow.get_tracking_uri()

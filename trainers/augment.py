@@ -1,17 +1,19 @@
 """Augmentations, batched on the device; parameters are drawn on the CPU from (seed, stream, name, step).
 
-Each is one function, registered with one decorator line: its keyword-only parameters and their defaults are the settings
-a grid may give, the order of registration is the order of application. A batch arrives with its mixup partners behind it,
-(2B, ...): `before_mix` functions see all 2B clips, a `mix` function folds them to B, `after_mix` functions see B.
-A `read` function draws the playback rate at which clips are cropped.
+Each is one function, registered with one decorator line: its keyword-only parameters and their defaults are the
+settings a grid may give; they are applied stage by stage, in the order of registration. A batch arrives with its mixup
+partners behind it, (2B, ...): `before_mix` functions see all 2B clips, a `mix` function folds them to B, `after_mix`
+functions see B. A `read` function draws the playback rate at which clips are cropped.
 
-Mel augmentations act on power, (B, T, n_mels); waveform ones on samples in [-1, 1], (B, S). Values: recipe, Augmentation.
+Mel augmentations act on power, (B, T, n_mels); waveform ones on samples in [-1, 1], (B, S). Values: recipe,
+Augmentation.
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -78,12 +80,18 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
                 raise ValueError(f"'{name}.{key}' is not a parameter; there are {', '.join(defaults)}")
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"'{name}.{key}' must be a number, not {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"'{name}.{key}' must be a finite number, not {value!r}")
             if isinstance(defaults[key], int) and value != int(value):
                 raise ValueError(f"'{name}.{key}' must be a whole number, not {value!r}")
         resolved[name] = {key: type(default)(parameters.get(key, default)) for key, default in defaults.items()}
         if not 0 <= resolved[name].get("p", 1.0) <= 1:
             raise ValueError(f"'{name}.p' is a probability and must lie in 0..1, not {resolved[name]['p']}")
-    return {name: resolved[name] for name in AUGMENTATIONS if name in resolved}
+        low, high = resolved[name].get("low", -math.inf), resolved[name].get("high", math.inf)
+        if low > high:
+            raise ValueError(f"'{name}.low' {low} is above '{name}.high' {high}")
+    order = sorted(AUGMENTATIONS, key=lambda name: get_args(Stage).index(AUGMENTATIONS[name].stage))
+    return {name: resolved[name] for name in order if name in resolved}
 
 
 def augment(batch: Batch, chosen: dict[str, dict[str, Any]], draw: Callable[[str], np.random.Generator]) -> Batch:

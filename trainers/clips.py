@@ -94,7 +94,7 @@ class ClipBank:
         return self._finish(out.to(self.device, non_blocking=True))
 
     def crop_at_rate(self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray) -> Tensor:
-        """Like `crop`, of clips played `rates` (B,) times as long, by nearest neighbour; `starts` count in that time."""
+        """Like `crop`, of clips played `rates` (B,) times as long (`starts` in that time), by nearest neighbour."""
         origin = np.floor(starts / rates).astype(np.int64)
         window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1)  # (B, W)
         place = starts[:, None] + np.arange(length)

@@ -1,4 +1,4 @@
-"""The training loop of one job: a condition on a fold, from the first step, or the last checkpoint, to the last snapshot.
+"""The training loop of one job: a condition on a fold, from its first step or last checkpoint to its last snapshot.
 
 Files in the job's folder: `history.jsonl` (a line an epoch), `checkpoint.safetensors` (the last epoch),
 `snapshot-<cycle>.safetensors` (one a cycle). Interrupted at any moment and called again, it goes on at the last
@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class TrainJob:
     """(N, C) soft pseudo labels of all noisy clips."""
     start_from: Path | None = None
     """Snapshot to start from."""
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     resident_bytes: int = 0
     """Copy the features of a subset to the device if they take at most this."""
 
@@ -215,7 +215,7 @@ class _Run:
         return LOSSES[settings.loss if name == "curated" else settings.noisy_loss](logits, y, activation)
 
     def _validate(self) -> dict[str, float]:
-        """Loss and lwlrap of whole validation clips: the curated head on curated clips, the noisy one on noisy clips."""
+        """Loss and lwlrap of whole validation clips: curated ones by the curated head, noisy ones by the noisy head."""
         record: dict[str, float] = {}
         pad = 0 if self.job.settings.feature_kind == "mel" else self.job.settings.crop // 2
         for head, bank, clips in self.valid:

@@ -1,8 +1,8 @@
 """Full-length prediction: clips of similar length in one batch, every snapshot and pad in one pass over the data.
 
 Source: recipe, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
-(1 + patience) of the group's shortest, and is zero-padded to the group's longest. The search raises patience from 0 by 0.01
-up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
+(1 + patience) of the group's shortest, and is zero-padded to the group's longest. The search raises patience from 0 by
+0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
 """
 
 from collections.abc import Sequence

@@ -17,4 +17,5 @@ def soft_labels(predictions: np.ndarray, temperature: float) -> np.ndarray:
     """
     sharpened = predictions.astype(np.float64).mean(axis=0) ** temperature  # (N, C)
     total = sharpened.sum(axis=1, keepdims=True)
-    return (sharpened / np.where(total > 0, total, 1.0)).astype(np.float32)
+    labels: np.ndarray = (sharpened / np.where(total > 0, total, 1.0)).astype(np.float32)
+    return labels

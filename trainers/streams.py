@@ -32,8 +32,8 @@ class Pool:
 class Stream:
     """Batches of B augmented crops with labels.
 
-    One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with probability
-    1/2 (recipe: the soft pseudo label batch). Mixup partners are drawn at random from the same pools.
+    One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with
+    probability 1/2 (recipe: the soft pseudo label batch). Mixup partners are drawn at random from the same pools.
     """
 
     def __init__(

@@ -1,0 +1,102 @@
+"""Fixtures for whole grids: a small generated dataset, a small grid, one inline run of it for all tests that only
+read."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from features.files import read_json, sha256_file
+from features.synthetic import generate
+from orchestrator.grid import load_grid
+from orchestrator.launch import Selection, launch, prepare
+from orchestrator.recipe import Execution
+from orchestrator.run import Run
+from trainers.loop import read_history
+
+GRID = """
+name: tiny
+data: {folds: 2}
+features: {mel: {n_mels: 16, hop_samples: 1000}, waveform: {sample_rate_hz: 16_000}}
+defaults:
+  network: {kind: resnet, depth: 10, width: 4, head_units: 8}
+  crop: 16
+  batch_size: 4
+  cycles: 1
+  epochs: 2
+  augment: {mixup: {}, gain: {}}
+  predict: {pads: [2, 4]}
+conditions:
+  plain: {}
+  A: {multitask: true, cycles: 2, epochs: 1, augment: {additional_crop: {}, frequency_mask: {low: 1, high: 4}}}
+  B: {base: A, cycles: 1, epochs: 2, init_from: plain, pseudo: {teacher: A}}
+  D:
+    network: {kind: envnet, width: 4, head_units: 8}
+    optimizer: sgd
+    crop: 20_600
+    epochs: 1
+    augment: {mixup: false, gain: false, scale: {}, bc_mix: {}, gain_db: {}}
+    predict: {pads: [1_000]}
+members: [A, B, D]
+paper_weights: {A: 3, B: 4, D: 1}
+blend: {trials: 5}
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test writes to the tracking store of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated audio in the challenge's layout; not to be changed."""
+    root = tmp_path_factory.mktemp("small") / "data"
+    generate(root, seed=3, curated=16, noisy=12, test=6)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grid file with every kind of node: warm start, multitask, soft pseudo labels, waveforms."""
+    path = tmp_path_factory.mktemp("grid") / "tiny.yaml"
+    path.write_text(GRID, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_grid: Path) -> Run:
+    """The tiny grid, run in this process; not to be changed."""
+    out = tmp_path_factory.mktemp("inline") / "run"
+    run = prepare(load_grid(str(tiny_grid)), small_data, out)
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    return Run.open(out)
+
+
+TIMES = ("seconds", "samples_per_s", "time")
+
+
+@pytest.fixture(scope="session")
+def same_numbers() -> Callable[[Run, Run], None]:
+    """Holds two runs of a grid against each other, file by file."""
+
+    def compare(first: Run, second: Run) -> None:
+        """Equal histories (but for times), snapshots, soft labels, predictions and weights, to the bit."""
+        assert first.graph.nodes.keys() == second.graph.nodes.keys()
+        for node in first.graph.nodes.values():
+            a, b = first.store.folder(node), second.store.folder(node)
+            for name in read_json(a / "done.json")["files"]:
+                if name == "history.jsonl":
+                    for one, two in zip(read_history(a), read_history(b), strict=True):
+                        assert {k: v for k, v in one.items() if k not in TIMES} == {
+                            k: v for k, v in two.items() if k not in TIMES
+                        }
+                elif name != "study.journal":  # holds the time of each trial
+                    assert sha256_file(a / name) == sha256_file(b / name), f"{node.name}: {name}"
+
+    return compare

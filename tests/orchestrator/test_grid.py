@@ -1,0 +1,136 @@
+"""Grid files: inheritance, defaults, and one sentence for every mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import GridError
+from orchestrator.grid import grid_names, load_grid
+
+GRID = """
+name: tiny
+data: {folds: 2}
+features: {mel: {n_mels: 32}}
+defaults:
+  network: {kind: resnet, depth: 10, width: 8}
+  lr_max: 1e-3
+  augment: {mixup: {}, gain: {low: 0.9}}
+conditions:
+  plain: {}
+  A: {base: plain, multitask: true, augment: {frequency_mask: {}, gain: {high: 1.1}}}
+  B: {base: A, init_from: plain, pseudo: {teacher: A}, augment: {mixup: false}}
+  D: {network: {kind: envnet, width: 4}, augment: null, predict: {pads: [0]}}
+"""
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(GRID, encoding="utf-8")
+    return path
+
+
+def test_rows_inherit_from_base_and_defaults(grid: Path) -> None:
+    recipe = load_grid(str(grid))
+    a, b, d = (recipe.conditions[name] for name in "ABD")
+    assert a.train.multitask
+    assert a.train.augment["gain"] == {"p": 0.5, "low": 0.9, "high": 1.1}
+    assert list(b.train.augment) == ["frequency_mask", "gain"], "false drops an inherited augmentation"
+    assert b.train.pseudo is not None
+    assert b.train.pseudo.weight == 20.0
+    assert d.train.augment == {}
+    assert (d.features.kind, a.features.kind) == ("waveform", "mel")
+    assert a.features.n_mels == 32  # type: ignore[union-attr]
+    assert recipe.conditions["plain"].train.lr_max == pytest.approx(1e-3), "1e-3 is a number, whatever YAML 1.1 says"
+
+
+def test_shipped_grids_are_valid() -> None:
+    assert {"demo", "esc10"} <= set(grid_names())
+    for name in grid_names():
+        assert load_grid(name).name == name
+
+
+def test_set_changes_one_setting(grid: Path) -> None:
+    recipe = load_grid(str(grid), ["conditions.A.epochs=3", "blend.trials=7", "defaults.network.width=4"])
+    assert recipe.conditions["A"].train.epochs == 3
+    assert recipe.conditions["B"].train.epochs == 3
+    assert recipe.conditions["plain"].train.epochs == 64
+    assert recipe.blend.trials == 7
+    assert recipe.conditions["plain"].train.network.width == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("conditions.A.epocs=3", ["conditions.A.epocs", "did you mean 'epochs'"]),
+        ("conditions.A.epochs=-3", ["conditions.A.epochs", "-3", "greater than or equal to 1"]),
+        ("conditions.A.epochs=many", ["conditions.A.epochs", "'many'", "integer"]),
+        ("conditions.A.epochs=true", ["conditions.A.epochs", "True", "integer"]),
+        ("conditions.A.network.widht=3", ["conditions.A.network.widht", "did you mean 'width'"]),
+        ("conditions.A.network.kind=transformer", ["conditions.A.network", "kind"]),
+        ("conditions.A.network.depth=50", ["conditions.A.network.depth", "50"]),
+        ("conditions.A.lr_min=1.0", ["lr_min", "lr_max"]),
+        ("conditions.A.lr_max=.nan", ["conditions.A.lr_max", "nan"]),
+        ("conditions.A.base=C", ["conditions.A.base", "'C'"]),
+        ("conditions.plain.base=B", ["base leads back to itself"]),
+        ("conditions.B.pseudo.teacher=Z", ["conditions.B.pseudo.teacher", "'Z'", "plain"]),
+        ("conditions.A.init_from=B", ["circle"]),
+        ("conditions.D.init_from=plain", ["conditions.D.init_from", "another network"]),
+        ("conditions.A.augment.mixup.alfa=1", ["mixup.alfa", "alpha"]),
+        ("conditions.A.augment.mixdown={}", ["mixdown", "mixup"]),
+        ("conditions.A.augment.mixup.p=2", ["mixup.p", "0..1"]),
+        ("conditions.D.augment={gain: {}}", ["augment.mixup", "mel", "envnet"]),
+        ("conditions.A.loss=huber", ["loss", "huber", "bce"]),
+        ("conditions.Q.epochs=3", ["there is no condition 'Q'"]),
+        ("conditions.A.predict.pads=[8, 8]", ["pads", "distinct"]),
+        ("conditions.A.predict.pads=[]", ["pads"]),
+        ("conditions.A=3", ["conditions.A", "mapping"]),
+        ("data.fold=3", ["data.fold", "did you mean 'folds'"]),
+        ("data.folds=1", ["data.folds", "1", "greater than or equal to 2"]),
+        ("foo=3", ["'foo'"]),
+        ("name=../x", ["name", "../x"]),
+        ("members=[A, X]", ["members", "'X'"]),
+        ("conditions={}", ["conditions"]),
+        ("features.mfcc={}", ["features.mfcc", "mel"]),
+        ("features.mel.n_mels=lots", ["n_mels", "'lots'"]),
+        ("epochs", ["path=value"]),
+    ],
+)
+def test_every_mistake_is_one_sentence_that_names_the_field(grid: Path, setting: str, words: list[str]) -> None:
+    with pytest.raises(GridError) as caught:
+        load_grid(str(grid), [setting])
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("name: a\nname: b\n", "given twice"),
+        ("a: &x [1]\nb: *x\n", "aliases"),
+        ("- 1\n- 2\n", "mapping"),
+        ("name: [\n", "not YAML"),
+        ("", "mapping"),
+        ("name: t\nconditions: [1]\n", "conditions must be a mapping"),
+        ("1: 2\n", "is not a name"),
+        ("name: t\nconditions: {A: {network: !!python/object/apply:os.system [ls]}}\n", "not YAML"),
+        ("[" * 3000, "nested too deeply"),
+    ],
+)
+def test_hostile_yaml_is_refused(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(GridError, match=word):
+        load_grid(str(path))
+
+
+def test_unknown_grid_names_the_nearest() -> None:
+    with pytest.raises(GridError, match="did you mean 'demo'"):
+        load_grid("dmeo")
+
+
+def test_a_changed_default_changes_the_recipe_not_only_a_changed_grid(grid: Path) -> None:
+    dumped = load_grid(str(grid)).model_dump()
+    assert dumped["conditions"]["plain"]["train"]["lr_min"] == 1e-6, "defaults are part of the recipe"

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from trainers.envnet import EnvNetTrunk
+from trainers.network import Tagger, normalise, parameter_count
+from trainers.resnet import ResNetTrunk
+from trainers.settings import EnvNetSettings, ResNetSettings
+
+SMALL = ResNetSettings(depth=10, width=4, head_units=8)
+SMALL_ENV = EnvNetSettings(width=4, head_units=8)
+
+
+def of_the_paper(settings: ResNetSettings | EnvNetSettings, *, noisy_head: bool) -> Tagger:
+    with torch.device("meta"):
+        return Tagger(settings, 80, noisy_head=noisy_head)
+
+
+def decibels(power: NDArray[np.float32]) -> NDArray[np.float64]:
+    """librosa's power_to_db of one clip, ref 1, floor 1e-10, top_db 80, then its own mean 0 and deviation 1."""
+    db = 10 * np.log10(np.maximum(power.astype(np.float64), 1e-10))
+    db = np.maximum(db, db.max() - 80)
+    scaled: NDArray[np.float64] = (db - db.mean()) / (db.std() + 1e-7)
+    return scaled
+
+
+def test_parameter_counts_are_the_recipes() -> None:
+    assert parameter_count(of_the_paper(EnvNetSettings(), noisy_head=False)) == 4_128_912
+    assert parameter_count(of_the_paper(EnvNetSettings(), noisy_head=True)) == 7_882_976
+    assert parameter_count(of_the_paper(ResNetSettings(), noisy_head=True)) == 24_592_224
+
+
+def test_the_papers_resnet_count_counts_the_trunk_twice() -> None:
+    network = of_the_paper(ResNetSettings(), noisy_head=False)
+    trunk = network.trunk
+    assert isinstance(trunk, ResNetTrunk)
+    stem_conv = trunk.stem[0]
+    assert isinstance(stem_conv, nn.Conv2d)
+    one_head, again = parameter_count(network), parameter_count(trunk) - stem_conv.weight.numel()
+    assert (one_head, again) == (22_935_312, 21_275_264)
+    assert one_head + again == 44_210_576
+
+
+def test_parameter_count_leaves_frozen_parameters_out() -> None:
+    layer = nn.Linear(3, 2)
+    layer.bias.requires_grad_(False)
+    assert parameter_count(layer) == 6
+
+
+def test_a_head_is_two_hidden_layers_with_dropout() -> None:
+    network = Tagger(ResNetSettings(depth=10, width=4, head_units=16), 5, noisy_head=True)
+    for head in network.heads.values():
+        assert isinstance(head, nn.Sequential)
+        assert [type(layer).__name__ for layer in head] == ["Linear", "ReLU", "Dropout"] * 2 + ["Linear"]
+        assert [layer.p for layer in head if isinstance(layer, nn.Dropout)] == [0.2, 0.1]
+        shapes = [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)]
+        assert shapes == [(16, 32), (16, 16), (5, 16)]
+
+
+@pytest.mark.parametrize("depth", [10, 18, 34])
+def test_resnet_has_its_weighted_layers(depth: int) -> None:
+    trunk = ResNetTrunk(depth, 4)
+    convolutions = [m for m in trunk.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)]
+    assert len(convolutions) + 1 == depth  # a classifier is the last weighted layer
+    assert sum(isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1) for m in trunk.modules()) == 3
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("frames", [1, 2, 31, 33, 500, 4_000])
+def test_resnet_takes_any_length(frames: int, training: bool) -> None:
+    network = Tagger(SMALL, 7, noisy_head=False).train(training)
+    assert network.min_length == 1
+    logits = network(torch.rand(2, frames, 64))
+    assert logits.shape == (2, 7)
+    assert logits.isfinite().all()
+
+
+def test_resnet_pools_the_maximum_over_both_axes() -> None:
+    trunk = ResNetTrunk(10, 4).eval()
+    x = torch.randn(2, 70, 64)
+    maps = trunk.stages(trunk.stem(x.transpose(1, 2).unsqueeze(1)))
+    assert maps.shape == (2, 32, 2, 3)  # (B, features, n_mels / 32, T / 32)
+    torch.testing.assert_close(trunk(x), maps.flatten(2).max(dim=2).values, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_envnet_min_length_is_tight(training: bool) -> None:
+    network = Tagger(SMALL_ENV, 7, noisy_head=False).train(training)
+    shortest = network.min_length
+    assert shortest == EnvNetTrunk.min_length == 20_570
+    assert network.trunk(torch.randn(2, shortest)).shape == (2, 320)
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+        network(torch.randn(2, shortest - 1))
+
+
+@pytest.mark.parametrize("samples", [20_570, 24_001, 133_300])
+def test_envnet_takes_any_longer_length(samples: int) -> None:
+    logits = Tagger(SMALL_ENV, 7, noisy_head=True).eval()(torch.randn(1, samples), "noisy")
+    assert logits.shape == (1, 7)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_silence_gives_finite_scores(training: bool) -> None:
+    resnet = Tagger(SMALL, 7, noisy_head=False).train(training)
+    envnet = Tagger(SMALL_ENV, 7, noisy_head=False).train(training)
+    for network, x in ((resnet, torch.zeros(2, 40, 64)), (envnet, torch.zeros(2, 21_000))):
+        scores = network.scores(x)
+        scores.sum().backward()
+        assert scores.isfinite().all()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 16), (2, 7, 128), (3, 513, 64)])
+@pytest.mark.parametrize("level", [-100.0, -37.123, 1 / 3])
+def test_a_constant_sample_becomes_exact_zeros(shape: tuple[int, int, int], level: float) -> None:
+    assert not normalise(torch.full(shape, level)).any()
+
+
+def test_power_becomes_normalised_decibels_clip_by_clip() -> None:
+    rng = np.random.default_rng(0)
+    power = (10 ** rng.uniform(-14, 3, (4, 50, 64))).astype(np.float32)
+    power[1] *= 1e-6  # quiet: the floor of 1e-10 cuts, not the 80 dB
+    power[2, :, 30:] = 0
+    wanted = np.stack([decibels(clip) for clip in power]).astype(np.float32)
+    network = Tagger(SMALL, 7, noisy_head=False).eval()
+    seen: list[torch.Tensor] = []
+    network.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    logits = network(torch.from_numpy(power))
+    np.testing.assert_allclose(seen[0], wanted, atol=2e-5)
+    for index in range(4):  # a clip's numbers do not depend on its neighbours
+        np.testing.assert_allclose(
+            network(torch.from_numpy(power[index : index + 1]))[0].detach(), logits[index].detach(), atol=1e-5
+        )
+
+
+def test_envnet_sees_samples_as_they_are() -> None:
+    network = Tagger(SMALL_ENV, 7, noisy_head=False).eval()
+    x = torch.randn(1, 21_000)
+    torch.testing.assert_close(network(x), network.heads["curated"](network.trunk(x)), rtol=0, atol=0)
+
+
+def test_heads_share_the_trunk_and_nothing_else() -> None:
+    network = Tagger(SMALL, 7, noisy_head=True).eval()
+    x = torch.rand(2, 20, 64)
+    curated, noisy = network(x), network(x, "noisy")
+    assert not torch.allclose(curated, noisy)
+    torch.testing.assert_close(network(x, "curated"), curated, rtol=0, atol=0)
+    noisy.sum().backward()
+    assert all(p.grad is None for p in network.heads["curated"].parameters())
+    assert all(p.grad is not None for p in network.trunk.parameters())
+    with pytest.raises(KeyError):
+        Tagger(SMALL, 7, noisy_head=False)(x, "noisy")
+
+
+@pytest.mark.parametrize("settings", [SMALL, SMALL_ENV], ids=["resnet", "envnet"])
+def test_scores_are_sigmoid_or_softmax(settings: ResNetSettings | EnvNetSettings) -> None:
+    x = torch.rand(3, 40, 64) if settings.kind == "resnet" else torch.randn(3, 21_000)
+    sigmoid = Tagger(settings, 7, noisy_head=False).eval()
+    logits = sigmoid(x).detach().double().numpy()
+    np.testing.assert_allclose(sigmoid.scores(x).detach(), 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    softmax = Tagger(settings.model_copy(update={"activation": "softmax"}), 7, noisy_head=False).eval()
+    logits = softmax(x).detach().double().numpy()
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(softmax.scores(x).detach(), shares, rtol=1e-5)

@@ -68,7 +68,7 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
     """Fill in the defaults of the chosen augmentations, in the order of application.
 
     Raises:
-        ValueError: an unknown augmentation or parameter, or a parameter that is not a number.
+        ValueError: an unknown augmentation or parameter, or a value that is no number or out of range.
     """
     resolved = {}
     for name, parameters in chosen.items():

@@ -99,7 +99,8 @@ class ClipBank:
         window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1)  # (B, W)
         place = starts[:, None] + np.arange(length)
         source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
-        return window.gather(1, torch.as_tensor(source, device=self.device))
+        index = torch.as_tensor(source, device=self.device).reshape(*source.shape, *[1] * len(self.tail))
+        return torch.take_along_dim(window, index, dim=1)
 
     def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
         assert self._flat is not None

@@ -109,7 +109,7 @@ class _Run:
         cuda = job.device.type == "cuda"
         # Channels last is the faster layout for 2-d convolutions on both devices.
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _optimizer(settings, self.network, fused=cuda)
+        self.optimizer = _optimizer(settings, self.network)
         self.streams = self._make_streams()
         self.steps_per_epoch = math.ceil(len(job.curated.train_rows) / settings.batch_size)
         self.autocast = torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=cuda)
@@ -250,8 +250,8 @@ def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float32, device=device)
 
 
-def _optimizer(settings: TrainSettings, network: Tagger, *, fused: bool) -> torch.optim.Optimizer:
+def _optimizer(settings: TrainSettings, network: Tagger) -> torch.optim.Optimizer:
     """Adam, or SGD with Nesterov momentum 0.9 (recipe: Training)."""
     if settings.optimizer == "adam":
-        return torch.optim.Adam(network.parameters(), lr=settings.lr_max, fused=fused)
-    return torch.optim.SGD(network.parameters(), lr=settings.lr_max, momentum=0.9, nesterov=True, fused=fused)
+        return torch.optim.Adam(network.parameters(), lr=settings.lr_max, fused=True)
+    return torch.optim.SGD(network.parameters(), lr=settings.lr_max, momentum=0.9, nesterov=True, fused=True)

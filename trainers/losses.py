@@ -25,7 +25,10 @@ def bce(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     """Binary cross-entropy, mean over clips and classes; on the logits for a sigmoid head, else on the scores."""
     if activation == "sigmoid":
         return F.binary_cross_entropy_with_logits(logits, targets)
-    return F.binary_cross_entropy(activate(logits, activation), targets)
+    scores = activate(logits, activation)
+    # PyTorch refuses scores that are not finite, on a GPU for good; the loop has a sentence for such a loss.
+    loss = F.binary_cross_entropy(scores.nan_to_num(), targets)
+    return torch.where(scores.isfinite().all(), loss, torch.nan)
 
 
 def kl(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:

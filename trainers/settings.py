@@ -5,13 +5,22 @@ Every field is part of the Recipe: two conditions with equal settings and inputs
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Settings
 from trainers.augment import AUGMENTATIONS, resolve_augmentations
 from trainers.losses import LOSSES
 
 __all__ = ["EnvNetSettings", "NetworkSettings", "PredictSettings", "PseudoSettings", "ResNetSettings", "TrainSettings"]
+
+
+def _known_loss(name: str) -> str:
+    if name not in LOSSES:
+        raise ValueError(f"'{name}' is not a loss; there are {', '.join(sorted(LOSSES))}")
+    return name
+
+
+LossName = Annotated[str, AfterValidator(_known_loss)]
 
 
 class ResNetSettings(Settings):
@@ -46,7 +55,7 @@ class PseudoSettings(Settings):
     )
     weight: float = Field(20.0, gt=0, description="factor of this stream's loss")
     temperature: float = Field(2.0, gt=0, description="exponent that sharpens the mean prediction")
-    loss: str = Field("mse", description="name of a registered loss")
+    loss: LossName = Field("mse", description="name of a registered loss")
 
 
 class PredictSettings(Settings):
@@ -77,8 +86,8 @@ class TrainSettings(Settings):
     lr_max: float = Field(1e-3, gt=0)
     lr_min: float = Field(1e-6, ge=0)
     augment: dict[str, dict[str, Any]] = Field(default_factory=dict, description="augmentation -> its parameters")
-    loss: str = Field("bce", description="loss of the curated head, a registered name")
-    noisy_loss: str = Field("bce", description="loss of the noisy head, a registered name")
+    loss: LossName = Field("bce", description="loss of the curated head, a registered name")
+    noisy_loss: LossName = Field("bce", description="loss of the noisy head, a registered name")
     multitask: bool = Field(False, description="train a second head on the noisy clips, losses 1:1")
     pseudo: PseudoSettings | None = None
     init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
@@ -89,13 +98,6 @@ class TrainSettings(Settings):
     @classmethod
     def _resolve(cls, augment: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return resolve_augmentations(augment)
-
-    @field_validator("loss", "noisy_loss")
-    @classmethod
-    def _known_loss(cls, name: str) -> str:
-        if name not in LOSSES:
-            raise ValueError(f"'{name}' is not a loss; there are {', '.join(sorted(LOSSES))}")
-        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -4,6 +4,7 @@ A *snapshot* holds the weights at a cycle's end. A *checkpoint* holds all that a
 state and progress (epoch, step, best score). Random numbers need no state (see `trainers.randomness`).
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,13 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     try:
         network.load_state_dict(weights)
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        # Laid out in memory as the weights are: fused optimizers pair values by their place there.
+        for parameter, values in optimizer.state.items():
+            for key, value in values.items():
+                if value.shape == parameter.shape:
+                    values[key] = torch.empty_like(parameter).copy_(value)
     except (RuntimeError, ValueError) as error:
-        raise StoreError(f"{path} is a checkpoint of another network: {error}") from None
+        raise StoreError(f"{path} is a checkpoint of another network: {str(error).splitlines()[-1].strip()}") from None
     return progress
 
 
@@ -95,7 +101,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if about.pop("sha256", None) != _digest(tensors, about):
+            raise ValueError("its checksum does not fit")
+        return tensors, about
     except FileNotFoundError:
         raise StoreError(f"{path} is missing") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -104,5 +113,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    # One entry: safetensors writes several in no fixed order, and equal weights should be equal files.
+    header = {"about": json.dumps({**about, "sha256": _digest(contiguous, about)})}
     with atomic(path) as temporary:
-        save_file(contiguous, temporary, metadata={"about": json.dumps(about)})
+        save_file(contiguous, temporary, metadata=header)
+
+
+def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
+    """SHA-256 of contiguous tensors and facts: safetensors itself notices no changed bit."""
+    digest = hashlib.sha256(json.dumps(about).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from trainers.losses import LOSSES, Activation, activate, bce, kl, mse
+
+BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(0, 3, (9, 6))
+LABELS = (RNG.random((9, 6)) < 0.3).astype(np.float64)
+LABELS[0] = 0
+LABELS[1] = 1
+SOFT = RNG.random((9, 6))
+
+
+def scores_of(logits: np.ndarray, activation: Activation) -> np.ndarray:
+    if activation == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-logits)))
+    return np.asarray(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def value(name: str, targets: np.ndarray, activation: Activation, logits: np.ndarray = LOGITS) -> float:
+    return float(LOSSES[name](torch.from_numpy(logits), torch.from_numpy(targets), activation))
+
+
+def test_the_registered_losses() -> None:
+    assert dict(LOSSES) == {"bce": bce, "kl": kl, "mse": mse}
+
+
+@BOTH
+def test_activations(activation: Activation) -> None:
+    np.testing.assert_allclose(activate(torch.from_numpy(LOGITS), activation), scores_of(LOGITS, activation))
+
+
+@BOTH
+@pytest.mark.parametrize("targets", [LABELS, SOFT], ids=["hard", "soft"])
+def test_bce(activation: Activation, targets: np.ndarray) -> None:
+    scores = scores_of(LOGITS, activation)
+    wanted = -(targets * np.log(scores) + (1 - targets) * np.log(1 - scores)).mean()
+    assert value("bce", targets, activation) == pytest.approx(wanted)
+
+
+def test_bce_of_certain_sigmoids_is_on_the_logits() -> None:
+    """On the scores, 1 - 1 would cost a wrong and certain answer no more than 100."""
+    assert value("bce", np.zeros((1, 2)), "sigmoid", np.array([[1_000.0, -1_000.0]])) == pytest.approx(500.0)
+
+
+@BOTH
+def test_mse(activation: Activation) -> None:
+    assert value("mse", SOFT, activation) == pytest.approx(((scores_of(LOGITS, activation) - SOFT) ** 2).mean())
+
+
+@pytest.mark.parametrize("targets", [LABELS, SOFT], ids=["hard", "soft"])
+def test_kl_is_of_shares_and_a_mean_over_clips(targets: np.ndarray) -> None:
+    log_scores = np.log(scores_of(LOGITS, "softmax"))
+    total = 0.0
+    for clip in range(9):
+        share = targets[clip] / max(targets[clip].sum(), 1e-12)
+        total += sum(q * (np.log(q) - lp) for q, lp in zip(share, log_scores[clip], strict=True) if q > 0)
+    assert value("kl", targets, "softmax") == pytest.approx(total / 9)
+
+
+def test_kl_of_unlabelled_clips_is_zero() -> None:
+    assert value("kl", np.zeros((3, 6)), "softmax", LOGITS[:3]) == 0.0
+
+
+def test_kl_is_zero_where_the_head_says_the_shares() -> None:
+    assert value("kl", np.array([[1.0, 1.0, 0.0]]), "softmax", np.array([[5.0, 5.0, -1e9]])) == pytest.approx(0.0)
+
+
+def test_kl_refuses_a_sigmoid() -> None:
+    with pytest.raises(ValueError, match="the kl loss needs a softmax head"):
+        value("kl", LABELS, "sigmoid")
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["bce", "mse"])
+def test_gradients_are_finite_at_certain_scores(name: str, activation: Activation) -> None:
+    logits = torch.tensor([[80.0, -80.0, 0.0], [-1e4, 1e4, 0.0]], requires_grad=True)
+    loss = LOSSES[name](logits, torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]]), activation)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [("bce", "sigmoid"), ("bce", "softmax"), ("mse", "sigmoid"), ("mse", "softmax"), ("kl", "softmax")],
+)
+def test_a_diverged_network_has_a_loss_that_is_not_finite(name: str, activation: Activation) -> None:
+    """And not an error of PyTorch's: the loop looks at the losses at an epoch's end."""
+    logits = LOGITS.copy()
+    logits[3, 2] = np.nan
+    assert np.isnan(value(name, SOFT, activation, logits))

@@ -1,0 +1,172 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import trainers.predict
+from features.shards import ShardSet
+from trainers.clips import ClipBank, MemoryClips
+from trainers.network import Tagger
+from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length, pad_both_sides, predict
+from trainers.settings import EnvNetSettings, ResNetSettings
+
+CPU = torch.device("cpu")
+SMALL = ResNetSettings(depth=10, width=4, head_units=8)
+SMALL_ENV = EnvNetSettings(width=4, head_units=8)
+
+
+def tagger(settings: ResNetSettings | EnvNetSettings, seed: int, *, noisy_head: bool = False) -> Tagger:
+    torch.manual_seed(seed)
+    return Tagger(settings, 6, noisy_head=noisy_head)
+
+
+def mel_bank(lengths: Sequence[int]) -> ClipBank:
+    rng = np.random.default_rng(0)
+    return ClipBank(MemoryClips([rng.random((n, 16)).astype(np.float32) for n in lengths]), CPU)
+
+
+def slow_groups(lengths: NDArray[np.int64], percent: int, values_per_step: int) -> list[list[int]]:
+    """Walk from the shortest clip on; lengths only, in whole numbers."""
+    groups: list[list[int]] = []
+    for length in sorted(lengths.tolist()):
+        group = groups[-1] if groups else []
+        joins = bool(group) and length * 100 <= group[0] * (100 + percent)
+        if joins and len(group) < 512 and (len(group) + 1) * length * values_per_step <= 20_000_000:
+            group.append(length)
+        else:
+            groups.append([length])
+    return groups
+
+
+LENGTHS = {
+    "few": np.random.default_rng(0).integers(1, 5_000, 40),
+    "spread": np.random.default_rng(1).integers(100, 8_000, 3_000),
+    "equal": np.full(1_300, 640),
+    "test set": (np.exp(np.random.default_rng(2).normal(7, 0.9, 4_481)) + 30).astype(np.int64),
+    "one": np.array([5]),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("values_per_step", [1, 128])
+def test_groups_are_the_slow_ones(name: str, values_per_step: int) -> None:
+    lengths = LENGTHS[name]
+    groups = group_by_length(lengths, values_per_step=values_per_step)
+    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(len(lengths)))  # every clip once
+    for percent in range(21):
+        wanted = slow_groups(lengths, percent, values_per_step)
+        if len(wanted) <= 60 + len(lengths) / 55:
+            break
+    assert [lengths[group].tolist() for group in groups] == wanted
+    for group in groups:
+        assert lengths[group].max() <= 1.2 * lengths[group].min()
+        assert len(group) <= MAX_CLIPS == 512
+        assert len(group) == 1 or len(group) * lengths[group].max() * values_per_step <= MAX_VALUES == 20_000_000
+
+
+def test_patience_rises_no_further_than_needed() -> None:
+    def worst(lengths: NDArray[np.int64]) -> float:
+        return max(float(lengths[g].max() / lengths[g].min()) for g in group_by_length(lengths))
+
+    assert worst(np.arange(1, 61)) == 1.0  # 60 lengths are within 60 + N / 55 groups
+    assert worst(np.repeat(np.arange(100, 180), 14)) == 1.0  # 80 lengths of 1,120 clips: 80.4 groups are allowed
+    assert 1.0 < worst(np.repeat(np.arange(100, 190), 14)) <= 1.01
+    assert len(group_by_length(LENGTHS["spread"])) <= 60 + 3_000 / 55
+
+
+def test_patience_ends_at_a_fifth() -> None:
+    lengths = [10]
+    while len(lengths) < 70:
+        lengths.append(lengths[-1] * 12 // 10 + 1)  # each just too long for the group before
+    assert [len(group) for group in group_by_length(np.array(lengths))] == [1] * 70
+
+
+def test_caps_split_groups() -> None:
+    assert [len(group) for group in group_by_length(np.full(1_030, 10))] == [512, 512, 6]
+    assert [len(group) for group in group_by_length(np.full(5, 5_000_000))] == [4, 1]
+    assert [len(group) for group in group_by_length(np.full(5, 50_000), values_per_step=128)] == [3, 2]
+    assert [len(group) for group in group_by_length(np.array([30_000_000, 30_000_000]))] == [1, 1]
+
+
+@pytest.mark.parametrize("tail", [(), (3,)])
+@pytest.mark.parametrize(("pad", "min_length", "behind"), [(0, 1, 0), (4, 1, 4), (0, 15, 5), (2, 20, 8), (8, 20, 8)])
+def test_pads_are_zeros_on_both_sides(tail: tuple[int, ...], pad: int, min_length: int, behind: int) -> None:
+    x = np.random.default_rng(0).random((2, 10, *tail)).astype(np.float32)
+    padded = pad_both_sides(torch.from_numpy(x), pad, min_length)
+    np.testing.assert_array_equal(padded, np.pad(x, [(0, 0), (pad, behind)] + [(0, 0)] * len(tail)))
+    assert padded.shape[1] >= min_length
+
+
+@pytest.mark.parametrize("pad", [0, 8])
+def test_clips_of_equal_length_are_predicted_as_if_alone(pad: int) -> None:
+    bank = mel_bank([20, 33, 20, 33, 20, 7, 33, 33])
+    network = tagger(SMALL, 0)
+    rows = np.array([7, 0, 5, 2, 1])
+    scores = predict([network], bank, rows, [pad])
+    assert scores.shape == (1, 1, 5, 6)
+    assert scores.dtype == np.float32
+    for place, row in enumerate(rows):
+        clip = torch.from_numpy(np.pad(bank.shards.array(row), [(pad, pad), (0, 0)]))
+        with torch.no_grad():
+            alone = network.scores(clip[None])[0].numpy()
+        np.testing.assert_allclose(scores[0, 0, place], alone, atol=1e-6)
+
+
+def test_a_shorter_clip_of_a_group_is_padded_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.arange(len(lengths))])
+    bank = mel_bank([20, 30])
+    network = tagger(SMALL, 0)
+    scores = predict([network], bank, np.array([0, 1]), [4])[0, 0]
+    clip = torch.from_numpy(np.pad(bank.shards.array(0), [(4, 14), (0, 0)]))
+    with torch.no_grad():
+        np.testing.assert_allclose(scores[0], network.scores(clip[None])[0], atol=1e-6)
+
+
+def test_one_pass_over_networks_and_pads_equals_many(shards: dict[tuple[str, str], ShardSet]) -> None:
+    bank = ClipBank(shards["mel", "noisy"], CPU)
+    rows = np.arange(len(bank.lengths))[::-1].copy()
+    networks = [tagger(SMALL, seed) for seed in range(3)]
+    pads = [8, 0, 3]
+    together = predict(networks, bank, rows, pads)
+    assert together.shape == (3, 3, 12, 6)
+    for n, network in enumerate(networks):
+        for p, pad in enumerate(pads):
+            np.testing.assert_array_equal(together[n, p], predict([network], bank, rows, [pad])[0, 0])
+    assert np.abs(together[0] - together[1]).max() > 1e-3
+    assert np.abs(together[:, 0] - together[:, 1]).max() > 1e-4
+
+
+def test_waveforms_below_the_networks_minimum_are_padded() -> None:
+    rng = np.random.default_rng(0)
+    bank = ClipBank(MemoryClips([rng.integers(-9_000, 9_000, n).astype(np.int16) for n in (5_000, 1, 30_000)]), CPU)
+    network = tagger(SMALL_ENV, 0)
+    scores = predict([network], bank, np.arange(3), [0, 4_000])
+    assert scores.shape == (1, 2, 3, 6)
+    assert np.isfinite(scores).all()
+    samples = torch.from_numpy(bank.shards.array(0) / np.float32(32_768))
+    with torch.no_grad():
+        alone = network.scores(torch.nn.functional.pad(samples, (4_000, 11_570))[None])[0]
+    np.testing.assert_allclose(scores[0, 1, 0], alone, atol=1e-5)
+
+
+def test_prediction_is_in_evaluation_mode_and_of_the_asked_head() -> None:
+    bank = mel_bank([20] * 6)
+    network = tagger(SMALL, 0, noisy_head=True).train()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    curated = predict([network], bank, np.arange(6), [0])
+    np.testing.assert_array_equal(predict([network.train()], bank, np.arange(6), [0], head="curated"), curated)
+    assert np.abs(predict([network], bank, np.arange(6), [0], head="noisy") - curated).max() > 1e-3
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_softmax_scores_sum_to_one() -> None:
+    network = tagger(SMALL.model_copy(update={"activation": "softmax"}), 0)
+    scores = predict([network], mel_bank([20, 25]), np.arange(2), [0])
+    np.testing.assert_allclose(scores.sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_nothing_to_predict_is_told() -> None:
+    with pytest.raises(ValueError, match="there are no clips to predict"):
+        predict([tagger(SMALL, 0)], mel_bank([20]), np.zeros(0, np.int64), [0])

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from trainers.pseudo import soft_labels
+
+PREDICTIONS = np.random.default_rng(0).random((5, 30, 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.5, 2.0])
+def test_labels_are_the_slow_ones(temperature: float) -> None:
+    labels = soft_labels(PREDICTIONS, temperature)
+    assert labels.dtype == np.float32
+    for clip in range(30):
+        mean = [sum(float(PREDICTIONS[k, clip, c]) for k in range(5)) / 5 for c in range(8)]
+        total = sum(m**temperature for m in mean)
+        np.testing.assert_allclose(labels[clip], [m**temperature / total for m in mean], rtol=1e-6)
+    np.testing.assert_allclose(labels.sum(axis=1), 1.0, rtol=1e-6)
+
+
+def test_temperature_one_keeps_proportions() -> None:
+    mean = PREDICTIONS.mean(axis=0)
+    labels = soft_labels(PREDICTIONS, 1.0)
+    np.testing.assert_allclose(labels / labels[:, :1], mean / mean[:, :1], rtol=1e-5)
+
+
+def test_two_sharpens() -> None:
+    np.testing.assert_allclose(soft_labels(np.array([[[0.8, 0.4]]]), 2.0), [[0.8, 0.2]], rtol=1e-6)
+    plain, sharp = soft_labels(PREDICTIONS, 1.0), soft_labels(PREDICTIONS, 2.0)
+    assert (sharp.max(axis=1) > plain.max(axis=1)).all()
+    np.testing.assert_array_equal(sharp.argsort(axis=1), plain.argsort(axis=1))
+
+
+def test_the_mean_is_taken_before_sharpening() -> None:
+    one_sided = np.array([[[1.0, 0.0]], [[0.0, 0.5]]])
+    np.testing.assert_allclose(soft_labels(one_sided, 2.0), [[0.8, 0.2]], rtol=1e-6)
+
+
+def test_a_row_of_zeros_stays_zeros() -> None:
+    predictions = PREDICTIONS.copy()
+    predictions[:, 3] = 0
+    labels = soft_labels(predictions, 2.0)
+    assert not labels[3].any()
+    assert np.isfinite(labels).all()
+
+
+def test_tiny_scores_are_not_lost() -> None:
+    np.testing.assert_allclose(soft_labels(np.full((2, 1, 4), 1e-30, np.float32), 2.0), [[0.25] * 4])

@@ -1,0 +1,109 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from trainers.losses import LOSSES
+from trainers.settings import EnvNetSettings, PredictSettings, PseudoSettings, ResNetSettings, TrainSettings
+
+
+def test_defaults_are_condition_a_without_its_streams() -> None:
+    settings = TrainSettings.model_validate({})
+    assert settings.network == ResNetSettings(depth=34, width=64, head_units=1024, activation="sigmoid")
+    assert (settings.crop, settings.batch_size, settings.cycles, settings.epochs) == (512, 64, 8, 64)
+    assert (settings.optimizer, settings.lr_max, settings.lr_min) == ("adam", 1e-3, 1e-6)
+    assert settings.total_epochs == 512
+    assert PseudoSettings(teacher="A").model_dump() == {
+        "teacher": "A", "folds": "same", "weight": 20.0, "temperature": 2.0, "loss": "mse"
+    }  # fmt: skip
+    assert EnvNetSettings().width == 32
+    assert PredictSettings().pads == (8, 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bach_size": 4}, "bach_size\n  Extra inputs are not permitted"),
+        ({"network": {"kind": "resnet", "layers": 3}}, r"network\.resnet\.layers\n  Extra inputs are not permitted"),
+        ({"network": {"kind": "envnet", "depth": 34}}, r"network\.envnet\.depth\n  Extra inputs are not permitted"),
+        ({"pseudo": {"teacher": "A", "weigth": 1.0}}, r"pseudo\.weigth\n  Extra inputs are not permitted"),
+        ({"network": {"kind": "vgg"}}, "'resnet', 'envnet'"),
+        ({"network": {"kind": "resnet", "depth": 50}}, r"network\.resnet\.depth"),
+        ({"batch_size": "4"}, "batch_size"),
+        ({"batch_size": 4.5}, "batch_size"),
+        ({"batch_size": 1}, "batch_size"),
+        ({"multitask": 1}, "multitask"),
+        ({"lr_max": float("inf")}, "lr_max"),
+        ({"lr_max": 0.0}, "lr_max"),
+        ({"lr_max": 1e-4, "lr_min": 1e-3}, r"lr_min 0\.001 is above lr_max 0\.0001"),
+        ({"loss": "focal"}, "'focal' is not a loss; there are bce, kl, mse"),
+        ({"noisy_loss": "focal"}, "'focal' is not a loss"),
+        ({"pseudo": {"teacher": "A", "loss": "focal"}}, "'focal' is not a loss"),
+        ({"pseudo": {}}, r"pseudo\.teacher\n  Field required"),
+        ({"pseudo": {"teacher": "A", "folds": "other"}}, r"pseudo\.folds"),
+        ({"pseudo": {"teacher": "A", "weight": 0.0}}, r"pseudo\.weight"),
+        ({"augment": {"mixpu": {}}}, "'mixpu' is not an augmentation"),
+        ({"augment": {"gain": {"p": 2}}}, r"'gain\.p' is a probability"),
+        ({"augment": {"gain": 0.5}}, r"augment\.gain"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainSettings.model_validate(changes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "augmentation", "inputs"),
+    [("resnet", "bc_mix", "waveform"), ("resnet", "scale", "waveform"), ("envnet", "frequency_mask", "mel")],
+)
+def test_augmentations_of_another_input_are_refused(kind: str, augmentation: str, inputs: str) -> None:
+    with pytest.raises(
+        ValidationError, match=rf"augment\.{augmentation} works on {inputs}, not on the input of {kind}"
+    ):
+        TrainSettings.model_validate({"network": {"kind": kind}, "crop": 30_000, "augment": {augmentation: {}}})
+
+
+def test_the_network_decides_the_features() -> None:
+    assert TrainSettings().feature_kind == "mel"
+    assert TrainSettings(network=EnvNetSettings(), crop=30_000).feature_kind == "waveform"
+
+
+def test_equal_learning_rates_are_allowed() -> None:
+    assert TrainSettings(lr_max=1e-3, lr_min=1e-3).lr_min == 1e-3
+
+
+def test_every_registered_loss_can_be_chosen() -> None:
+    for name in LOSSES:
+        assert TrainSettings(loss=name, noisy_loss=name, pseudo=PseudoSettings(teacher="A", loss=name)).loss == name
+
+
+def test_settings_are_frozen() -> None:
+    settings = TrainSettings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.crop = 3  # type: ignore[misc]
+
+
+def test_settings_survive_being_written_and_read() -> None:
+    settings = TrainSettings.model_validate(
+        {
+            "augment": {"gain": {"p": 1}, "mixup": {}},
+            "pseudo": {"teacher": "A"},
+            "network": {"kind": "resnet", "width": 8},
+        }
+    )
+    assert TrainSettings.model_validate_json(settings.model_dump_json()) == settings
+    assert list(settings.augment) == ["mixup", "gain"]
+    # What is left out and what is written out is the same condition.
+    assert TrainSettings(augment={"gain": {}}) == TrainSettings(augment={"gain": {"p": 0.5, "low": 0.8, "high": 1.2}})
+
+
+@pytest.mark.parametrize("pads", [[8, 32], (8, 32)])
+def test_pads_may_be_a_yaml_list(pads: Any) -> None:
+    assert PredictSettings.model_validate({"pads": pads}).pads == (8, 32)
+    assert PredictSettings.model_validate({"pads": [0]}).pads == (0,)
+
+
+@pytest.mark.parametrize("pads", [[8, 8], [8, -1], [], ["8"], [8.0], [True], "8", 8, None])
+def test_other_pads_are_refused(pads: Any) -> None:
+    with pytest.raises(ValidationError, match="pads"):
+        PredictSettings.model_validate({"pads": pads})

@@ -1,0 +1,227 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from trainers.augment import Batch, register, resolve_augmentations
+from trainers.clips import ClipBank, MemoryClips
+from trainers.randomness import generator
+from trainers.streams import Pool, Stream, crop_starts
+
+CPU = torch.device("cpu")
+ALL = {
+    "mel": resolve_augmentations(
+        {"additional_crop": {}, "mixup": {}, "frequency_mask": {"low": 1, "high": 3}, "gain": {}}
+    ),
+    "waveform": resolve_augmentations({"scale": {}, "bc_mix": {}, "gain_db": {}}),
+}
+
+
+def pool_of(clips: int, *, first: int = 0, classes: int = 100, kind: str = "mel", seed: int = 0) -> Pool:
+    """Clips of 5-39 positions, all of a value that tells the clip, whose label is the clip's number from `first` on."""
+    lengths = np.random.default_rng(seed).integers(5, 40, clips)
+    numbers = first + np.arange(clips)
+    if kind == "mel":
+        arrays = [np.full((n, 4), 1.0 + value, np.float32) for n, value in zip(lengths, numbers, strict=True)]
+    else:
+        arrays = [np.full(n, 1 + value, np.int16) for n, value in zip(lengths, numbers, strict=True)]
+    # The bank lists the clips backwards, so that rows and places in the pool differ.
+    rows = np.arange(clips)[::-1].copy()
+    return Pool(ClipBank(MemoryClips(arrays[::-1]), CPU), rows, torch.eye(classes)[numbers])
+
+
+def stream_of(
+    pools: list[Pool], *, name: str = "s", batch_size: int = 8, seed: int = 0, augment: dict[str, Any] | None = None
+) -> Stream:
+    return Stream(name, pools, crop=16, batch_size=batch_size, augmentations=augment or {}, seed=seed)
+
+
+def numbers_of(labels: torch.Tensor) -> NDArray[np.int64]:
+    assert bool((labels.sum(dim=1) == 1).all())
+    numbers: NDArray[np.int64] = labels.argmax(dim=1).numpy()
+    return numbers
+
+
+def assert_uniform(values: NDArray[np.int64], low: int, high: int) -> None:
+    """All of low..high, each about as often."""
+    counts = np.bincount(values - low, minlength=high - low + 1)
+    expected = len(values) / (high - low + 1)
+    assert len(counts) == high - low + 1
+    assert np.abs(counts - expected).max() < 5.5 * np.sqrt(expected)
+
+
+# --- where crops begin
+
+
+def starts_of(length: int, crop: int, border: int, n: int = 20_000) -> NDArray[np.int64]:
+    return crop_starts(np.full(n, length), crop, np.random.default_rng(0), border=border)
+
+
+def test_a_long_clip_is_cropped_anywhere_inside() -> None:
+    assert_uniform(starts_of(30, 20, 0), 0, 10)
+
+
+def test_a_short_clip_lies_anywhere_in_zeros() -> None:
+    assert_uniform(starts_of(14, 20, 0), -6, 0)
+
+
+def test_a_clip_of_the_crops_length_is_taken_whole() -> None:
+    assert not starts_of(20, 20, 0, 100).any()
+
+
+@pytest.mark.parametrize("length", [1, 14, 20, 30])
+def test_a_waveform_has_half_a_crop_of_zeros_on_both_sides(length: int) -> None:
+    # Zeros of 10, the clip, zeros of 10: windows of 20 begin at 0 .. length, counted from the padded front.
+    assert_uniform(starts_of(length, 20, 10), -10, length - 10)
+
+
+def test_an_odd_crop_of_one_sample_clips() -> None:
+    assert set(starts_of(1, 21, 10, 1_000)) == {-10}
+
+
+def test_starts_are_drawn_clip_by_clip() -> None:
+    lengths = np.array([5, 20, 1_000, 64])
+    starts = np.stack([crop_starts(lengths, 20, np.random.default_rng(seed), border=0) for seed in range(300)])
+    assert starts[:, 0].min() == -15
+    assert starts[:, 0].max() == 0
+    assert not starts[:, 1].any()
+    assert 0 <= starts[:, 2].min() < 50
+    assert 930 < starts[:, 2].max() <= 980
+    assert abs(np.corrcoef(starts[:, 2], starts[:, 3])[0, 1]) < 0.3
+
+
+# --- batches
+
+
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+@pytest.mark.parametrize("pools", [1, 2])
+def test_a_batch_is_a_function_of_the_step(kind: str, pools: int) -> None:
+    def stream() -> Stream:
+        made = [pool_of(13, kind=kind), pool_of(21, first=40, kind=kind, seed=1)]
+        return stream_of(made[:pools], augment=ALL[kind])
+
+    one = stream()
+    in_order = [one.batch(step) for step in range(12)]
+    other = stream()
+    for step in (11, 3, 3, 0, 7, 1, 11):
+        torch.manual_seed(step)  # the state of other generators plays no part
+        x, y = other.batch(step)
+        assert torch.equal(x, in_order[step][0])
+        assert torch.equal(y, in_order[step][1])
+    assert in_order[0][0].shape == ((8, 16, 4) if kind == "mel" else (8, 16))
+    assert in_order[0][1].shape == (8, 100)
+    assert len({x.numpy().tobytes() for x, _ in in_order}) == 12
+
+
+@pytest.mark.parametrize(("name", "seed"), [("t", 0), ("s", 1)])
+def test_streams_and_seeds_differ(name: str, seed: int) -> None:
+    pools = [pool_of(30)]
+    one, other = stream_of(pools).batch(0), stream_of(pools, name=name, seed=seed).batch(0)
+    assert not torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(("clips", "batch_size"), [(24, 8), (13, 8), (3, 8), (8, 8), (9, 2)])
+def test_each_pass_covers_each_clip_once(clips: int, batch_size: int) -> None:
+    stream = stream_of([pool_of(clips)], batch_size=batch_size)
+    steps = 6 * clips // batch_size + 1
+    seen = np.concatenate([numbers_of(stream.batch(step)[1]) for step in range(steps)])
+    passes = [tuple(seen[number * clips : (number + 1) * clips]) for number in range(6)]
+    for order in passes:
+        assert sorted(order) == list(range(clips))
+    assert len(set(passes)) > 1
+
+
+def test_labels_stay_with_their_clips() -> None:
+    for kind in ("mel", "waveform"):
+        stream = stream_of([pool_of(10, kind=kind), pool_of(20, first=10, kind=kind, seed=1)], batch_size=32)
+        for step in range(5):
+            x, y = stream.batch(step)
+            value = x.flatten(1).amax(dim=1).numpy() * (1 if kind == "mel" else 32_768)
+            kept = value > 0  # a crop of a waveform may lie in its border
+            assert kept.mean() > 0.8
+            np.testing.assert_array_equal(value[kept] - 1, numbers_of(y)[kept])
+
+
+def test_two_pools_come_one_to_one() -> None:
+    stream = stream_of([pool_of(5), pool_of(50, first=5, seed=1)], batch_size=100)
+    seen = np.concatenate([numbers_of(stream.batch(step)[1]) for step in range(60)])
+    of_first = seen[seen < 5]
+    assert len(of_first) / len(seen) == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(len(seen)))
+    assert_uniform(of_first, 0, 4)
+    assert_uniform(seen[seen >= 5], 5, 54)
+
+
+def test_a_pool_that_no_clip_was_drawn_from() -> None:
+    stream = stream_of([pool_of(5), pool_of(5, first=5)], batch_size=1, augment=ALL["mel"])
+    for step in range(20):
+        x, _ = stream.batch(step)
+        assert x.shape == (1, 16, 4)
+        assert x.isfinite().all()
+    waves = stream_of(
+        [pool_of(5, kind="waveform"), pool_of(5, first=5, kind="waveform")], batch_size=1, augment=ALL["waveform"]
+    )
+    assert all(waves.batch(step)[0].shape == (1, 16) for step in range(20))
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("pools", [1, 2])
+def test_partners_are_drawn_at_random_from_the_same_pools(pools: int) -> None:
+    @register("partners", ("mel",), "mix")
+    def partners(batch: Batch, rng: np.random.Generator) -> Batch:
+        half = len(batch.x) // 2
+        return Batch(batch.x[half:], batch.y[half:], batch.start[half:], batch.stop[half:])
+
+    made = [pool_of(5), pool_of(50, first=5, seed=1)]
+    stream = stream_of(made[:pools], batch_size=100, augment={"partners": {}})
+    seen = np.concatenate([numbers_of(stream.batch(step)[1]) for step in range(60)])
+    own = np.concatenate([numbers_of(stream_of(made[:pools], batch_size=100).batch(step)[1]) for step in range(60)])
+    assert_uniform(seen[seen < 5], 0, 4)
+    if pools == 2:
+        assert (seen < 5).mean() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(len(seen)))
+        assert ((own < 5) & (seen < 5)).mean() == pytest.approx(0.25, abs=0.03)  # independent of the clip
+    else:
+        assert (own == seen).mean() == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("pools", [1, 2])
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_start_and_stop_are_where_the_clip_lies(kind: str, pools: int) -> None:
+    seen: list[Batch] = []
+
+    @register("look", ("mel", "waveform"), "before_mix")
+    def look(batch: Batch, rng: np.random.Generator) -> Batch:
+        seen.append(batch)
+        return batch
+
+    made = [pool_of(20, kind=kind), pool_of(20, first=20, kind=kind, seed=1)]
+    stream = stream_of(made[:pools], batch_size=64, augment={"look": {}})
+    for step in range(5):
+        stream.batch(step)
+    place = np.arange(16)
+    for batch in seen:
+        inside = (batch.x if kind == "waveform" else batch.x[:, :, 0]).numpy() > 0
+        start, stop = batch.start.numpy()[:, None], batch.stop.numpy()[:, None]
+        np.testing.assert_array_equal(inside, (place >= start) & (place < stop))
+    starts = torch.cat([batch.start for batch in seen])
+    # A mel clip of 5 frames begins at most 11 into the crop; a waveform has half a crop of zeros around it.
+    assert int(starts.max()) == (11 if kind == "mel" else 8)
+
+
+@pytest.mark.usefixtures("registry")
+def test_scaled_clips_are_read_at_their_rate() -> None:
+    """A ramp, so that the slope of a crop is the inverse of the rate of its clip."""
+    clips = MemoryClips([np.arange(1, 2_001, dtype=np.int16)] * 30)
+    pool = Pool(ClipBank(clips, CPU), np.arange(30), torch.eye(30))
+    augmentations = resolve_augmentations({"scale": {"factor": 2}})
+    stream = Stream("s", [pool], crop=100, batch_size=30, augmentations=augmentations, seed=4)
+    rates = 2.0 ** generator(4, "s/crop-0/scale", 0).uniform(-1, 1, 60)[:30]
+    x, _ = stream.batch(0)
+    checked = 0
+    for crop, rate in zip(x.numpy() * 32_768, rates, strict=True):
+        if (crop > 0).all():
+            assert (crop[-1] - crop[0]) / 99 == pytest.approx(1 / rate, abs=0.02)
+            checked += 1
+    assert checked > 15

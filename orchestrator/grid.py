@@ -227,11 +227,11 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
             if value is not False
         }
     network = train.get("network")
-    kind = network.get("kind") if isinstance(network, dict) else None
+    is_envnet = isinstance(network, dict) and network.get("kind") == "envnet"
     own = row.get("features") or {}
     if not isinstance(own, dict):
         raise GridError(f"{where}: conditions.{name}.features must be a mapping, not {own!r}")
-    feature_kind = "waveform" if kind == "envnet" else "mel"
+    feature_kind = "waveform" if is_envnet else "mel"
     chosen = _merge(features.get(feature_kind) or {}, own)
     return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": row.get("predict") or {}}
 

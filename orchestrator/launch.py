@@ -107,7 +107,7 @@ def launch(run: Run, execution: Execution, selection: Selection, console: Consol
     mirror.start()
     summary = _execute(run, plan, execution, console, states) if pending else Summary()
     run.store.refresh()
-    _write_reports(run)
+    write_reports(run)
     trouble = mirror.finish()
     if trouble is not None:
         console.print(
@@ -181,7 +181,7 @@ def _interruptible(console: Console) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _write_reports(run: Run) -> None:
+def write_reports(run: Run) -> None:
     report = build_report(run)
     write_json(run.folder / "report.json", report)
     if report["blend"]["weights"]:

@@ -4,6 +4,7 @@ What became of a job is read from its folder, not from Ray's exceptions: `done.j
 job itself raised; neither, that its process or node was lost - which alone is worth another attempt.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class RayExecutor:
         self._ours = not ray.is_initialized()
         if self._ours:
             _start_ray(execution.address)
-        total = ray.cluster_resources()
+        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._free = Needs(float(total.get("CPU", 0)), float(total.get("GPU", 0)))
         self._running: dict[str, JobSpec] = {}
         self._needs: dict[str, Needs] = {}
@@ -140,5 +141,5 @@ def _start_ray(address: str | None) -> None:
         address=address or "local",
         include_dashboard=False if address is None else None,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )

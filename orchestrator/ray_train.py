@@ -44,14 +44,15 @@ def fit(function: Any, spec: Any, storage: Path, *, cpus: float, gpus: float) ->
     from ray.train.backend import BackendConfig
     from ray.train.torch import TorchTrainer
 
-    class OneWorkerTrainer(TorchTrainer):  # type: ignore[misc]
+    class OneWorkerTrainer(TorchTrainer):
         """Without the helpers that one worker does not need."""
 
         def _create_default_callbacks(self) -> list[Any]:
-            return [c for c in super()._create_default_callbacks() if type(c).__name__ not in LEFT_OUT]
+            every = super()._create_default_callbacks()  # type: ignore[misc]
+            return [callback for callback in every if type(callback).__name__ not in LEFT_OUT]
 
     @dataclass
-    class NoProcessGroup(BackendConfig):  # type: ignore[misc]
+    class NoProcessGroup(BackendConfig):
         """One worker has nobody to talk to."""
 
         backend: str = "none"
@@ -59,7 +60,7 @@ def fit(function: Any, spec: Any, storage: Path, *, cpus: float, gpus: float) ->
     OneWorkerTrainer(
         function,
         train_loop_config={"spec": spec},
-        torch_config=NoProcessGroup(),
+        torch_config=NoProcessGroup(),  # type: ignore[arg-type]
         scaling_config=ScalingConfig(
             num_workers=1,
             use_gpu=gpus > 0,

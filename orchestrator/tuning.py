@@ -6,7 +6,7 @@ from typing import Any
 from features.errors import InputError, StoreError
 from features.files import read_json
 from orchestrator.jobs import run_job
-from orchestrator.launch import _write_reports
+from orchestrator.launch import write_reports
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
@@ -36,6 +36,6 @@ def tune_again(folder: Path, trials: int | None) -> dict[str, Any]:
         run_job(run.job_spec(node, Execution()))
         run.store.refresh()
     run.save()
-    _write_reports(run)
+    write_reports(run)
     result: dict[str, Any] = read_json(run.store.folder(node) / "blend.json")
     return result

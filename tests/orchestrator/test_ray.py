@@ -1,6 +1,6 @@
 """The same grid on real Ray: Ray tasks for shards and predictions, one Ray Train job a condition x fold."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def ray_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_grid: Path) -> Iterator[Run]:
+def ray_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_grid: Path) -> Run:
     """The tiny grid, run on a Ray cluster started in place."""
     out = tmp_path_factory.mktemp("ray") / "run"
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +28,7 @@ def ray_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_gri
         run = prepare(load_grid(str(tiny_grid)), small_data, out)
         assert launch(run, Execution(), Selection(), Console(quiet=True)) == 0
     assert not ray.is_initialized(), "what a launch starts it ends"
-    yield Run.open(out)
+    return Run.open(out)
 
 
 def test_ray_and_inline_agree_to_the_bit(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import trainers.loop
 from features.errors import JobError, StoreError
@@ -18,7 +18,6 @@ from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
 from trainers.randomness import seed_of
-from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
 from trainers.weights import load_snapshot, read_tensors, save_snapshot
 
@@ -138,9 +137,10 @@ def test_killed_inside_an_epoch(make_job: MakeJob, tmp_path: Path, monkeypatch: 
             raise KeyboardInterrupt
         return batch(stream, step)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Stream, "batch", killed)
-        train(job, tmp_path / "killed")
+        with pytest.raises(KeyboardInterrupt):
+            train(job, tmp_path / "killed")
     assert len(read_history(tmp_path / "killed")) == 1
     assert train(job, tmp_path / "killed")
     assert_same(tmp_path / "whole", tmp_path / "killed")
@@ -237,6 +237,8 @@ def by_hand(job: TrainJob, epochs: int) -> Tagger:
     settings = job.settings
     torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
     network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
+    # The loop's layout: batch norm sums in another order in another, and a maximum may then lie elsewhere.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer: torch.optim.Optimizer = (
         torch.optim.Adam(network.parameters())
         if settings.optimizer == "adam"
@@ -294,7 +296,7 @@ def test_training_is_what_the_recipe_says(
     network = by_hand(job, 2)
     trained, _ = read_tensors(snapshot_path(tmp_path, 2))
     for name, value in network.state_dict().items():
-        torch.testing.assert_close(trained[name], value, rtol=1e-3, atol=1e-4, msg=lambda text, n=name: f"{n}: {text}")
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}")
 
 
 @STREAMS
@@ -335,16 +337,29 @@ def test_an_epoch_is_one_pass_over_the_curated_clips(
     assert steps == [(name, step) for step in range(6) for name in ("curated", "noisy")]
 
 
-def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[torch.optim.Optimizer]:
+    """The optimizers of jobs, as they are made."""
+    optimizers: list[torch.optim.Optimizer] = []
     make = trainers.loop._optimizer
 
-    def watched(settings: TrainSettings, network: Tagger, *, fused: bool) -> torch.optim.Optimizer:
-        optimizer = make(settings, network, fused=fused)
-        optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
-        return optimizer
+    def watched(*args: Any, **options: Any) -> torch.optim.Optimizer:
+        optimizers.append(make(*args, **options))
+        return optimizers[-1]
 
     monkeypatch.setattr(trainers.loop, "_optimizer", watched)
+    return optimizers
+
+
+def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    step = torch.optim.Adam.step
+
+    def watched(optimizer: torch.optim.Adam) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        step(optimizer)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watched)
     train(make_job(cycles=2, epochs=3, lr_max=1e-2, lr_min=1e-4), tmp_path)
     assert len(rates) == 12  # two steps an epoch
     wanted = 1e-4 + (1e-2 - 1e-4) * (1 + np.cos(np.pi * np.arange(6) / 6)) / 2
@@ -355,16 +370,17 @@ def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_optimizers_are_the_recipes(make_job: MakeJob, optimizer: str) -> None:
-    settings = make_job(optimizer=optimizer).settings
-    made = trainers.loop._optimizer(settings, nn.Linear(2, 2), fused=False)  # type: ignore[arg-type]
-    group = made.param_groups[0]
+def test_optimizers_are_the_recipes(
+    make_job: MakeJob, tmp_path: Path, made: list[torch.optim.Optimizer], optimizer: str
+) -> None:
+    train(make_job(optimizer=optimizer, cycles=1, epochs=1), tmp_path)
+    (group,) = made[0].param_groups
     assert group["weight_decay"] == 0
     if optimizer == "sgd":
-        assert isinstance(made, torch.optim.SGD)
+        assert isinstance(made[0], torch.optim.SGD)
         assert (group["momentum"], group["nesterov"], group["dampening"]) == (0.9, True, 0)
     else:
-        assert isinstance(made, torch.optim.Adam)
+        assert type(made[0]) is torch.optim.Adam
         assert (group["betas"], group["eps"], group["amsgrad"]) == ((0.9, 0.999), 1e-8, False)
 
 
@@ -380,7 +396,8 @@ def test_a_job_may_start_from_a_snapshot(make_job: MakeJob, tmp_path: Path, nois
     warm, _ = read_tensors(snapshot_path(tmp_path / "warm", 1))
     for name, _parameter in Tagger(job.settings.network, job.classes, noisy_head=True).named_parameters():
         taken = noisy_head or not name.startswith("heads.noisy")
-        assert torch.equal(warm[name], start.state_dict()[name] if taken else scratch[name]), name
+        wanted = start.state_dict()[name] if taken else scratch[name]
+        torch.testing.assert_close(warm[name], wanted, rtol=0, atol=1e-25)
 
 
 def test_a_foreign_start_is_told(make_job: MakeJob, tmp_path: Path) -> None:
@@ -412,7 +429,7 @@ def test_a_prediction_that_is_not_finite_is_told(make_job: MakeJob, tmp_path: Pa
 
 
 def test_a_tiny_job_learns(make_job: MakeJob, tmp_path: Path) -> None:
-    train(make_job(cycles=1, epochs=12, augment={}, batch_size=8), tmp_path)
+    train(make_job(cycles=1, epochs=15, augment={}, batch_size=8, lr_max=3e-2), tmp_path)
     losses = [record["loss_curated"] for record in read_history(tmp_path)]
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 

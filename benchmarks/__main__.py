@@ -1,0 +1,13 @@
+"""All benchmarks, one after the other: `make bench`. Run on a quiet machine; compare ratios, not seconds."""
+
+from benchmarks import features_bench, lwlrap_bench, startup_bench
+
+
+def main() -> None:
+    for name, benchmark in (("lwlrap", lwlrap_bench), ("features", features_bench), ("start-up", startup_bench)):
+        print(f"== {name}", flush=True)
+        benchmark.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Start-up of a Ray Train job that does nothing: sonogrid's against a plain `TorchTrainer`.
+
+Run: python -m benchmarks.startup_bench
+
+Both run alternately on one Ray started in place; CPU seconds are those of all processes of the session.
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from orchestrator.ray_train import fast_start_environment, fit
+
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Empty:
+    """Stands for a job specification."""
+
+    folder: Path
+
+
+def nothing(config: dict[str, Any]) -> None:
+    """The job."""
+
+
+def plain(storage: Path, name: str) -> None:
+    """The usual way to run one worker."""
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    run_config = RunConfig(name=name, storage_path=str(storage))
+    TorchTrainer(nothing, scaling_config=ScalingConfig(num_workers=1), run_config=run_config).fit()
+
+
+class CpuMeter:
+    """CPU seconds of this process and all its descendants, dead ones too as far as a 50 ms poll saw them."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[int, float], float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+
+    def _poll(self) -> None:
+        while not self._stop.wait(0.05):
+            self._look()
+
+    def _look(self) -> None:
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+            try:
+                times = process.cpu_times()
+                self._seen[process.pid, process.create_time()] = times.user + times.system
+            except psutil.Error:
+                continue
+
+    def measure(self, call: Callable[[], None]) -> tuple[float, float]:
+        """Wall and CPU seconds of a call."""
+        self._look()
+        before, began = sum(self._seen.values()), time.perf_counter()
+        call()
+        wall = time.perf_counter() - began
+        self._look()
+        return wall, sum(self._seen.values()) - before
+
+    def __enter__(self) -> "CpuMeter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def main() -> None:
+    fast_start_environment()
+    import ray
+
+    with tempfile.TemporaryDirectory() as folder, CpuMeter() as meter:
+        storage = Path(folder)
+
+        def start() -> None:
+            ray.init(address="local", include_dashboard=False, log_to_driver=False)
+
+        wall, cpu = meter.measure(start)
+        print(f"ray.init: {wall:.1f} s, {cpu:.1f} s of CPU")
+        for number in range(ROUNDS):
+            job = Empty(storage / f"ours-{number}")
+            ours = meter.measure(lambda job=job: fit(nothing, job, storage, cpus=1.0, gpus=0.0))
+            theirs = meter.measure(lambda number=number: plain(storage, f"plain-{number}"))
+            print(
+                f"job {number + 1}: sonogrid {ours[0]:.1f} s ({ours[1]:.1f} s of CPU), "
+                f"TorchTrainer {theirs[0]:.1f} s ({theirs[1]:.1f} s of CPU), ratio {theirs[0] / ours[0]:.2f}"
+            )
+        pair = [
+            threading.Thread(
+                target=fit, args=(nothing, Empty(storage / f"pair-{i}"), storage), kwargs={"cpus": 1.0, "gpus": 0.0}
+            )
+            for i in range(2)
+        ]
+
+        def both() -> None:
+            for thread in pair:
+                thread.start()
+            for thread in pair:
+                thread.join()
+
+        wall, cpu = meter.measure(both)
+        print(f"two jobs at once: {wall:.1f} s, {cpu:.1f} s of CPU")
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

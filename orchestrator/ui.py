@@ -1,5 +1,6 @@
 """`sonogrid ui`: MLflow's own server over the tracking store, on localhost."""
 
+import os
 import subprocess
 import sys
 
@@ -33,8 +34,11 @@ def serve(run: Run, port: int, console: Console) -> int:
         "127.0.0.1",
         "--port",
         str(port),
+        "--workers",
+        "1",
     ]
-    server = subprocess.Popen(command)
+    # One worker and no job queue: this serves one person a view.
+    server = subprocess.Popen(command, env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ})
     try:
         return server.wait()
     except KeyboardInterrupt:

@@ -442,14 +442,15 @@ def test_history_is_json_lines(make_job: MakeJob, tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("kind", ["resnet", "envnet"])
-@pytest.mark.parametrize("resident_bytes", [0, 1 << 30])
-def test_trains_on_cuda(make_job: MakeJob, tmp_path: Path, kind: str, resident_bytes: int) -> None:
-    on_gpu = {"device": torch.device("cuda"), "resident_bytes": resident_bytes}
-    job = make_job(kind, cycles=2, epochs=1, job=on_gpu, **SPL)
-    assert not train(job, tmp_path, lambda: True)
-    assert train(job, tmp_path)
-    history = read_history(tmp_path)
-    assert [record["epoch"] for record in history] == [1, 2]
-    train(make_job(kind, cycles=2, epochs=1, **SPL), tmp_path / "cpu")
-    assert history[0]["loss_curated"] == pytest.approx(read_history(tmp_path / "cpu")[0]["loss_curated"], rel=0.1)
+def test_trains_on_cuda(make_job: MakeJob, tmp_path: Path) -> None:
+    for kind, resident_bytes in (("resnet", 0), ("resnet", 1 << 30), ("envnet", 0), ("envnet", 1 << 30)):
+        folder = tmp_path / f"{kind}-{resident_bytes}"
+        on_gpu = {"device": torch.device("cuda"), "resident_bytes": resident_bytes}
+        job = make_job(kind, cycles=2, epochs=1, job=on_gpu, **SPL)
+        assert not train(job, folder, lambda: True)
+        assert train(job, folder)  # from the checkpoint
+        train(make_job(kind, cycles=1, epochs=1, **SPL), folder / "cpu")
+        on_cpu = read_history(folder / "cpu")[0]["loss_curated"]
+        history = read_history(folder)
+        assert [record["epoch"] for record in history] == [1, 2]
+        assert history[0]["loss_curated"] == pytest.approx(on_cpu, rel=0.1)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Settings
 from trainers.augment import AUGMENTATIONS, resolve_augmentations
+from trainers.envnet import EnvNetTrunk
 from trainers.losses import LOSSES
 
 __all__ = ["EnvNetSettings", "NetworkSettings", "PredictSettings", "PseudoSettings", "ResNetSettings", "TrainSettings"]
@@ -105,6 +106,12 @@ class TrainSettings(Settings):
             raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
         for name in self.augment:
             self._check_input_of(name)
+        if self.network.kind == "envnet" and self.crop < EnvNetTrunk.min_length:
+            raise ValueError(f"crop {self.crop} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
+        losses = {"loss": self.loss, "noisy_loss": self.noisy_loss} if self.multitask else {"loss": self.loss}
+        for field, loss in losses.items():
+            if loss == "kl" and self.network.activation != "softmax":
+                raise ValueError(f"{field}: kl needs network.activation softmax, not {self.network.activation}")
         return self
 
     def _check_input_of(self, name: str) -> None:

@@ -19,7 +19,7 @@ conditions:
   plain: {}
   A: {base: plain, multitask: true, augment: {frequency_mask: {}, gain: {high: 1.1}}}
   B: {base: A, init_from: plain, pseudo: {teacher: A}, augment: {mixup: false}}
-  D: {network: {kind: envnet, width: 4}, augment: null, predict: {pads: [0]}}
+  D: {network: {kind: envnet, width: 4}, crop: 30_000, augment: null, predict: {pads: [0]}}
 """
 
 
@@ -81,6 +81,8 @@ def test_set_changes_one_setting(grid: Path) -> None:
         ("conditions.A.augment.mixup.p=2", ["mixup.p", "0..1"]),
         ("conditions.D.augment={gain: {}}", ["augment.mixup", "mel", "envnet"]),
         ("conditions.A.loss=huber", ["loss", "huber", "bce"]),
+        ("conditions.D.crop=20_000", ["crop 20000", "20570"]),
+        ("conditions.A.loss=kl", ["loss", "kl", "softmax"]),
         ("conditions.Q.epochs=3", ["there is no condition 'Q'"]),
         ("conditions.A.predict.pads=[8, 8]", ["pads", "distinct"]),
         ("conditions.A.predict.pads=[]", ["pads"]),

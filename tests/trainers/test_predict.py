@@ -77,10 +77,12 @@ def test_patience_rises_no_further_than_needed() -> None:
 
 
 def test_patience_ends_at_a_fifth() -> None:
-    lengths = [10]
-    while len(lengths) < 70:
-        lengths.append(lengths[-1] * 12 // 10 + 1)  # each just too long for the group before
-    assert [len(group) for group in group_by_length(np.array(lengths))] == [1] * 70
+    lengths = np.rint(100 * 1.093 ** np.arange(128)).astype(np.int64)  # every third is 1.195 times as long
+    assert len(group_by_length(lengths)) == 44  # 64 with a patience of 0.19, of 62 allowed
+    apart = [10]
+    while len(apart) < 70:
+        apart.append(apart[-1] * 12 // 10 + 1)  # just too long for the group before
+    assert [len(group) for group in group_by_length(np.array(apart))] == [1] * 70
 
 
 def test_caps_split_groups() -> None:
@@ -115,13 +117,14 @@ def test_clips_of_equal_length_are_predicted_as_if_alone(pad: int) -> None:
 
 
 def test_a_shorter_clip_of_a_group_is_padded_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.arange(len(lengths))])
-    bank = mel_bank([20, 30])
+    monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.argsort(lengths)])
+    bank = mel_bank([30, 20, 25])
     network = tagger(SMALL, 0)
-    scores = predict([network], bank, np.array([0, 1]), [4])[0, 0]
-    clip = torch.from_numpy(np.pad(bank.shards.array(0), [(4, 14), (0, 0)]))
-    with torch.no_grad():
-        np.testing.assert_allclose(scores[0], network.scores(clip[None])[0], atol=1e-6)
+    scores = predict([network], bank, np.arange(3), [4])[0, 0]
+    for row, behind in enumerate((4, 14, 9)):
+        clip = torch.from_numpy(np.pad(bank.shards.array(row), [(4, behind), (0, 0)]))
+        with torch.no_grad():
+            np.testing.assert_allclose(scores[row], network.scores(clip[None])[0], atol=1e-6)
 
 
 def test_one_pass_over_networks_and_pads_equals_many(shards: dict[tuple[str, str], ShardSet]) -> None:

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
     arguments = _parser().parse_args(argv)
     try:
-        code: int = arguments.verb(arguments, Console(soft_wrap=True))
+        code: int = arguments.verb(arguments, _console())
     except SonogridError as error:
         for line in str(error).splitlines():
             print(f"sonogrid: {line}", file=sys.stderr)
@@ -34,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
+
+
+def _console() -> Console:
+    """A console on standard output; a log file is wide enough for whole tables."""
+    console = Console(soft_wrap=True)
+    return console if console.is_terminal else Console(soft_wrap=True, width=120)
 
 
 def _parser() -> argparse.ArgumentParser:

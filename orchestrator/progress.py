@@ -86,4 +86,4 @@ class LaunchView:
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
-        return f"[{minutes:3d}:{seconds:02d}]".replace("[", "\\[")
+        return f"{minutes:3d}:{seconds:02d}"

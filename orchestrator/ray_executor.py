@@ -14,7 +14,7 @@ from typing import Any
 from features.files import read_json
 from orchestrator.graph import Node
 from orchestrator.jobs import JobSpec, run_job
-from orchestrator.ray_train import fast_start_environment, fit, free_resources, remember_placement
+from orchestrator.ray_train import PLACEMENT, fast_start_environment, fit, free_resources, remember_placement
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs
@@ -113,6 +113,8 @@ class RayExecutor:
         outcome, cause = _outcome(folder, error)
         if outcome == "lost":
             free_resources(folder)
+        for name in ("stop", PLACEMENT):
+            (folder / name).unlink(missing_ok=True)
         return Finished(signature, outcome, cause)
 
     def close(self) -> None:

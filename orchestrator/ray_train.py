@@ -13,7 +13,7 @@ from typing import Any
 
 from features.files import write_json
 
-__all__ = ["fast_start_environment", "fit", "free_resources"]
+__all__ = ["PLACEMENT", "fast_start_environment", "fit", "free_resources"]
 
 PLACEMENT = "placement.json"
 LEFT_OUT = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})

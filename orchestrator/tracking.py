@@ -6,6 +6,7 @@ another machine, adds no second run and no second point. Workers never talk to M
 nothing else.
 """
 
+import logging
 import os
 import subprocess
 import threading
@@ -53,6 +54,7 @@ class Mirror:
         self._tags: dict[str, dict[str, str]] = {}
         self._status: dict[str, str] = {}
         self._steps: dict[str, int] = {}
+        self._summarised: object = None
         self._revision = _git_revision()
 
     def sync(self, states: Mapping[str, str] | None = None) -> None:
@@ -88,6 +90,8 @@ class Mirror:
         """Experiment and existing runs, once."""
         if self._client is not None:
             return
+        for noisy in ("mlflow", "alembic"):  # they announce every table they make
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         import mlflow
 
         client = mlflow.MlflowClient()
@@ -186,7 +190,14 @@ class Mirror:
         self._status[identity] = status
 
     def _summaries(self) -> None:
-        """Scores of whole conditions and of the blend, when there are any."""
+        """Scores of whole conditions and of the blend; computed anew only when a prediction or a score was added."""
+        score = self.run.folder / "score.json"
+        scored = score.stat().st_mtime_ns if score.exists() else None
+        graph = self.run.graph
+        ends = (*graph.predict.values(), *([graph.blend] if graph.blend else []))
+        present = (scored, [s for s in ends if self.run.store.state(graph.nodes[s]).state == "done"])
+        if present == self._summarised:
+            return
         report = build_report(self.run)
         for condition in report["conditions"]:
             name = condition["name"]
@@ -199,6 +210,7 @@ class Mirror:
                 self._scores(parent, scores)
                 self._tag(parent, "sonogrid.leaky", str(name in report["leaky"]).lower())
         self._blend(report)
+        self._summarised = present
 
     def _blend(self, report: dict[str, Any]) -> None:
         assert self.run.graph.blend is not None

@@ -73,8 +73,10 @@ def test_equal_learning_rates_are_allowed() -> None:
 
 
 def test_every_registered_loss_can_be_chosen() -> None:
+    softmax = ResNetSettings(activation="softmax")
     for name in LOSSES:
-        assert TrainSettings(loss=name, noisy_loss=name, pseudo=PseudoSettings(teacher="A", loss=name)).loss == name
+        pseudo = PseudoSettings(teacher="A", loss=name)
+        assert TrainSettings(network=softmax, loss=name, noisy_loss=name, pseudo=pseudo).loss == name
 
 
 def test_settings_are_frozen() -> None:

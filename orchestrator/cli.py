@@ -251,6 +251,9 @@ def _status(arguments: Arguments, console: Console) -> int:
             line["epoch"] = len(history)
             line["epochs"] = run.recipe.conditions[node.condition].train.total_epochs
             line["best_lwlrap"] = max((record["lwlrap"] for record in history), default=None)
+        if state.state == "done":
+            mark = run.store.done(node)
+            line |= {key: mark[key] for key in ("host", "seconds", "peak_mb")}
         lines.append(line)
     if arguments.json:
         _print_json({"jobs": lines})

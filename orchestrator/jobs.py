@@ -153,7 +153,7 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
         load_npy(spec.inputs["pseudo"][0] / "soft_labels.npy") if "pseudo" in spec.inputs else None,
         start,
         _device(spec),
-        spec.resident_bytes,
+        _resident_bytes(spec),
     )
     if not train(job, spec.folder, should_stop):
         return None
@@ -184,7 +184,7 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
         rows = np.flatnonzero(folds == spec.fold) if subset == "curated" else np.arange(len(folds))
         scores = np.zeros(shape, dtype=np.float32)
         if len(rows):
-            bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=spec.resident_bytes)
+            bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 scores = predict(networks, bank, rows, spec.condition.predict.pads)  # (cycles, pads, N, C)
         if not np.isfinite(scores).all():
@@ -233,6 +233,11 @@ def _shards(spec: JobSpec, manifest: Manifest, subset: str) -> ShardSet:
 def open_shards(folders: Sequence[Path], manifest: Manifest, subset: str) -> ShardSet:
     """The features of a subset, clips in manifest order."""
     return ShardSet.open(folders).select(manifest.subset(subset)["clip"].tolist())
+
+
+def _resident_bytes(spec: JobSpec) -> int:
+    """Only a GPU gains from a copy: on a CPU the mapped pages are shared by all jobs of the machine."""
+    return spec.resident_bytes if _device(spec).type == "cuda" else 0
 
 
 def _device(spec: JobSpec) -> Any:

@@ -70,7 +70,7 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: Path | None = None, *,
     """
     if not data.is_dir():
         raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
-    root = store or default_store(out)
+    root = (store or default_store(out)).resolve()
     manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=root / "probes.json")
     check_recipe_fits(recipe, manifest)
     return Run(out, recipe, data.resolve(), Store(root), manifest)
@@ -121,7 +121,7 @@ def launch(run: Run, execution: Execution, selection: Selection, console: Consol
 def resume(folder: Path, execution: Execution, console: Console, *, skip_bad: bool) -> int:
     """Launch what `run.json` describes again."""
     opened = Run.open(folder)
-    own = opened.store.root == default_store(folder)
+    own = opened.store.root == default_store(folder).resolve()
     run = prepare(opened.recipe, opened.data_root, folder, None if own else opened.store.root, skip_bad=skip_bad)
     return launch(run, execution, Selection(), console)
 

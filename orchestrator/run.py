@@ -60,7 +60,7 @@ class Run:
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
-        store = Store(folder / raw["store"])
+        store = Store((folder / raw["store"]).resolve())
         manifest = Manifest.read(store.root / raw["manifest"])
         return cls(folder, recipe, Path(raw["data_root"]), store, manifest)
 
@@ -70,7 +70,7 @@ class Run:
             self.manifest_folder.mkdir(parents=True, exist_ok=True)
             self.manifest.write(self.manifest_folder)
             mark_done(self.manifest_folder, {"name": "manifest", "signature": self.manifest.content_hash()})
-        own = self.store.root == default_store(self.folder)
+        own = self.store.root == default_store(self.folder).resolve()
         write_json(
             self.folder / "run.json",
             {

@@ -279,7 +279,7 @@ def _tune(arguments: Arguments, console: Console) -> int:
         return 0
     for member, weight in zip(result["members"], result["weights"], strict=True):
         if weight > 0:
-            name = f"{member['condition']} cycle {member['cycle']} pad {member['pad']}"
+            name = "{condition} cycle {cycle} {head} head pad {pad}".format(**member)
             console.print(f"{weight:6.3f}  {name}", highlight=False)
     for key, value in result.items():
         if "lwlrap" in key and value is not None:

@@ -186,13 +186,14 @@ class _Builder:
         condition = self.recipe.conditions[name]
         payload = {
             "network": condition.train.network.model_dump(mode="json"),
-            "pads": list(condition.predict.pads),
+            "predict": condition.predict.model_dump(mode="json"),
             "threads": condition.train.threads,
             "fold": fold,
             "clips": self.hashes,
         }
         inputs = {"train": (train,), **shards}
-        cost = 0.02 * condition.train.cycles * len(condition.predict.pads) * sum(self.counts.values())
+        passes = condition.train.cycles * len(condition.predict.pads) * len(condition.predict.heads)
+        cost = 0.02 * passes * sum(self.counts.values())
         more = {"condition": name, "fold": fold, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
         return self.graph.add(f"predict-{name}-{fold}", "predict", payload, inputs, **more)
 

@@ -178,7 +178,8 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
     manifest = Manifest.read(spec.manifest)
     device = _device(spec)
     networks = load_networks(spec.inputs["train"][0], spec.condition, len(manifest.classes), device)
-    shape = (len(networks), len(spec.condition.predict.pads), 0, len(manifest.classes))
+    pads, heads = spec.condition.predict.pads, spec.condition.predict.heads
+    shape = (len(networks), len(heads), len(pads), 0, len(manifest.classes))
     for subset in ("curated", "noisy", "test"):
         folds = manifest.subset(subset)["fold"].to_numpy()
         rows = np.flatnonzero(folds == spec.fold) if subset == "curated" else np.arange(len(folds))
@@ -186,11 +187,12 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
         if len(rows):
             bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                scores = predict(networks, bank, rows, spec.condition.predict.pads)  # (cycles, pads, N, C)
+                # (cycles, heads, pads, N, C)
+                scores = np.stack([predict(networks, bank, rows, pads, head=head) for head in heads], axis=1)
         if not np.isfinite(scores).all():
             raise SonogridError(f"{spec.name}: a score of the {subset} clips is not finite")
         save_npy(spec.folder / f"{subset}.npy", scores)
-    return {"cycles": len(networks), "pads": list(spec.condition.predict.pads)}
+    return {"cycles": len(networks), "heads": list(heads), "pads": list(pads)}
 
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
@@ -210,14 +212,11 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
 def _pseudo(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
     from trainers.pseudo import soft_labels
 
-    # Each teacher holds (cycles, pads, N, C); all its models count alike.
-    stacked = np.concatenate([_models(load_npy(folder / "noisy.npy")) for folder in spec.inputs["teacher"]])
+    # A teacher's snapshots and pads count alike; its noisy head has learnt the wrong labels too and is left out.
+    curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in spec.inputs["teacher"]]  # (cycles, pads, N, C) each
+    stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
     save_npy(spec.folder / "soft_labels.npy", soft_labels(stacked, float(spec.extra["temperature"])))
     return {"models": len(stacked)}
-
-
-def _models(scores: np.ndarray) -> np.ndarray:
-    return scores.reshape(-1, *scores.shape[2:])  # (cycles * pads, N, C)
 
 
 def _blend(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:

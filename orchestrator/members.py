@@ -1,7 +1,7 @@
-"""Members of an ensemble: one (condition, cycle, pad) each, stitched from the folds' predictions."""
+"""Members of an ensemble: one (condition, cycle, head, pad) each, stitched from the folds' predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,12 @@ __all__ = ["Member", "Members", "run_blend", "stitch"]
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """A snapshot (cycle, 1-based) of a condition at a pad."""
+    """A snapshot (cycle, 1-based) of a condition, one of its heads, at a pad."""
 
     condition: str
     cycle: int
+    head: str
     pad: int
-
-    def __str__(self) -> str:
-        return f"{self.condition}/cycle {self.cycle}/pad {self.pad}"
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,22 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
     oof, test = [], []
     for condition, by_fold in folders.items():
         about = read_json(by_fold[0] / "done.json")["result"]
-        shape = (about["cycles"], len(about["pads"]))
+        shape = (about["cycles"], len(about["heads"]), len(about["pads"]))
         stitched = np.zeros((*shape, len(folds), len(manifest.classes)), dtype=np.float32)
         for fold, folder in enumerate(by_fold):
-            part = load_npy(folder / "curated.npy")  # (cycles, pads, n, C)
-            if part.shape != stitched[:, :, folds == fold].shape:
+            part = load_npy(folder / "curated.npy")  # (cycles, heads, pads, n, C)
+            if part.shape != stitched[:, :, :, folds == fold].shape:
                 raise StoreError(f"{folder / 'curated.npy'} has shape {part.shape}; remove {folder} and launch again")
-            stitched[:, :, folds == fold] = part
-        mean = np.mean([load_npy(folder / "test.npy") for folder in by_fold], axis=0)  # (cycles, pads, T, C)
-        members += [Member(condition, cycle + 1, pad) for cycle in range(shape[0]) for pad in about["pads"]]
-        oof.append(stitched.reshape(-1, *stitched.shape[2:]))
-        test.append(mean.reshape(-1, *mean.shape[2:]))
+            stitched[:, :, :, folds == fold] = part
+        mean = np.mean([load_npy(folder / "test.npy") for folder in by_fold], axis=0)  # (cycles, heads, pads, T, C)
+        members += [
+            Member(condition, cycle + 1, head, pad)
+            for cycle in range(about["cycles"])
+            for head in about["heads"]
+            for pad in about["pads"]
+        ]
+        oof.append(stitched.reshape(-1, *stitched.shape[3:]))
+        test.append(mean.reshape(-1, *mean.shape[3:]))
     return Members(tuple(members), np.concatenate(oof), np.concatenate(test))
 
 
@@ -90,7 +93,10 @@ def run_blend(
     )
     save_npy(folder / "oof.npy", np.tensordot(np.array(result.weights), found.oof, 1).astype(np.float32))
     save_npy(folder / "test.npy", np.tensordot(np.array(result.weights), found.test, 1).astype(np.float32))
-    members = [{"condition": m.condition, "cycle": m.cycle, "pad": m.pad} for m in found.members]
-    summary = {"members": members, **result.to_dict()}
+    summary = {"members": [asdict(member) for member in found.members], **result.to_dict()}
     write_json(folder / "blend.json", summary)
-    return {"members": len(members), "oof_lwlrap": result.oof_lwlrap, "oof_lwlrap_nested": result.oof_lwlrap_nested}
+    return {
+        "members": len(found.members),
+        "oof_lwlrap": result.oof_lwlrap,
+        "oof_lwlrap_nested": result.oof_lwlrap_nested,
+    }

@@ -30,6 +30,8 @@ class ConditionSettings(Settings):
             raise ValueError(
                 f"network {self.train.network.kind} reads {self.train.feature_kind} features, not {self.features.kind}"
             )
+        if "noisy" in self.predict.heads and not self.train.multitask:
+            raise ValueError("predict.heads: there is a noisy head only with multitask")
         return self
 
 

@@ -154,22 +154,22 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
     total = np.zeros((len(files), len(run.manifest.classes)), dtype=np.float64)
     for name in run.recipe.blended:
         condition = run.recipe.conditions[name]
-        pads = condition.predict.pads
-        weights = np.zeros((condition.train.cycles, len(pads)))
+        pads, heads = condition.predict.pads, condition.predict.heads
+        weights = np.zeros((condition.train.cycles, len(heads), len(pads)))
         for member, weight in zip(blend["members"], blend["weights"], strict=True):
             if member["condition"] == name:
-                weights[member["cycle"] - 1, pads.index(member["pad"])] = weight
+                weights[member["cycle"] - 1, heads.index(member["head"]), pads.index(member["pad"])] = weight
         if not weights.any():
             continue
         extractor = FeatureExtractor(condition.features)
         arrays = [extractor.compute(read_mono(path, condition.features.sample_rate_hz)) for path in files]
         bank = ClipBank(MemoryClips(arrays), device)
-        used = np.flatnonzero(weights.any(axis=1))
+        used = np.flatnonzero(weights.any(axis=(1, 2)))
         for fold in range(run.recipe.data.folds):
             folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
             networks = load_networks(folder, condition, len(run.manifest.classes), device)
-            scores = predict(
-                [networks[cycle] for cycle in used], bank, np.arange(len(files)), pads
-            )  # (cycles, pads, N, C)
-            total += np.tensordot(weights[used], scores, axes=2) / run.recipe.data.folds
+            for h, head in enumerate(heads):
+                chosen = [networks[cycle] for cycle in used]
+                scores = predict(chosen, bank, np.arange(len(files)), pads, head=head)  # (cycles, pads, N, C)
+                total += np.tensordot(weights[used, h], scores, axes=2) / run.recipe.data.folds
     return total.astype(np.float32)

@@ -29,7 +29,12 @@ defaults:
   predict: {pads: [2, 4]}
 conditions:
   plain: {}
-  A: {multitask: true, cycles: 2, epochs: 1, augment: {additional_crop: {}, frequency_mask: {low: 1, high: 4}}}
+  A:
+    multitask: true
+    predict: {heads: [curated, noisy]}
+    cycles: 2
+    epochs: 1
+    augment: {additional_crop: {}, frequency_mask: {low: 1, high: 4}}
   B: {base: A, cycles: 1, epochs: 2, init_from: plain, pseudo: {teacher: A}}
   D:
     network: {kind: envnet, width: 4, head_units: 8}

@@ -67,6 +67,20 @@ class PredictSettings(Settings):
         (8, 32), min_length=1, strict=False, description="zeros on both sides: frames or samples"
     )
 
+    heads: tuple[Literal["curated", "noisy"], ...] = Field(
+        ("curated",),
+        strict=False,
+        min_length=1,
+        description="heads whose scores are kept; the noisy one is another member for the blend, never a teacher",
+    )
+
+    @field_validator("heads")
+    @classmethod
+    def _curated_first(cls, heads: tuple[str, ...]) -> tuple[str, ...]:
+        if heads not in (("curated",), ("curated", "noisy")):
+            raise ValueError("heads is [curated] or [curated, noisy]")
+        return heads
+
     @field_validator("pads")
     @classmethod
     def _distinct(cls, pads: tuple[int, ...]) -> tuple[int, ...]:

@@ -81,6 +81,7 @@ def test_set_changes_one_setting(grid: Path) -> None:
         ("conditions.A.augment.mixup.p=2", ["mixup.p", "0..1"]),
         ("conditions.D.augment={gain: {}}", ["augment.mixup", "mel", "envnet"]),
         ("conditions.A.loss=huber", ["loss", "huber", "bce"]),
+        ("conditions.plain.predict.heads=[curated, noisy]", ["predict.heads", "multitask"]),
         ("conditions.D.crop=20_000", ["crop 20000", "20570"]),
         ("conditions.A.loss=kl", ["loss", "kl", "softmax"]),
         ("conditions.Q.epochs=3", ["there is no condition 'Q'"]),

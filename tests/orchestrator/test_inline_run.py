@@ -15,7 +15,7 @@ from features.files import load_npy, sha256_file
 from orchestrator.cli import main
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, plan_of, prepare
-from orchestrator.members import stitch
+from orchestrator.members import Member, stitch
 from orchestrator.recipe import Execution
 from orchestrator.report import build_report, predictions_of
 from orchestrator.run import Run
@@ -97,13 +97,17 @@ def test_out_of_fold_predictions_are_stitched_from_the_fold_that_held_a_clip_out
     folders = predictions_of(inline_run, "A")
     assert folders is not None
     found = stitch({"A": folders}, inline_run.manifest)
-    assert [str(m) for m in found.members][:2] == ["A/cycle 1/pad 2", "A/cycle 1/pad 4"]
+    assert found.members[:3] == (
+        Member("A", 1, "curated", 2),
+        Member("A", 1, "curated", 4),
+        Member("A", 1, "noisy", 2),
+    )
     folds = inline_run.manifest.subset("curated")["fold"].to_numpy()
     for fold, folder in enumerate(folders):
-        part = load_npy(folder / "curated.npy")  # (cycles, pads, n, C)
-        assert np.array_equal(found.oof[:, folds == fold], part.reshape(-1, *part.shape[2:]))
+        part = load_npy(folder / "curated.npy")  # (cycles, heads, pads, n, C)
+        assert np.array_equal(found.oof[:, folds == fold], part.reshape(-1, *part.shape[3:]))
     mean = np.mean([load_npy(folder / "test.npy") for folder in folders], axis=0)
-    assert np.allclose(found.test, mean.reshape(-1, *mean.shape[2:]), atol=1e-7)
+    assert np.allclose(found.test, mean.reshape(-1, *mean.shape[3:]), atol=1e-7)
 
 
 def test_report_is_one_object_of_the_documented_form(inline_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +121,7 @@ def test_report_is_one_object_of_the_documented_form(inline_run: Run, capsys: py
         assert condition["cv_lwlrap"] == pytest.approx(np.mean(best))
         assert 0 < condition["oof_lwlrap"] <= 1
     blend = report["blend"]
-    assert len(blend["members"]) == len(blend["weights"]) == 4 + 2 + 1
+    assert len(blend["members"]) == len(blend["weights"]) == 8 + 4 + 1
     assert sum(blend["weights"]) == pytest.approx(1)
     for seed in ("uniform", "paper", "greedy"):
         assert blend["oof_lwlrap"] >= blend[f"{seed}_oof_lwlrap"] - 1e-12

@@ -3,7 +3,9 @@
 Launching again is resuming.
 """
 
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -202,13 +204,15 @@ def _epilogue(run: Run, plan: Plan, summary: Summary, console: Console) -> int:
     if summary.blocked:
         console.print(f"{len(summary.blocked)} jobs wait for a failed one", highlight=False)
     lines: Sequence[str]
+    # Outside the activated environment the command is not on the PATH: say what can be typed.
+    command = "sonogrid" if shutil.which("sonogrid") else sys.argv[0]
     if summary.failed or summary.stopped:
-        lines = [f"sonogrid resume {run.folder}"]
+        lines = [f"{command} resume {run.folder}"]
     else:
         lines = [
-            f"sonogrid ui {run.folder}              browse every fold in MLflow",
-            f"sonogrid predict {run.folder} FILES   tag new files",
-            f"sonogrid score {run.folder} --labels CSV",
+            f"{command} ui {run.folder}                    browse every fold in MLflow",
+            f"{command} predict {run.folder} FILES         tag new files",
+            f"{command} score {run.folder} --labels CSV    lwlrap on the test clips",
         ]
     console.print("next:")
     for line in lines:

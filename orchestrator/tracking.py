@@ -90,10 +90,10 @@ class Mirror:
         """Experiment and existing runs, once."""
         if self._client is not None:
             return
-        for noisy in ("mlflow", "alembic"):  # they announce every table they make
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         import mlflow
 
+        for noisy in ("mlflow", "alembic"):  # they announce every table they make
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         client = mlflow.MlflowClient()
         name = self.run.recipe.name
         experiment = client.get_experiment_by_name(name)

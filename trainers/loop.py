@@ -5,6 +5,7 @@ Files in the job's folder: `history.jsonl` (a line an epoch), `checkpoint.safete
 checkpoint and gives, on a CPU, the same bits as a run that was left alone.
 """
 
+import copy
 import json
 import math
 import time
@@ -231,6 +232,29 @@ class _Run:
             record |= {f"valid_loss{suffix}": float(loss), f"lwlrap{suffix}": lwlrap(truth, scores)}
         return record
 
+    def _for_snapshot(self) -> Tagger:
+        """The network, or a copy with statistics of one pass over unaugmented curated crops (Wu & Johnson 2021).
+
+        The running statistics mix all streams as they were augmented; whole clean clips look different.
+        """
+        settings = self.job.settings
+        if not settings.precise_bn:
+            return self.network
+        network = copy.deepcopy(self.network).train()
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None  # the plain mean over all batches
+        curated = self.streams["curated"]
+        plain = Stream(
+            "precise_bn", curated.pools, crop=curated.crop, batch_size=curated.batch_size, augmentations={},
+            seed=curated.seed,
+        )  # fmt: skip
+        with torch.no_grad(), self.autocast:
+            for step in range(self.steps_per_epoch):
+                network(plain.batch(step)[0])
+        return network
+
     def _finish_epoch(self, record: dict[str, float]) -> None:
         settings = self.job.settings
         self.epoch += 1
@@ -238,7 +262,7 @@ class _Run:
         cycle, rest = divmod(self.epoch, settings.epochs)
         if rest == 0:
             about = {"cycle": cycle, "epoch": self.epoch, "fold": self.job.fold, "lwlrap": record["lwlrap"]}
-            save_snapshot(snapshot_path(self.folder, cycle), self.network, about)
+            save_snapshot(snapshot_path(self.folder, cycle), self._for_snapshot(), about)
         # The history goes first: a kill between the two repeats the epoch and rewrites its line, never loses it.
         with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -106,6 +106,9 @@ class TrainSettings(Settings):
     multitask: bool = Field(False, description="train a second head on the noisy clips, losses 1:1")
     pseudo: PseudoSettings | None = None
     init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
+    precise_bn: bool = Field(
+        False, description="snapshots get batch-norm statistics of unaugmented curated crops, not the running mixture"
+    )
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")
 

@@ -168,8 +168,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
         for fold in range(run.recipe.data.folds):
             folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
             networks = load_networks(folder, condition, len(run.manifest.classes), device)
-            for h, head in enumerate(heads):
-                chosen = [networks[cycle] for cycle in used]
-                scores = predict(chosen, bank, np.arange(len(files)), pads, head=head)  # (cycles, pads, N, C)
-                total += np.tensordot(weights[used, h], scores, axes=2) / run.recipe.data.folds
+            chosen = [networks[cycle] for cycle in used]
+            scores = predict(chosen, bank, np.arange(len(files)), pads, heads=heads)  # (cycles, heads, pads, N, C)
+            total += np.tensordot(weights[used], scores, axes=3) / run.recipe.data.folds
     return total.astype(np.float32)

@@ -224,7 +224,7 @@ class _Run:
                 continue  # a small noisy set may leave a fold without clips
             truth = clips.targets[clips.valid_rows]  # (N, C)
             with self.autocast:
-                scores = predict([self.network], bank, clips.valid_rows, [pad], head=head)[0, 0]  # (N, C)
+                scores = predict([self.network], bank, clips.valid_rows, [pad], heads=[head])[0, 0, 0]  # (N, C)
             if not np.isfinite(scores).all():
                 raise JobError(f"a prediction of epoch {self.epoch + 1} is not finite; try a lower lr_max")
             suffix = "" if head == "curated" else "_noisy"

@@ -48,10 +48,15 @@ class Tagger(nn.Module):
 
     def forward(self, x: Tensor, head: Head = "curated") -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, C) logits."""
+        logits: Tensor = self.heads[head](self.embed(x))
+        return logits
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(B, T, n_mels) mel power or (B, S) samples -> (B, features), what all heads see."""
         if self.kind == "resnet":
             x = normalise(power_to_db(x))
-        logits: Tensor = self.heads[head](self.trunk(x))
-        return logits
+        features: Tensor = self.trunk(x)
+        return features
 
     def scores(self, x: Tensor, head: Head = "curated") -> Tensor:
         """Like `forward`, but (B, C) scores in [0, 1]."""

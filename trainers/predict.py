@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.clips import ClipBank
+from trainers.losses import activate
 from trainers.network import Head, Tagger
 
 __all__ = ["group_by_length", "pad_both_sides", "predict"]
@@ -60,18 +61,23 @@ def pad_both_sides(x: Tensor, pad: int, min_length: int) -> Tensor:
 
 @torch.inference_mode()
 def predict(
-    networks: Sequence[Tagger], bank: ClipBank, rows: np.ndarray, pads: Sequence[int], *, head: Head = "curated"
+    networks: Sequence[Tagger],
+    bank: ClipBank,
+    rows: np.ndarray,
+    pads: Sequence[int],
+    *,
+    heads: Sequence[Head] = ("curated",),
 ) -> np.ndarray:
-    """Scores of whole clips by several networks at several pads.
+    """Scores of whole clips by several networks and heads at several pads.
 
     Args:
         networks: taggers of one form, for instance the snapshots of one job; set to evaluation mode here.
         bank: the clips; `rows` (N,) says which.
         pads: zeros on both sides, mel frames or samples.
-        head: which head's scores.
+        heads: whose scores; they share one pass through the trunk.
 
     Returns:
-        (networks, pads, N, C) float32 scores in [0, 1].
+        (networks, heads, pads, N, C) float32 scores in [0, 1].
     """
     for network in networks:
         network.eval()
@@ -83,10 +89,14 @@ def predict(
         for p, pad in enumerate(pads):
             padded = pad_both_sides(clips, pad, networks[0].min_length)
             for n, network in enumerate(networks):
-                scores = network.scores(padded, head).float().cpu().numpy()  # (B, C)
-                if result is None:
-                    result = np.zeros((len(networks), len(pads), len(rows), scores.shape[1]), dtype=np.float32)
-                result[n, p, group] = scores
+                features = network.embed(padded)  # (B, features)
+                for h, head in enumerate(heads):
+                    logits = network.heads[head](features)
+                    scores = activate(logits, network.activation).float().cpu().numpy()  # (B, C)
+                    if result is None:
+                        shape = (len(networks), len(heads), len(pads), len(rows), scores.shape[1])
+                        result = np.zeros(shape, dtype=np.float32)
+                    result[n, h, p, group] = scores
     if result is None:
         raise ValueError("there are no clips to predict")
     return result

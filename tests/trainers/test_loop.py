@@ -215,7 +215,7 @@ def test_validation_is_of_whole_clips_by_their_own_head(make_job: MakeJob, tmp_p
     pad = 0 if kind == "resnet" else 10_300  # waveforms are padded by half a crop
     for head, clips, suffix in (("curated", job.curated, ""), ("noisy", job.noisy, "_noisy")):
         truth = clips.targets[clips.valid_rows]
-        scores = predict([network], ClipBank(clips.shards, CPU), clips.valid_rows, [pad], head=head)[0, 0]  # type: ignore[arg-type]
+        scores = predict([network], ClipBank(clips.shards, CPU), clips.valid_rows, [pad], heads=[head])[0, 0, 0]  # type: ignore[list-item]
         entropy = -(truth * np.log(scores) + (1 - truth) * np.log(1 - scores)).mean()
         assert record[f"valid_loss{suffix}"] == pytest.approx(entropy, rel=1e-4)
         assert record[f"lwlrap{suffix}"] == pytest.approx(lwlrap(truth, scores))

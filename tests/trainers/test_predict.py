@@ -107,20 +107,20 @@ def test_clips_of_equal_length_are_predicted_as_if_alone(pad: int) -> None:
     network = tagger(SMALL, 0)
     rows = np.array([7, 0, 5, 2, 1])
     scores = predict([network], bank, rows, [pad])
-    assert scores.shape == (1, 1, 5, 6)
+    assert scores.shape == (1, 1, 1, 5, 6)
     assert scores.dtype == np.float32
     for place, row in enumerate(rows):
         clip = torch.from_numpy(np.pad(bank.shards.array(row), [(pad, pad), (0, 0)]))
         with torch.no_grad():
             alone = network.scores(clip[None])[0].numpy()
-        np.testing.assert_allclose(scores[0, 0, place], alone, atol=1e-6)
+        np.testing.assert_allclose(scores[0, 0, 0, place], alone, atol=1e-6)
 
 
 def test_a_shorter_clip_of_a_group_is_padded_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.argsort(lengths)])
     bank = mel_bank([30, 20, 25])
     network = tagger(SMALL, 0)
-    scores = predict([network], bank, np.arange(3), [4])[0, 0]
+    scores = predict([network], bank, np.arange(3), [4])[0, 0, 0]
     for row, behind in enumerate((4, 14, 9)):
         clip = torch.from_numpy(np.pad(bank.shards.array(row), [(4, behind), (0, 0)]))
         with torch.no_grad():
@@ -133,12 +133,12 @@ def test_one_pass_over_networks_and_pads_equals_many(shards: dict[tuple[str, str
     networks = [tagger(SMALL, seed) for seed in range(3)]
     pads = [8, 0, 3]
     together = predict(networks, bank, rows, pads)
-    assert together.shape == (3, 3, 12, 6)
+    assert together.shape == (3, 1, 3, 12, 6)
     for n, network in enumerate(networks):
         for p, pad in enumerate(pads):
-            np.testing.assert_array_equal(together[n, p], predict([network], bank, rows, [pad])[0, 0])
+            np.testing.assert_array_equal(together[n, 0, p], predict([network], bank, rows, [pad])[0, 0, 0])
     assert np.abs(together[0] - together[1]).max() > 1e-3
-    assert np.abs(together[:, 0] - together[:, 1]).max() > 1e-4
+    assert np.abs(together[:, 0, 0] - together[:, 0, 1]).max() > 1e-4
 
 
 def test_waveforms_below_the_networks_minimum_are_padded() -> None:
@@ -146,12 +146,12 @@ def test_waveforms_below_the_networks_minimum_are_padded() -> None:
     bank = ClipBank(MemoryClips([rng.integers(-9_000, 9_000, n).astype(np.int16) for n in (5_000, 1, 30_000)]), CPU)
     network = tagger(SMALL_ENV, 0)
     scores = predict([network], bank, np.arange(3), [0, 4_000])
-    assert scores.shape == (1, 2, 3, 6)
+    assert scores.shape == (1, 1, 2, 3, 6)
     assert np.isfinite(scores).all()
     samples = torch.from_numpy(bank.shards.array(0) / np.float32(32_768))
     with torch.no_grad():
         alone = network.scores(torch.nn.functional.pad(samples, (4_000, 11_570))[None])[0]
-    np.testing.assert_allclose(scores[0, 1, 0], alone, atol=1e-5)
+    np.testing.assert_allclose(scores[0, 0, 1, 0], alone, atol=1e-5)
 
 
 def test_prediction_is_in_evaluation_mode_and_of_the_asked_head() -> None:
@@ -159,8 +159,11 @@ def test_prediction_is_in_evaluation_mode_and_of_the_asked_head() -> None:
     network = tagger(SMALL, 0, noisy_head=True).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     curated = predict([network], bank, np.arange(6), [0])
-    np.testing.assert_array_equal(predict([network.train()], bank, np.arange(6), [0], head="curated"), curated)
-    assert np.abs(predict([network], bank, np.arange(6), [0], head="noisy") - curated).max() > 1e-3
+    np.testing.assert_array_equal(predict([network.train()], bank, np.arange(6), [0], heads=["curated"]), curated)
+    noisy = predict([network], bank, np.arange(6), [0], heads=["noisy"])
+    assert np.abs(noisy - curated).max() > 1e-3
+    both = predict([network], bank, np.arange(6), [0], heads=["curated", "noisy"])
+    np.testing.assert_array_equal(both, np.concatenate([curated, noisy], axis=1))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

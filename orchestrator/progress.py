@@ -35,19 +35,28 @@ class LaunchView:
         self.jobs = self.progress.add_task("jobs", total=self.jobs_total, rate="")
         self.progress.start()
         self.running: dict[str, Node] = {}
+        self.shards_running = 0
+        self.shards_since = 0.0
+        self.shards_s = 0.0
 
     def on_start(self, node: Node) -> None:
         """A node was submitted."""
         self.running[node.signature] = node
+        if node.shard is not None:
+            if self.shards_running == 0:
+                self.shards_since = time.monotonic()
+            self.shards_running += 1
         if node.kind == "train":
             self.console.print(f"{self._clock()}  {node.name} started", highlight=False)
 
     def on_finish(self, node: Node, finished: Finished) -> None:
         """A node ended."""
         self.running.pop(node.signature, None)
-        if node.shard is not None and finished.outcome == "done":
-            self._shard_done(len(node.shard.clips))
-            return
+        if node.shard is not None:
+            self.shards_running -= 1
+            if finished.outcome == "done":
+                self._shard_done(len(node.shard.clips))
+                return
         if finished.outcome == "done":
             self.jobs_done += 1
             self.progress.update(self.jobs, completed=self.jobs_done)
@@ -63,7 +72,10 @@ class LaunchView:
 
     def _shard_done(self, clips: int) -> None:
         self.clips_done += clips
-        rate = self.clips_done / (time.monotonic() - self.began)
+        # Only the time in which shards were built counts: some wait for training that is more urgent.
+        now = time.monotonic()
+        self.shards_s, self.shards_since = self.shards_s + now - self.shards_since, now
+        rate = self.clips_done / self.shards_s
         if self.features is not None:
             self.progress.update(self.features, completed=self.clips_done, rate=f"{rate:.1f} clips/s")
         if self.clips_done == self.clips_total:

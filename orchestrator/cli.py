@@ -155,20 +155,13 @@ def _demo(arguments: Arguments, console: Console) -> int:
     from orchestrator.grid import load_grid
     from orchestrator.launch import Selection, launch, prepare
     from orchestrator.recipe import Execution
-    from orchestrator.report import build_report, print_report
-    from orchestrator.run import Run
-    from orchestrator.submission import score
 
     data = arguments.out / "data"
     generate(data, seed=0)
     console.print(f"generated audio in {data}", highlight=False, markup=False)
     run = prepare(load_grid("demo"), data, arguments.out)
-    code = launch(run, Execution.create(arguments.executor, arguments.address), Selection(), console)
-    if code == 0:
-        score(Run.open(arguments.out), data / "test_labels.csv")
-        console.print("\nscored on the demo's test labels:")
-        print_report(build_report(Run.open(arguments.out)), console)
-    return code
+    execution = Execution.create(arguments.executor, arguments.address)
+    return launch(run, execution, Selection(), console, labels=data / "test_labels.csv")
 
 
 def _check(arguments: Arguments, console: Console) -> int:

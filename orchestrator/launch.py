@@ -27,7 +27,7 @@ from orchestrator.report import build_report, print_report
 from orchestrator.run import Run, check_recipe_fits, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
 from orchestrator.store import Store
-from orchestrator.submission import write_submission
+from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
 
 __all__ = ["Selection", "launch", "prepare", "resume"]
@@ -84,8 +84,13 @@ def plan_of(run: Run, selection: Selection) -> Plan:
     return make_plan(selection.apply(run), run.store, previous["nodes"] if previous else None)
 
 
-def launch(run: Run, execution: Execution, selection: Selection, console: Console) -> int:
-    """Run everything that is not done; gives the exit code: 0 done, 1 a job failed or the run was stopped."""
+def launch(
+    run: Run, execution: Execution, selection: Selection, console: Console, *, labels: Path | None = None
+) -> int:
+    """Run everything that is not done; gives the exit code: 0 done, 1 a job failed or the run was stopped.
+
+    Where the test labels are known already, `labels`, the report holds the test scores at once.
+    """
     previous = read_run_json(run.folder)
     if previous is not None and previous["grid"] != run.recipe.name:
         raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
@@ -109,6 +114,8 @@ def launch(run: Run, execution: Execution, selection: Selection, console: Consol
     mirror.start()
     summary = _execute(run, plan, execution, console, states) if pending else Summary()
     run.store.refresh()
+    if labels is not None and not summary.failed and not summary.stopped:
+        score(run, labels)
     write_reports(run)
     trouble = mirror.finish()
     if trouble is not None:

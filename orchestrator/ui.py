@@ -1,6 +1,7 @@
 """`sonogrid ui`: MLflow's own server over the tracking store, on localhost."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -37,6 +38,9 @@ def serve(run: Run, port: int, console: Console) -> int:
         "--workers",
         "1",
     ]
+    # A shell that starts us in the background has SIGINT ignored; SIGTERM must not leave the server behind either.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     # One worker and no job queue: this serves one person a view.
     server = subprocess.Popen(command, env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ})
     try:

@@ -1,4 +1,4 @@
-"""The scheduler with a fake executor; the real ones are in test_grid_run.py and test_ray.py."""
+"""The scheduler with a fake executor; the real ones are in test_inline_run.py and test_ray.py."""
 
 import time
 from collections.abc import Callable

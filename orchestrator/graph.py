@@ -5,6 +5,9 @@
                                           │        └── init: train of another condition, same fold
                                           └── pseudo (soft labels of a fold) <── predict of the teacher
 
+A teacher of *crossed* soft labels is trained once more for each pair of folds, with both held out: the labels for fold
+k come from the models that hold out k and one other fold.
+
 A signature is the SHA-256 of the node's kind, its stage's schema number, its fully resolved part of the Recipe, the
 content of the data it reads, and its inputs' signatures. Names of conditions, paths and machines are not in it: equal
 work is one node.
@@ -21,14 +24,15 @@ from features.files import hash_of
 from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
 from features.shards import ShardPlan, plan_shards
-from orchestrator.recipe import ConditionSettings, Recipe
+from orchestrator.recipe import ConditionSettings, Recipe, parents
+from trainers.settings import PseudoSettings
 
 __all__ = ["Graph", "Kind", "Node", "build_graph", "subset_hash"]
 
 Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
 
 # Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-SCHEMA: dict[Kind, int] = {"shard": 1, "train": 1, "predict": 1, "pseudo": 1, "blend": 1}
+SCHEMA: dict[Kind, int] = {"shard": 1, "train": 2, "predict": 2, "pseudo": 1, "blend": 1}
 SUBSETS = ("curated", "noisy", "test")
 
 
@@ -44,7 +48,8 @@ class Node:
     """Signatures by role."""
     signature: str
     condition: str | None = None
-    fold: int | None = None
+    held_out: tuple[int, ...] = ()
+    """Folds that a training job, or the one whose predictions these are, did not see: one, or a pair."""
     shard: ShardPlan | None = field(default=None, repr=False)
     cost: float = 1.0
     """Rough seconds; orders the queue, nothing else."""
@@ -53,9 +58,19 @@ class Node:
     """Needs the GPU share of a training job."""
 
     @property
+    def split(self) -> str:
+        """The held-out folds in a word: '0', or '0-1' for a pair."""
+        return split_name(self.held_out)
+
+    @property
     def parents(self) -> tuple[str, ...]:
         """Signatures of all inputs."""
         return tuple(signature for group in self.inputs.values() for signature in group)
+
+
+def split_name(held_out: tuple[int, ...]) -> str:
+    """The word for a set of held-out folds in names, draws and logs."""
+    return "-".join(map(str, held_out))
 
 
 class Graph:
@@ -65,6 +80,8 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.train: dict[tuple[str, int], str] = {}
         self.predict: dict[tuple[str, int], str] = {}
+        self.paired: dict[tuple[str, tuple[int, ...]], tuple[str, str]] = {}
+        """(condition, pair of held-out folds) -> its train and predict nodes, for crossed soft labels."""
         self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
         """(hash of the feature settings, subset) -> shards in clip order."""
         self.blend: str | None = None
@@ -78,6 +95,11 @@ class Graph:
             self.nodes[signature] = Node(name, kind, payload, inputs, signature, **more)
         return signature
 
+    def jobs_of(self, condition: str) -> list[tuple[str, str]]:
+        """Train and predict nodes of a condition: its folds, then the pairs that it is a teacher of."""
+        folds = [(signature, self.predict[key]) for key, signature in self.train.items() if key[0] == condition]
+        return folds + [pair for (name, _), pair in self.paired.items() if name == condition]
+
     def closure(self, targets: Iterable[str]) -> "Graph":
         """The part of the graph that the targets need."""
         wanted = set(targets)
@@ -88,6 +110,7 @@ class Graph:
         part.nodes = {signature: node for signature, node in self.nodes.items() if signature in wanted}
         part.train = {key: s for key, s in self.train.items() if s in wanted}
         part.predict = {key: s for key, s in self.predict.items() if s in wanted}
+        part.paired = {key: pair for key, pair in self.paired.items() if pair[1] in wanted}
         part.shards = self.shards
         part.blend = self.blend if self.blend in wanted else None
         return part
@@ -139,63 +162,77 @@ class _Builder:
         """Train and predict nodes of a condition and, before them, of those it depends on."""
         if (name, 0) in self.graph.train:
             return
+        for other in parents(self.recipe.conditions[name].train).values():
+            self.condition(other)
+        for fold in self.folds:
+            self.graph.train[name, fold] = self.training(name, (fold,))
+            self.graph.predict[name, fold] = self.prediction(name, (fold,), self.graph.train[name, fold])
+
+    def training(self, name: str, held_out: tuple[int, ...]) -> str:
         condition = self.recipe.conditions[name]
         train = condition.train
-        for other in (train.init_from, train.pseudo.teacher if train.pseudo else None):
-            if other is not None:
-                self.condition(other)
         shards = self.features(condition.features)
-        needs_noisy = train.multitask or train.pseudo is not None
-        for fold in self.folds:
-            inputs = {"curated": shards["curated"]}
-            payload: dict[str, Any] = {
-                "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}}),
-                "fold": fold,
-                "curated": self.hashes["curated"],
-            }
-            if needs_noisy:
-                inputs["noisy"] = shards["noisy"]
-                payload["noisy"] = self.hashes["noisy"]
-            if train.init_from is not None:
-                inputs["init"] = (self.graph.train[train.init_from, fold],)
-            if train.pseudo is not None:
-                inputs["pseudo"] = (self.soft_labels(condition, fold),)
-            signature = self.graph.add(
-                f"train-{name}-{fold}",
-                "train",
-                payload,
-                inputs,
-                condition=name,
-                fold=fold,
-                cost=self._train_cost(condition),
-                cpus=float(train.threads),
-                trains=True,
-            )
-            self.graph.train[name, fold] = signature
-            self.graph.predict[name, fold] = self.prediction(name, fold, shards, signature)
+        inputs = {"curated": shards["curated"]}
+        payload: dict[str, Any] = {
+            "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}}),
+            "held_out": list(held_out),
+            "curated": self.hashes["curated"],
+        }
+        if train.multitask or train.pseudo is not None:
+            inputs["noisy"] = shards["noisy"]
+            payload["noisy"] = self.hashes["noisy"]
+        if train.init_from is not None:
+            inputs["init"] = (self.training(train.init_from, held_out),)
+        if train.pseudo is not None:
+            inputs["pseudo"] = (self.soft_labels(train.pseudo, held_out),)
+        return self.graph.add(
+            f"train-{name}-{split_name(held_out)}",
+            "train",
+            payload,
+            inputs,
+            condition=name,
+            held_out=held_out,
+            cost=self._train_cost(condition),
+            cpus=float(train.threads),
+            trains=True,
+        )
 
-    def soft_labels(self, condition: ConditionSettings, fold: int) -> str:
-        pseudo = condition.train.pseudo
-        assert pseudo is not None
-        folds = [fold] if pseudo.folds == "same" else list(self.folds)
-        teachers = tuple(self.graph.predict[pseudo.teacher, k] for k in folds)
-        name = f"pseudo-{pseudo.teacher}-{fold if pseudo.folds == 'same' else 'all'}"
-        return self.graph.add(name, "pseudo", {"temperature": pseudo.temperature}, {"teacher": teachers}, fold=fold)
+    def soft_labels(self, pseudo: PseudoSettings, held_out: tuple[int, ...]) -> str:
+        (fold,) = held_out
+        teacher = pseudo.teacher
+        if pseudo.folds == "crossed":
+            teachers = tuple(self.pair(teacher, fold, other) for other in self.folds if other != fold)
+        else:
+            teachers = tuple(self.graph.predict[teacher, k] for k in ([fold] if pseudo.folds == "same" else self.folds))
+        name = f"pseudo-{teacher}-{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
+        held = () if pseudo.folds == "all" else held_out
+        payload = {"temperature": pseudo.temperature}
+        return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, condition=teacher, held_out=held)
 
-    def prediction(self, name: str, fold: int, shards: dict[str, tuple[str, ...]], train: str) -> str:
+    def pair(self, name: str, fold: int, other: int) -> str:
+        """Predictions by a condition's model that saw neither of two folds; both folds' labels share the work."""
+        key = (name, tuple(sorted((fold, other))))
+        if key not in self.graph.paired:
+            train = self.training(*key)
+            self.graph.paired[key] = (train, self.prediction(*key, train))
+        return self.graph.paired[key][1]
+
+    def prediction(self, name: str, held_out: tuple[int, ...], train: str) -> str:
         condition = self.recipe.conditions[name]
         payload = {
             "network": condition.train.network.model_dump(mode="json"),
             "predict": condition.predict.model_dump(mode="json"),
             "threads": condition.train.threads,
-            "fold": fold,
+            "held_out": list(held_out),
             "clips": self.hashes,
         }
-        inputs = {"train": (train,), **shards}
+        inputs = {"train": (train,), **self.features(condition.features)}
         passes = condition.train.cycles * len(condition.predict.pads) * len(condition.predict.heads)
         cost = 0.02 * passes * sum(self.counts.values())
-        more = {"condition": name, "fold": fold, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
-        return self.graph.add(f"predict-{name}-{fold}", "predict", payload, inputs, **more)
+        more = {"held_out": held_out, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
+        return self.graph.add(
+            f"predict-{name}-{split_name(held_out)}", "predict", payload, inputs, condition=name, **more
+        )
 
     def blend(self) -> None:
         recipe, blended = self.recipe, self.recipe.blended

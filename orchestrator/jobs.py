@@ -22,7 +22,7 @@ from features.files import load_npy, save_npy, write_json
 from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
-from orchestrator.graph import Kind
+from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
 from orchestrator.store import mark_done, mark_failed
 
@@ -45,13 +45,15 @@ class JobSpec:
     cpus: float = 1.0
     gpus: float = 0.0
     resident_bytes: int = 0
-    fold: int | None = None
+    held_out: tuple[int, ...] = ()
+    """Folds whose clips a training job does not see."""
     condition: ConditionSettings | None = None
     shard: ShardPlan | None = None
     settings: Settings | None = None
     """Feature settings of a shard, blend settings of a blend."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """Small facts of a kind: the temperature of soft labels, the published weights of a blend."""
+    """Small facts of a kind: the temperature of soft labels, the published weights of a blend, the folds whose labels a
+    prediction's ancestors saw."""
 
 
 def run_job(spec: JobSpec, should_stop: Callable[[], bool] = lambda: False) -> bool:
@@ -123,7 +125,6 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
     from trainers.loop import FoldClips, TrainJob, read_history, snapshot_path, train
 
     assert spec.condition is not None
-    assert spec.fold is not None
     settings = spec.condition.train
     manifest = Manifest.read(spec.manifest)
 
@@ -134,8 +135,8 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
         return FoldClips(
             _shards(spec, manifest, subset),
             manifest.targets(subset),
-            np.flatnonzero(fold != spec.fold),
-            np.flatnonzero(fold == spec.fold),
+            np.flatnonzero(~np.isin(fold, spec.held_out)),
+            np.flatnonzero(np.isin(fold, spec.held_out)),
         )
 
     curated = clips("curated")
@@ -146,7 +147,7 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
         start = max(folder.glob("snapshot-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
     job = TrainJob(
         settings,
-        spec.fold,
+        split_name(spec.held_out),
         len(manifest.classes),
         curated,
         clips("noisy"),
@@ -182,7 +183,7 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
     shape = (len(networks), len(heads), len(pads), 0, len(manifest.classes))
     for subset in ("curated", "noisy", "test"):
         folds = manifest.subset(subset)["fold"].to_numpy()
-        rows = np.flatnonzero(folds == spec.fold) if subset == "curated" else np.arange(len(folds))
+        rows = np.flatnonzero(np.isin(folds, spec.held_out)) if subset == "curated" else np.arange(len(folds))
         scores = np.zeros(shape, dtype=np.float32)
         if len(rows):
             bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
@@ -191,7 +192,12 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
         if not np.isfinite(scores).all():
             raise SonogridError(f"{spec.name}: a score of the {subset} clips is not finite")
         save_npy(spec.folder / f"{subset}.npy", scores)
-    return {"cycles": len(networks), "heads": list(heads), "pads": list(pads)}
+    return {
+        "cycles": len(networks),
+        "heads": list(heads),
+        "pads": list(pads),
+        "labels_seen": spec.extra["labels_seen"],
+    }
 
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:

@@ -61,7 +61,21 @@ class Recipe(Settings):
                 raise ValueError(
                     f"conditions.{name}.init_from: '{start}' has another network; equal networks are needed"
                 )
+            if condition.train.pseudo is not None and condition.train.pseudo.folds == "crossed":
+                self._can_cross(name, condition.train.pseudo.teacher)
         return self
+
+    def _can_cross(self, name: str, teacher: str) -> None:
+        """A teacher of crossed labels is trained on all folds but two, and so is all that it starts from."""
+        field = f"conditions.{name}.pseudo.folds: crossed"
+        if self.data.folds < 3:
+            raise ValueError(f"{field} holds out two folds and needs at least 3, but data.folds is {self.data.folds}")
+        above: str | None = teacher
+        while above is not None:
+            train = self.conditions[above].train
+            if train.pseudo is not None:
+                raise ValueError(f"{field} needs a teacher without pseudo labels of its own, and '{above}' has them")
+            above = train.init_from
 
     def _known(self, name: str, field: str) -> None:
         if name not in self.conditions:

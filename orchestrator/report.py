@@ -9,32 +9,15 @@ from rich.table import Table
 
 from features.errors import StoreError
 from features.files import load_npy, read_json
+from orchestrator.leaks import leaky_conditions
 from orchestrator.members import stitch
-from orchestrator.recipe import Recipe
 from orchestrator.run import Run
 from trainers.loop import read_history
 from trainers.lwlrap import lwlrap
 
-__all__ = ["build_report", "leaky_conditions", "print_report"]
+__all__ = ["build_report", "print_report"]
 
 BLEND_FIELDS = ("oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_oof_lwlrap", "greedy_oof_lwlrap")
-
-
-def leaky_conditions(recipe: Recipe) -> list[str]:
-    """Conditions whose out-of-fold scores are not clean, the blend included.
-
-    Soft labels of *all* folds carry validation labels into training, and so does a start from or a teacher of that
-    kind.
-    """
-    leaky: set[str] = set()
-    for _ in recipe.conditions:  # as many rounds as the longest chain can have
-        for name, condition in recipe.conditions.items():
-            pseudo = condition.train.pseudo
-            sources = {condition.train.init_from, pseudo.teacher if pseudo else None}
-            if (pseudo is not None and pseudo.folds == "all") or sources & leaky:
-                leaky.add(name)
-    names = [name for name in recipe.conditions if name in leaky]
-    return [*names, "blend"] if leaky & set(recipe.blended) else names
 
 
 def build_report(run: Run) -> dict[str, Any]:
@@ -48,7 +31,7 @@ def build_report(run: Run) -> dict[str, Any]:
         "conditions": conditions,
         "blend": blend or {"members": [], "weights": [], **dict.fromkeys(BLEND_FIELDS)},
         "test": None if score is None else {key: score[key] for key in ("lwlrap", "public", "private")},
-        "leaky": leaky_conditions(run.recipe),
+        "leaky": leaky_conditions(run.recipe, run.graph),
         "skipped": list(run.manifest.skipped),
     }
 

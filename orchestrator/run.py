@@ -14,6 +14,7 @@ from features.files import read_json, write_json
 from features.manifest import Manifest
 from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
+from orchestrator.leaks import labels_seen
 from orchestrator.recipe import Execution, Recipe, default_store
 from orchestrator.store import Store, mark_done
 
@@ -36,6 +37,11 @@ class Run:
     def graph(self) -> Graph:
         """All nodes of the grid."""
         return build_graph(self.recipe, self.manifest)
+
+    @cached_property
+    def labels_seen(self) -> dict[str, frozenset[int]]:
+        """For every node, the folds whose curated labels are in it."""
+        return labels_seen(self.graph, self.recipe.data.folds)
 
     @property
     def manifest_folder(self) -> Path:
@@ -99,6 +105,8 @@ class Run:
             shard_settings = next(s for s in settings if s.model_dump(mode="json", exclude={"shard_mb"}) == wanted)
         elif node.kind == "pseudo":
             extra["temperature"] = node.payload["temperature"]
+        elif node.kind == "predict":
+            extra["labels_seen"] = sorted(self.labels_seen[node.signature])
         elif node.kind == "blend":
             extra["paper_weights"] = node.payload["paper_weights"]
         return JobSpec(
@@ -113,7 +121,7 @@ class Run:
             cpus=node.cpus,
             gpus=execution.gpus_per_job if node.trains else 0.0,
             resident_bytes=int(execution.resident_gb * 1e9),
-            fold=node.fold,
+            held_out=node.held_out,
             condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
             shard=node.shard,
             settings=self.recipe.blend if node.kind == "blend" else shard_settings,

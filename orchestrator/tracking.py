@@ -69,14 +69,13 @@ class Mirror:
         self._connect()
         states = states or {}
         for name in self.run.recipe.conditions:
-            nodes = [
-                self.run.graph.nodes[self.run.graph.train[name, fold]] for fold in range(self.run.recipe.data.folds)
-            ]
-            touched = [node for node in nodes if self._state(node, states) != "new"]
+            jobs = [tuple(map(self.run.graph.nodes.__getitem__, job)) for job in self.run.graph.jobs_of(name)]
+            nodes = [node for node, _ in jobs]
+            touched = [job for job in jobs if self._state(job[0], states) != "new"]
             if touched:
-                parent = self._parent(name, nodes)
-                for node in touched:
-                    self._fold(name, node, parent, self._state(node, states))
+                parent = self._parent(name, nodes[: self.run.recipe.data.folds])
+                for node, prediction in touched:
+                    self._fold(name, node, prediction, parent, self._state(node, states))
                 self._set_status(parent, _joint_status([self._state(node, states) for node in nodes]))
         self._summaries()
 
@@ -130,10 +129,10 @@ class Mirror:
         key = hash_of({"condition": [node.signature for node in nodes]})
         return self._ensure(key, name, settings_of(self.run.recipe.conditions[name]), {"sonogrid.condition": name})
 
-    def _fold(self, name: str, node: Node, parent: str, state: str) -> None:
-        tags = {"mlflow.parentRunId": parent, "sonogrid.condition": name, "sonogrid.fold": str(node.fold)}
-        params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.fold}
-        identity = self._ensure(node.signature, f"{name} fold {node.fold}", params, tags)
+    def _fold(self, name: str, node: Node, prediction: Node, parent: str, state: str) -> None:
+        tags = {"mlflow.parentRunId": parent, "sonogrid.condition": name, "sonogrid.fold": node.split}
+        params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
+        identity = self._ensure(node.signature, f"{name} fold {node.split}", params, tags)
         folder = self.run.store.folder(node)
         self._metrics(identity, read_history(folder))
         self._tag(identity, "sonogrid.state", state)
@@ -142,7 +141,6 @@ class Mirror:
             for package, version in mark["versions"].items():
                 self._tag(identity, f"sonogrid.version.{package}", version)
             self._artifacts(identity, "train", folder, node.signature)
-            prediction = self.run.graph.nodes[self.run.graph.predict[name, node.fold or 0]]
             if self.run.store.state(prediction).state == "done":
                 self._artifacts(identity, "predictions", self.run.store.folder(prediction), prediction.signature)
         self._set_status(identity, {"done": "FINISHED", "failed": "FAILED", "killed": "KILLED"}.get(state, "RUNNING"))

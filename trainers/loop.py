@@ -51,7 +51,8 @@ class TrainJob:
     """All that one job needs."""
 
     settings: TrainSettings
-    fold: int
+    fold: str | int
+    """What is held out, in a word; enters every draw."""
     classes: int
     curated: FoldClips
     noisy: FoldClips | None = None

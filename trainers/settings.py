@@ -50,9 +50,10 @@ class PseudoSettings(Settings):
     """Soft pseudo labels (paper section 3.3): a third batch through the curated head."""
 
     teacher: str = Field(description="condition whose predictions of the noisy clips become soft labels")
-    folds: Literal["same", "all"] = Field(
+    folds: Literal["same", "all", "crossed"] = Field(
         "same",
-        description="same: the teacher of this fold only (clean); all: mean of all folds (leaks validation labels)",
+        description="same: the teacher of this fold only (clean); all: mean of all folds (leaks validation labels); "
+        "crossed: mean of teachers that hold out this fold and one other (clean, and an ensemble; one more job a pair)",
     )
     weight: float = Field(20.0, gt=0, description="factor of this stream's loss")
     temperature: float = Field(2.0, gt=0, description="exponent that sharpens the mean prediction")

@@ -125,6 +125,7 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="dataset folder")
     parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
+    parser.add_argument("--overlay", type=_names, default=(), metavar="A,B", help="overlays of the grid to put on it")
     parser.add_argument("--only", type=_names, default=(), metavar="A,B", help="these conditions, and what they need")
     parser.add_argument("--folds", type=_numbers, default=(), metavar="0,1", help="these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
@@ -193,7 +194,7 @@ def _bind(arguments: Arguments) -> Any:
     from orchestrator.grid import load_grid
     from orchestrator.launch import prepare
 
-    recipe = load_grid(arguments.grid, arguments.set)
+    recipe = load_grid(arguments.grid, arguments.set, arguments.overlay)
     return prepare(recipe, arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 

@@ -10,6 +10,9 @@ A grid reads like the paper's Table 1: a row a condition, each row what it chang
       plain: {}
       A: {base: plain, multitask: true, augment: {mixup: {}, gain: {low: 0.9}}}
       B: {base: A, init_from: plain, pseudo: {teacher: A}}
+
+A grid can have a `base` grid that it changes, and `overlays`: named changes, or lists of such names, that are put on
+top of it when asked for. `false` drops an inherited part.
 """
 
 import difflib
@@ -80,18 +83,21 @@ def grid_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_grid(grid: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_grid(grid: str, overrides: Sequence[str] = (), overlays: Sequence[str] = ()) -> Recipe:
     """Read a grid by name or from a YAML file.
 
     Args:
         grid: one of `grid_names()` or the path of a YAML file.
+        overlays: names of the grid's own overlays, put on top of it in this order.
         overrides: `path=value` settings such as 'conditions.A.epochs=2'; values are read as YAML.
 
     Raises:
         GridError: the grid does not exist, is not YAML, or a field is unknown or wrong.
     """
-    text = _read(grid)
-    raw = _parse(text, grid)
+    raw = _with_base(grid)
+    known = raw.pop("overlays", None) or {}
+    for overlay in overlays:
+        raw = _overlaid(raw, overlay, known, grid)
     for override in overrides:
         _override(raw, override)
     return parse_grid(raw, grid)
@@ -125,6 +131,36 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         raise GridError(f"{where}, {error}") from None
     if not isinstance(raw, dict):
         raise GridError(f"{where} must hold a mapping with 'name' and 'conditions'")
+    return raw
+
+
+def _with_base(grid: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A grid as written, on top of the grid it is based on."""
+    raw = _parse(_read(grid), grid)
+    base = raw.pop("base", None)
+    if base is None:
+        return raw
+    if base not in grid_names():
+        raise GridError(
+            f"{grid}: base: {base!r} is not a grid that ships with sonogrid{_nearest(str(base), grid_names())}"
+        )
+    if base in (*above, grid):
+        raise GridError(f"{grid}: base leads back to {base}")
+    return _merge(_with_base(base, (*above, grid)), raw)
+
+
+def _overlaid(raw: dict[str, Any], name: str, known: Any, where: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The grid with an overlay's changes, or those of all the overlays that it lists."""
+    if not isinstance(known, dict) or name not in known:
+        names = [str(key) for key in known] if isinstance(known, dict) else []
+        raise GridError(f"{where}: there is no overlay '{name}'{_nearest(name, names)}")
+    overlay = known[name]
+    if isinstance(overlay, dict):
+        return _merge(raw, overlay)
+    if not isinstance(overlay, list) or name in above:
+        raise GridError(f"{where}: overlays.{name} must be changes to the grid or a list of other overlays")
+    for part in overlay:
+        raw = _overlaid(raw, str(part), known, where, (*above, name))
     return raw
 
 
@@ -200,10 +236,13 @@ def _row(
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge; a part of another `kind` replaces its base, since the fields differ."""
+    """Deep merge; a part of another `kind` replaces its base, since the fields differ, and `false` drops it."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
+        if value is False and isinstance(old, dict):
+            del merged[key]
+            continue
         same_kind = (
             isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind")
         )

@@ -57,7 +57,7 @@ class Recipe(Settings):
         self._no_cycle()
         for name, condition in self.conditions.items():
             start = condition.train.init_from
-            if start is not None and self.conditions[start].train.network != condition.train.network:
+            if start is not None and _form(self.conditions[start]) != _form(condition):
                 raise ValueError(
                     f"conditions.{name}.init_from: '{start}' has another network; equal networks are needed"
                 )
@@ -99,6 +99,11 @@ class Recipe(Settings):
     def blended(self) -> tuple[str, ...]:
         """Names of the conditions whose predictions are blended, in grid order."""
         return tuple(name for name in self.conditions if not self.members or name in self.members)
+
+
+def _form(condition: ConditionSettings) -> Settings:
+    """What two networks must share to exchange weights: all but what is done with the logits."""
+    return condition.train.network.model_copy(update={"activation": "sigmoid"})
 
 
 def parents(train: TrainSettings) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Grid files: inheritance, defaults, and one sentence for every mistake."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,76 @@ def test_unknown_grid_names_the_nearest() -> None:
 def test_a_changed_default_changes_the_recipe_not_only_a_changed_grid(grid: Path) -> None:
     dumped = load_grid(str(grid)).model_dump()
     assert dumped["conditions"]["plain"]["train"]["lr_min"] == 1e-6, "defaults are part of the recipe"
+
+
+LAYERED = """
+name: layered
+base: demo
+defaults: {seed: 5}
+conditions: {B: {epochs: 3}}
+overlays:
+  all: [other-gain, no-mixup]
+  other-gain: {conditions: {A: {augment: {gain: {low: 0.9}}}}}
+  no-mixup: {conditions: {A: {augment: {mixup: false}}, B: {pseudo: false}}}
+  loop: [loop]
+  text: nonsense
+"""
+
+
+@pytest.fixture
+def layered(tmp_path: Path) -> str:
+    path = tmp_path / "layered.yaml"
+    path.write_text(LAYERED, encoding="utf-8")
+    return str(path)
+
+
+def test_a_grid_changes_its_base(layered: str) -> None:
+    demo, recipe = load_grid("demo"), load_grid(layered)
+    assert recipe.name == "layered"
+    assert recipe.conditions.keys() == demo.conditions.keys()
+    assert {condition.train.seed for condition in recipe.conditions.values()} == {5}
+    assert recipe.conditions["B"].train.epochs == 3
+    assert recipe.conditions["A"].train.model_copy(update={"seed": 0}) == demo.conditions["A"].train
+
+
+def test_overlays_change_what_they_name_and_false_drops(layered: str) -> None:
+    plain = load_grid(layered)
+    gain = load_grid(layered, overlays=["other-gain"])
+    assert gain.conditions["A"].train.augment["gain"]["low"] == 0.9
+    assert "mixup" in gain.conditions["A"].train.augment
+    everything = load_grid(layered, overlays=["all"])
+    assert everything.conditions["A"].train.augment["gain"]["low"] == 0.9
+    assert "mixup" not in everything.conditions["A"].train.augment
+    assert plain.conditions["B"].train.pseudo is not None
+    assert everything.conditions["B"].train.pseudo is None
+    assert everything.conditions["D"] == plain.conditions["D"]
+
+
+def test_settings_on_the_command_line_come_after_overlays(layered: str) -> None:
+    recipe = load_grid(layered, ["conditions.A.augment.gain.low=0.95"], ["other-gain"])
+    assert recipe.conditions["A"].train.augment["gain"]["low"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ("other-gian", "there is no overlay 'other-gian'; did you mean 'other-gain'?"),
+        ("loop", "overlays.loop must be changes to the grid or a list of other overlays"),
+        ("text", "overlays.text must be changes"),
+    ],
+)
+def test_wrong_overlays_are_refused(layered: str, overlay: str, sentence: str) -> None:
+    with pytest.raises(GridError, match=re.escape(sentence)):
+        load_grid(layered, overlays=[overlay])
+
+
+def test_a_base_is_a_grid_that_ships(tmp_path: Path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_text("{name: g, base: dema}", encoding="utf-8")
+    with pytest.raises(GridError, match=r"base: 'dema' is not a grid that ships with sonogrid; did you mean 'demo'"):
+        load_grid(str(path))
+
+
+def test_without_overlays_asked_for_they_do_nothing_and_a_grid_without_any_says_so() -> None:
+    with pytest.raises(GridError, match=r"there is no overlay 'released'"):
+        load_grid("demo", overlays=["released"])

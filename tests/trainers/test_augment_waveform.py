@@ -1,24 +1,13 @@
-from collections.abc import Callable
-from typing import Any
+"""Each augmentation of samples against a slow one, clip by clip in NumPy, with the same draws."""
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import (
-    AUGMENTATIONS,
-    Batch,
-    augment,
-    loudest_window_db,
-    playback_rates,
-    register,
-    resolve_augmentations,
-)
-from trainers.clips import ClipBank, MemoryClips
+from trainers.augment import AUGMENTATIONS, Batch
+from trainers.augment_waveform import loudest_window_db
 from trainers.randomness import generator
-from trainers.settings import TrainSettings
-from trainers.streams import Pool, Stream
 
 Array = NDArray[np.float32]
 CLASSES = 5
@@ -72,7 +61,7 @@ def test_bc_mix_is_the_papers_formula() -> None:
     result = run("bc_mix", batch, p=0.7)
     rng = draw("bc_mix")
     drawn, chance = rng.uniform(0.0, 1.0, 20), rng.random(20)
-    x, y, _, _ = arrays(batch)
+    x, y = batch.x.numpy(), batch.y.numpy()
     for clip in range(20):
         r = drawn[clip] if chance[clip] < 0.7 else 1.0
         one, two = x[clip].astype(np.float64), x[20 + clip].astype(np.float64)
@@ -140,3 +129,28 @@ def test_gain_db_multiplies_amplitude() -> None:
     for clip in range(60):
         wanted = batch.x[clip].numpy() * (10 ** (level_db[clip] / 20) if chance[clip] < 0.5 else 1)
         np.testing.assert_allclose(result.x[clip], wanted, rtol=1e-6)
+
+
+def test_bc_mix_released_mixes_the_labels_alone() -> None:
+    """t = r where both clips are one, so only the level changes, by up to 3 dB."""
+    batch = wave_batch(40)
+    start = torch.arange(40)
+    batch = Batch(batch.x, batch.y, start, batch.stop - start)
+    result = run("bc_mix_released", batch, p=0.7)
+    rng = draw("bc_mix_released")
+    drawn, chance = rng.uniform(0.0, 1.0, 20), rng.random(20)
+    x, y = batch.x.numpy(), batch.y.numpy()
+    for clip in range(20):
+        r = drawn[clip] if chance[clip] < 0.7 else 1.0
+        wanted = x[clip].astype(np.float64) / np.sqrt(r**2 + (1 - r) ** 2)
+        np.testing.assert_allclose(result.x[clip], wanted, rtol=2e-6)
+        np.testing.assert_allclose(result.y[clip], r * y[clip] + (1 - r) * y[20 + clip], atol=1e-6)
+        assert (int(result.start[clip]), int(result.stop[clip])) == (clip, 10_000 - clip)
+    assert len(result.x) == 20
+
+
+def test_bc_mix_spans_both_clips() -> None:
+    start, stop = torch.tensor([10, 40, 30, 5]), torch.tensor([60, 90, 100, 70])
+    result = run("bc_mix", Batch(torch.ones(4, 100), torch.zeros(4, 1), start, stop))
+    assert result.start.tolist() == [10, 5]
+    assert result.stop.tolist() == [100, 90]

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Settings
+from trainers import augment_mel, augment_waveform  # noqa: F401  importing them registers what they hold
 from trainers.augment import AUGMENTATIONS, resolve_augmentations
 from trainers.envnet import EnvNetTrunk
-from trainers.losses import LOSSES
+from trainers.losses import LOSSES, NEEDS
 
 __all__ = ["EnvNetSettings", "NetworkSettings", "PredictSettings", "PseudoSettings", "ResNetSettings", "TrainSettings"]
 
@@ -126,10 +127,13 @@ class TrainSettings(Settings):
             self._check_input_of(name)
         if self.network.kind == "envnet" and self.crop < EnvNetTrunk.min_length:
             raise ValueError(f"crop {self.crop} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
-        losses = {"loss": self.loss, "noisy_loss": self.noisy_loss} if self.multitask else {"loss": self.loss}
+        losses = {"loss": self.loss}
+        losses |= {"noisy_loss": self.noisy_loss} if self.multitask else {}
+        losses |= {"pseudo.loss": self.pseudo.loss} if self.pseudo else {}
         for field, loss in losses.items():
-            if loss == "kl" and self.network.activation != "softmax":
-                raise ValueError(f"{field}: kl needs network.activation softmax, not {self.network.activation}")
+            needed = NEEDS.get(loss, self.network.activation)
+            if needed != self.network.activation:
+                raise ValueError(f"{field}: {loss} needs network.activation {needed}, not {self.network.activation}")
         return self
 
     def _check_input_of(self, name: str) -> None:

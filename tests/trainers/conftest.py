@@ -1,4 +1,4 @@
-"""Fixtures: a generated dataset as toy shards, jobs made of them, and a registry that forgets what a test adds."""
+"""Fixtures: a generated dataset as toy shards, jobs made of them, and registries that forget what a test adds."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from features.shards import ShardSet, build_shard, plan_shards
 from features.synthetic import generate
 from trainers.augment import AUGMENTATIONS
 from trainers.loop import FoldClips, TrainJob
+from trainers.losses import LOSSES
 from trainers.pseudo import soft_labels
 from trainers.settings import TrainSettings
 
@@ -106,7 +107,9 @@ def make_job(manifest: tuple[Path, Manifest], shards: dict[tuple[str, str], Shar
 @pytest.fixture
 def registry() -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    saved = dict(AUGMENTATIONS)
+    augmentations, losses = dict(AUGMENTATIONS), dict(LOSSES)
     yield
     AUGMENTATIONS.clear()
-    AUGMENTATIONS.update(saved)
+    AUGMENTATIONS.update(augmentations)
+    LOSSES.clear()
+    LOSSES.update(losses)

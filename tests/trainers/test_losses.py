@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.losses import LOSSES, Activation, activate, bce, kl, mse
+from trainers.losses import LOSSES, NEEDS, Activation, activate, bce, bce_twice, kl, mse
 
 BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
 RNG = np.random.default_rng(0)
@@ -24,7 +24,8 @@ def value(name: str, targets: np.ndarray, activation: Activation, logits: np.nda
 
 
 def test_the_registered_losses() -> None:
-    assert dict(LOSSES) == {"bce": bce, "kl": kl, "mse": mse}
+    assert dict(LOSSES) == {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse}
+    assert NEEDS == {"bce_twice": "sigmoid", "kl": "softmax"}
 
 
 @BOTH
@@ -43,6 +44,22 @@ def test_bce(activation: Activation, targets: np.ndarray) -> None:
 def test_bce_of_certain_sigmoids_is_on_the_logits() -> None:
     """On the scores, 1 - 1 would cost a wrong and certain answer no more than 100."""
     assert value("bce", np.zeros((1, 2)), "sigmoid", np.array([[1_000.0, -1_000.0]])) == pytest.approx(500.0)
+
+
+@pytest.mark.parametrize("targets", [LABELS, SOFT], ids=["hard", "soft"])
+def test_bce_twice_takes_scores_for_logits(targets: np.ndarray) -> None:
+    twice = scores_of(scores_of(LOGITS, "sigmoid"), "sigmoid")
+    wanted = -(targets * np.log(twice) + (1 - targets) * np.log(1 - twice)).mean()
+    assert value("bce_twice", targets, "sigmoid") == pytest.approx(wanted)
+
+
+def test_bce_twice_by_hand() -> None:
+    """Logit 0: score 1/2, and sigmoid(1/2) = 0.62246; right and certain: sigmoid(1) = 0.73106, sigmoid(0) = 1/2."""
+    assert value("bce_twice", np.array([[1.0, 0.0]]), "sigmoid", np.zeros((1, 2))) == pytest.approx(
+        -(np.log(0.622459331) + np.log(1 - 0.622459331)) / 2
+    )
+    certain, truth = np.array([[1_000.0, -1_000.0]]), np.array([[1.0, 0.0]])
+    assert value("bce_twice", truth, "sigmoid", certain) == pytest.approx((0.313261688 + np.log(2)) / 2)
 
 
 @BOTH
@@ -68,9 +85,10 @@ def test_kl_is_zero_where_the_head_says_the_shares() -> None:
     assert value("kl", np.array([[1.0, 1.0, 0.0]]), "softmax", np.array([[5.0, 5.0, -1e9]])) == pytest.approx(0.0)
 
 
-def test_kl_refuses_a_sigmoid() -> None:
-    with pytest.raises(ValueError, match="the kl loss needs a softmax head"):
-        value("kl", LABELS, "sigmoid")
+@pytest.mark.parametrize(("name", "needed"), NEEDS.items())
+def test_losses_made_for_one_head_refuse_the_other(name: str, needed: Activation) -> None:
+    with pytest.raises(ValueError, match=f"the {name} loss needs a {needed} head"):
+        value(name, LABELS, "sigmoid" if needed == "softmax" else "softmax")
 
 
 @BOTH
@@ -86,7 +104,14 @@ def test_gradients_are_finite_at_certain_scores(name: str, activation: Activatio
 
 @pytest.mark.parametrize(
     ("name", "activation"),
-    [("bce", "sigmoid"), ("bce", "softmax"), ("mse", "sigmoid"), ("mse", "softmax"), ("kl", "softmax")],
+    [
+        ("bce", "sigmoid"),
+        ("bce", "softmax"),
+        ("mse", "sigmoid"),
+        ("mse", "softmax"),
+        ("kl", "softmax"),
+        ("bce_twice", "sigmoid"),
+    ],
 )
 def test_a_diverged_network_has_a_loss_that_is_not_finite(name: str, activation: Activation) -> None:
     """And not an error of PyTorch's: the loop looks at the losses at an epoch's end."""

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trainers.losses import LOSSES
+from trainers.losses import LOSSES, NEEDS
 from trainers.settings import EnvNetSettings, PredictSettings, PseudoSettings, ResNetSettings, TrainSettings
 
 
@@ -36,9 +36,19 @@ def test_defaults_are_condition_a_without_its_streams() -> None:
         ({"lr_max": float("inf")}, "lr_max"),
         ({"lr_max": 0.0}, "lr_max"),
         ({"lr_max": 1e-4, "lr_min": 1e-3}, r"lr_min 0\.001 is above lr_max 0\.0001"),
-        ({"loss": "focal"}, "'focal' is not a loss; there are bce, kl, mse"),
+        ({"loss": "focal"}, "'focal' is not a loss; there are bce, bce_twice, kl, mse"),
         ({"noisy_loss": "focal"}, "'focal' is not a loss"),
         ({"pseudo": {"teacher": "A", "loss": "focal"}}, "'focal' is not a loss"),
+        ({"loss": "kl"}, "loss: kl needs network.activation softmax, not sigmoid"),
+        ({"multitask": True, "noisy_loss": "kl"}, "noisy_loss: kl needs network.activation softmax, not sigmoid"),
+        (
+            {"pseudo": {"teacher": "A", "loss": "kl"}},
+            r"pseudo\.loss: kl needs network\.activation softmax",
+        ),
+        (
+            {"network": {"kind": "resnet", "activation": "softmax"}, "loss": "bce_twice"},
+            r"loss: bce_twice needs network\.activation sigmoid, not softmax",
+        ),
         ({"pseudo": {}}, r"pseudo\.teacher\n  Field required"),
         ({"pseudo": {"teacher": "A", "folds": "other"}}, r"pseudo\.folds"),
         ({"pseudo": {"teacher": "A", "weight": 0.0}}, r"pseudo\.weight"),
@@ -54,7 +64,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "augmentation", "inputs"),
-    [("resnet", "bc_mix", "waveform"), ("resnet", "scale", "waveform"), ("envnet", "frequency_mask", "mel")],
+    [("resnet", "bc_mix", "waveform"), ("resnet", "gain_db", "waveform"), ("envnet", "frequency_mask", "mel")],
 )
 def test_augmentations_of_another_input_are_refused(kind: str, augmentation: str, inputs: str) -> None:
     with pytest.raises(
@@ -73,10 +83,10 @@ def test_equal_learning_rates_are_allowed() -> None:
 
 
 def test_every_registered_loss_can_be_chosen() -> None:
-    softmax = ResNetSettings(activation="softmax")
     for name in LOSSES:
+        network = ResNetSettings(activation=NEEDS.get(name, "softmax"))
         pseudo = PseudoSettings(teacher="A", loss=name)
-        assert TrainSettings(network=softmax, loss=name, noisy_loss=name, pseudo=pseudo).loss == name
+        assert TrainSettings(network=network, loss=name, noisy_loss=name, pseudo=pseudo).loss == name
 
 
 def test_settings_are_frozen() -> None:

@@ -1,0 +1,69 @@
+"""Augmentations of samples in [-1, 1], (B, S), and `scale`, which serves mel too. Values: recipe, Augmentation."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainers.augment import Batch, column, register
+
+__all__ = ["loudest_window_db"]
+
+
+@register("scale", ("waveform", "mel"), "read")
+def scale(clips: int, rng: np.random.Generator, *, factor: float = 1.25) -> np.ndarray:
+    """Play at a rate that makes the clip factor^U(-1, 1) times as long, nearest neighbour.
+
+    Time and pitch of samples; of mel, where the authors found it worse, the frames alone: the bands stay.
+    """
+    rates: np.ndarray = factor ** rng.uniform(-1.0, 1.0, clips)
+    return rates
+
+
+@register("bc_mix", ("waveform",), "mix")
+def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float = 1.0) -> Batch:
+    """Between-class mixing (Tokozume et al. 2018, eq. 2): a ratio that hears both clips at their share.
+
+    t = 1 / (1 + 10^((G1 - G2) / 20) (1 - r) / r), x = (t x1 + (1 - t) x2) / sqrt(t^2 + (1 - t)^2), labels mixed by r.
+    """
+    clips = len(batch.x) // 2
+    drawn = rng.uniform(0.0, 1.0, clips)
+    ratio = column(np.where(rng.random(clips) < p, drawn, 1.0), batch.x, 2)  # (B, 1)
+    gain_db = loudest_window_db(batch.x)
+    balance = 10.0 ** ((gain_db[:clips] - gain_db[clips:]) / 20.0)[:, None]
+    t = ratio / (ratio + balance * (1.0 - ratio))
+    x = (t * batch.x[:clips] + (1.0 - t) * batch.x[clips:]) / torch.sqrt(t**2 + (1.0 - t) ** 2)
+    y = torch.lerp(batch.y[clips:], batch.y[:clips], ratio)
+    start = torch.minimum(batch.start[:clips], batch.start[clips:])
+    stop = torch.maximum(batch.stop[:clips], batch.stop[clips:])
+    return Batch(x, y, start, stop)
+
+
+def loudest_window_db(x: Tensor, window_samples: int = 4096, floor_db: float = -80.0) -> Tensor:
+    """(B,) level of the loudest window by its root mean square, half overlapping windows, (B, S) samples."""
+    window = min(window_samples, x.shape[1])
+    power = F.avg_pool1d(x[:, None] ** 2, window, stride=max(1, window // 2))  # (B, 1, windows)
+    level: Tensor = 10.0 * torch.log10(power.amax(dim=(1, 2)).clamp_min(10.0 ** (floor_db / 10.0)))
+    return level
+
+
+@register("bc_mix_released", ("waveform",), "mix")
+def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float = 1.0) -> Batch:
+    """The released code's `bc_mix`: the clip is mixed with itself, its labels with the partner's.
+
+    The level is what is left of the formula: t = r, so x / sqrt(r^2 + (1 - r)^2).
+    """
+    clips = len(batch.x) // 2
+    x, start, stop = (torch.cat([value[:clips]] * 2) for value in (batch.x, batch.start, batch.stop))
+    mixed: Batch = bc_mix(Batch(x, batch.y, start, stop), rng, p=p)
+    return mixed
+
+
+@register("gain_db", ("waveform",), "after_mix")
+def gain_db(batch: Batch, rng: np.random.Generator, *, p: float = 1.0, range_db: float = 6.0) -> Batch:
+    """Change the level of a clip by -range_db..range_db."""
+    n = len(batch.x)
+    level = np.where(rng.random(n) < p, rng.uniform(-range_db, range_db, n), 0.0)
+    return replace(batch, x=batch.x * column(10.0 ** (level / 20.0), batch.x, batch.x.dim()))

@@ -222,6 +222,7 @@ class _Builder:
         payload = {
             "network": condition.train.network.model_dump(mode="json"),
             "predict": condition.predict.model_dump(mode="json"),
+            "padding": condition.train.padding,
             "threads": condition.train.threads,
             "held_out": list(held_out),
             "clips": self.hashes,
@@ -250,6 +251,11 @@ class _Builder:
         train = condition.train
         streams = 1 + train.multitask + (train.pseudo is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
-        work = train.crop * 128 if train.feature_kind == "mel" else train.crop / 4
-        depth = train.network.depth if train.network.kind == "resnet" else 20
+        crop = float(np.mean(train.crops))
+        work = crop * 128 if train.feature_kind == "mel" else crop / 4
+        depth = (
+            train.network.depth
+            if train.network.kind == "resnet"
+            else {"seresnext": 40, "envnet": 20}[train.network.kind]
+        )
         return 1e-11 * train.total_epochs * clips * streams * work * depth * train.network.width**2

@@ -28,7 +28,14 @@ from features.errors import GridError
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
 from orchestrator.recipe import ConditionSettings, Recipe
-from trainers.settings import EnvNetSettings, PredictSettings, PseudoSettings, ResNetSettings, TrainSettings
+from trainers.settings import (
+    EnvNetSettings,
+    PredictSettings,
+    PseudoSettings,
+    ResNetSettings,
+    SEResNeXtSettings,
+    TrainSettings,
+)
 
 __all__ = ["grid_names", "load_grid", "parse_grid"]
 
@@ -41,7 +48,7 @@ VOCABULARY = sorted(
         field
         for part in (
             DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings,
-            ResNetSettings, EnvNetSettings, TrainSettings,
+            ResNetSettings, SEResNeXtSettings, EnvNetSettings, TrainSettings,
         )
         for field in part.model_fields
     }

@@ -188,7 +188,10 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
         if len(rows):
             bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                scores = predict(networks, bank, rows, pads, heads=heads)  # (cycles, heads, pads, N, C)
+                padding = spec.condition.train.padding
+                scores = predict(
+                    networks, bank, rows, pads, heads=heads, padding=padding
+                )  # (cycles, heads, pads, N, C)
         if not np.isfinite(scores).all():
             raise SonogridError(f"{spec.name}: a score of the {subset} clips is not finite")
         save_npy(spec.folder / f"{subset}.npy", scores)

@@ -169,6 +169,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
             folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
             networks = load_networks(folder, condition, len(run.manifest.classes), device)
             chosen = [networks[cycle] for cycle in used]
-            scores = predict(chosen, bank, np.arange(len(files)), pads, heads=heads)  # (cycles, heads, pads, N, C)
+            rows, padding = np.arange(len(files)), condition.train.padding
+            scores = predict(chosen, bank, rows, pads, heads=heads, padding=padding)  # (cycles, heads, pads, N, C)
             total += np.tensordot(weights[used], scores, axes=3) / run.recipe.data.folds
     return total.astype(np.float32)

@@ -6,13 +6,16 @@ gather; otherwise (and always on a CPU, where a mapped page is as good as a copy
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ClipBank", "ClipSource", "MemoryClips"]
+__all__ = ["ClipBank", "ClipSource", "MemoryClips", "Padding"]
+
+Padding = Literal["zeros", "repeat"]
+"""What position p outside a clip of length n reads: zero, or position p mod n."""
 
 
 class ClipSource(Protocol):
@@ -75,38 +78,47 @@ class ClipBank:
             end += length
         return flat
 
-    def crop(self, rows: Sequence[int] | np.ndarray, starts: np.ndarray, length: int) -> Tensor:
-        """Positions start .. start + length of each clip, zeros where that lies outside it.
+    def crop(
+        self, rows: Sequence[int] | np.ndarray, starts: np.ndarray, length: int, padding: Padding = "zeros"
+    ) -> Tensor:
+        """Positions start .. start + length of each clip, padding where that lies outside it.
 
         Returns:
             (B, length, n_mels) mel power or (B, length) samples in [-1, 1], float32, on the device.
         """
         if self._flat is not None:
-            return self._finish(self._gather(np.asarray(rows), starts, length))
+            return self._finish(self._gather(np.asarray(rows), starts, length, padding))
         shape = (len(rows), length, *self.tail)
         pin = self.device.type == "cuda"
         out = torch.zeros(shape, dtype=self._dtype, pin_memory=pin)  # (B, length[, n_mels])
         view = out.numpy()
         for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            first, last = max(0, int(start)), min(int(self.lengths[row]), int(start) + length)
-            if first < last:
-                view[index, first - int(start) : last - int(start)] = self.shards.array(int(row))[first:last]
+            begin, clip_length = int(start), int(self.lengths[row])
+            first, last = max(0, begin), min(clip_length, begin + length)
+            if padding == "repeat" and last - first < length:
+                view[index] = self.shards.array(int(row))[np.arange(begin, begin + length) % clip_length]
+            elif first < last:
+                view[index, first - begin : last - begin] = self.shards.array(int(row))[first:last]
         return self._finish(out.to(self.device, non_blocking=True))
 
-    def crop_at_rate(self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray) -> Tensor:
+    def crop_at_rate(
+        self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray, padding: Padding = "zeros"
+    ) -> Tensor:
         """Like `crop`, of clips played `rates` (B,) times as long (`starts` in that time), by nearest neighbour."""
         origin = np.floor(starts / rates).astype(np.int64)
-        window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1)  # (B, W)
+        window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
         place = starts[:, None] + np.arange(length)
         source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
         index = torch.as_tensor(source, device=self.device).reshape(*source.shape, *[1] * len(self.tail))
         return torch.take_along_dim(window, index, dim=1)
 
-    def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int) -> Tensor:
+    def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int, padding: Padding) -> Tensor:
         assert self._flat is not None
         row = torch.as_tensor(rows, device=self.device)
         place = torch.as_tensor(starts, device=self.device)[:, None] + torch.arange(length, device=self.device)
         lengths = torch.as_tensor(self.lengths[rows], device=self.device)[:, None]
+        if padding == "repeat":
+            place = place % lengths
         inside = (place >= 0) & (place < lengths)  # (B, length)
         index = (self._offsets[row][:, None] + place).masked_fill(~inside, 0)
         crops = self._flat[index.reshape(-1)].reshape(*index.shape, *self.tail)

@@ -106,6 +106,8 @@ class _Run:
         settings = job.settings
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
+        # What a snapshot or a checkpoint carries replaces it.
+        self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
         if job.start_from is not None:
             warm_start(job.start_from, self.network)
         cuda = job.device.type == "cuda"
@@ -139,6 +141,7 @@ class _Run:
                 batch_size=settings.batch_size,
                 augmentations=settings.augment,
                 seed=seed_of(settings.seed, f"stream/{job.fold}"),
+                padding=settings.padding,
             )
             for name, pool in pools.items()
         }
@@ -219,13 +222,16 @@ class _Run:
     def _validate(self) -> dict[str, float]:
         """Loss and lwlrap of whole validation clips: curated ones by the curated head, noisy ones by the noisy head."""
         record: dict[str, float] = {}
-        pad = 0 if self.job.settings.feature_kind == "mel" else self.job.settings.crop // 2
+        settings = self.job.settings
+        pad = 0 if settings.feature_kind == "mel" else settings.crops[-1] // 2
         for head, bank, clips in self.valid:
             if len(clips.valid_rows) == 0:
                 continue  # a small noisy set may leave a fold without clips
             truth = clips.targets[clips.valid_rows]  # (N, C)
             with self.autocast:
-                scores = predict([self.network], bank, clips.valid_rows, [pad], heads=[head])[0, 0, 0]  # (N, C)
+                scores = predict([self.network], bank, clips.valid_rows, [pad], heads=[head], padding=settings.padding)[
+                    0, 0, 0
+                ]  # (N, C)
             if not np.isfinite(scores).all():
                 raise JobError(f"a prediction of epoch {self.epoch + 1} is not finite; try a lower lr_max")
             suffix = "" if head == "curated" else "_noisy"
@@ -249,7 +255,7 @@ class _Run:
         curated = self.streams["curated"]
         plain = Stream(
             "precise_bn", curated.pools, crop=curated.crop, batch_size=curated.batch_size, augmentations={},
-            seed=curated.seed,
+            seed=curated.seed, padding=curated.padding,
         )  # fmt: skip
         with torch.no_grad(), self.autocast:
             for step in range(self.steps_per_epoch):

@@ -1,19 +1,31 @@
 """A tagger: a trunk with a curated and, for multitask learning, a noisy head of the same form."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from features.mel import power_to_db
+from trainers.clips import ClipSource
 from trainers.envnet import EnvNetTrunk
 from trainers.losses import Activation, activate
 from trainers.resnet import ResNetTrunk
+from trainers.seresnext import SEResNeXtTrunk
 from trainers.settings import NetworkSettings
 
-__all__ = ["Head", "Tagger", "parameter_count"]
+__all__ = ["TRUNKS", "Head", "Tagger", "decibel_statistics", "parameter_count"]
 
 Head = Literal["curated", "noisy"]
+Trunk = ResNetTrunk | SEResNeXtTrunk | EnvNetTrunk
+
+TRUNKS: dict[str, Callable[[Any], Trunk]] = {
+    "resnet": lambda settings: ResNetTrunk(settings.depth, settings.width),
+    "seresnext": lambda settings: SEResNeXtTrunk(settings.width),
+    "envnet": lambda settings: EnvNetTrunk(settings.width),
+}
+"""What `network.kind` names."""
 
 
 def _head(features: int, units: int, classes: int) -> nn.Sequential:
@@ -29,15 +41,23 @@ def _head(features: int, units: int, classes: int) -> nn.Sequential:
 
 
 class Tagger(nn.Module):
-    """Crops or whole clips in, logits out; features come in as stored and are normalised here."""
+    """Crops or whole clips in, logits out; features come in as stored and are normalised here.
+
+    A network with `normalise: dataset` holds the two numbers as buffers, so that its weights files carry them.
+    """
+
+    db_mean: Tensor
+    db_deviation: Tensor
 
     def __init__(self, settings: NetworkSettings, classes: int, *, noisy_head: bool) -> None:
         super().__init__()
-        self.kind = settings.kind
+        self.reads = settings.reads
         self.activation: Activation = settings.activation
-        self.trunk: ResNetTrunk | EnvNetTrunk = (
-            ResNetTrunk(settings.depth, settings.width) if settings.kind == "resnet" else EnvNetTrunk(settings.width)
-        )
+        self.trunk = TRUNKS[settings.kind](settings)
+        self.by_dataset = settings.kind != "envnet" and settings.normalise == "dataset"
+        if self.by_dataset:
+            self.register_buffer("db_mean", torch.zeros(()))
+            self.register_buffer("db_deviation", torch.ones(()))
         names: list[Head] = ["curated", "noisy"] if noisy_head else ["curated"]
         self.heads = nn.ModuleDict({name: _head(self.trunk.features, settings.head_units, classes) for name in names})
 
@@ -46,6 +66,13 @@ class Tagger(nn.Module):
         """Shortest input, in frames or samples; shorter clips have to be padded."""
         return self.trunk.min_length
 
+    def fit_normalisation(self, clips: ClipSource, rows: np.ndarray) -> None:
+        """Take the mean and deviation of these clips' decibels, if the network is normalised by data set."""
+        if self.by_dataset:
+            mean, deviation = decibel_statistics(clips, rows)
+            self.db_mean.fill_(mean)
+            self.db_deviation.fill_(deviation)
+
     def forward(self, x: Tensor, head: Head = "curated") -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, C) logits."""
         logits: Tensor = self.heads[head](self.embed(x))
@@ -53,8 +80,9 @@ class Tagger(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, features), what all heads see."""
-        if self.kind == "resnet":
-            x = normalise(power_to_db(x))
+        if self.reads == "mel":
+            db = power_to_db(x)
+            x = (db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db)
         features: Tensor = self.trunk(x)
         return features
 
@@ -67,6 +95,23 @@ def normalise(x: Tensor) -> Tensor:
     """Each sample of (B, T, n_mels) to its own mean 0 and standard deviation 1 (+1e-7: silence becomes zeros)."""
     deviation, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
     return (x - mean) / (deviation + 1e-7)
+
+
+def decibel_statistics(clips: ClipSource, rows: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation over all frames and bands of whole clips in dB, each cut 80 dB below its maximum.
+
+    Args:
+        clips: mel power.
+        rows: (n,) which clips; sums are taken in this order.
+    """
+    count, total, squares = 0, 0.0, 0.0
+    for row in rows:
+        db = power_to_db(torch.from_numpy(np.array(clips.array(int(row))))).double()  # (frames, n_mels)
+        count += db.numel()
+        total += float(db.sum())
+        squares += float(db.square().sum())
+    mean = total / count
+    return mean, max(0.0, squares / count - mean**2) ** 0.5
 
 
 def parameter_count(module: nn.Module) -> int:

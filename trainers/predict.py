@@ -1,7 +1,7 @@
 """Full-length prediction: clips of similar length in one batch, every snapshot and pad in one pass over the data.
 
 Source: recipe, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
-(1 + patience) of the group's shortest, and is zero-padded to the group's longest. The search raises patience from 0 by
+(1 + patience) of the group's shortest, and is padded to the group's longest. The search raises patience from 0 by
 0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
 """
 
@@ -9,14 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from trainers.clips import ClipBank
+from trainers.clips import ClipBank, Padding
 from trainers.losses import activate
 from trainers.network import Head, Tagger
 
-__all__ = ["group_by_length", "pad_both_sides", "predict"]
+__all__ = ["group_by_length", "predict"]
 
 MAX_CLIPS = 512
 MAX_VALUES = 20_000_000
@@ -53,12 +51,6 @@ def _group(order: np.ndarray, lengths: np.ndarray, stretch: float, values_per_st
     return [np.array(group) for group in groups]
 
 
-def pad_both_sides(x: Tensor, pad: int, min_length: int) -> Tensor:
-    """Zeros of `pad` before and after axis 1 of (B, T, ...), and more behind up to `min_length`."""
-    behind = pad + max(0, min_length - x.shape[1] - 2 * pad)
-    return F.pad(x, (0, 0) * (x.dim() - 2) + (pad, behind))
-
-
 @torch.inference_mode()
 def predict(
     networks: Sequence[Tagger],
@@ -67,14 +59,16 @@ def predict(
     pads: Sequence[int],
     *,
     heads: Sequence[Head] = ("curated",),
+    padding: Padding = "zeros",
 ) -> np.ndarray:
     """Scores of whole clips by several networks and heads at several pads.
 
     Args:
         networks: taggers of one form, for instance the snapshots of one job; set to evaluation mode here.
         bank: the clips; `rows` (N,) says which.
-        pads: zeros on both sides, mel frames or samples.
+        pads: padding on both sides, mel frames or samples; more comes behind where a network needs it.
         heads: whose scores; they share one pass through the trunk.
+        padding: what a clip is padded with, at its pads as up to the longest clip of its group.
 
     Returns:
         (networks, heads, pads, N, C) float32 scores in [0, 1].
@@ -85,9 +79,13 @@ def predict(
     result: np.ndarray | None = None
     for group in group_by_length(lengths, values_per_step=int(np.prod(bank.tail, dtype=int))):
         longest = int(lengths[group].max())
-        clips = bank.crop(rows[group], np.zeros(len(group), dtype=np.int64), longest)  # (B, T[, n_mels])
+        behind = [max(pad, networks[0].min_length - longest - pad) for pad in pads]
+        # Read once, as wide as any pad wants it: what lies at a position doesn't depend on the pad.
+        before = max(pads)
+        starts = np.full(len(group), -before, dtype=np.int64)
+        wide = bank.crop(rows[group], starts, before + longest + max(behind), padding)  # (B, T[, n_mels])
         for p, pad in enumerate(pads):
-            padded = pad_both_sides(clips, pad, networks[0].min_length)
+            padded = wide[:, before - pad : before + longest + behind[p]].contiguous()
             for n, network in enumerate(networks):
                 features = network.embed(padded)  # (B, features)
                 for h, head in enumerate(heads):

@@ -1,9 +1,11 @@
 """ResNet trunk on one-channel mel spectrograms of any length (He et al. 2016; recipe: Models)."""
 
+from collections.abc import Callable, Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ResNetTrunk"]
+__all__ = ["MelTrunk", "ResNetTrunk"]
 
 BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
@@ -17,11 +19,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels_out)
         self.conv2 = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels_out)
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or channels_in != channels_out:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
-            )
+        self.shortcut = shortcut(channels_in, channels_out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
@@ -29,14 +27,30 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResNetTrunk(nn.Module):
-    """7x7/2 stem, four stages, global max pool over both axes."""
+def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
+    """The identity, or a 1x1 convolution with batch norm where a block changes the shape."""
+    if stride == 1 and channels_in == channels_out:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out))
+
+
+class MelTrunk(nn.Module):
+    """7x7/2 stem, four stages of blocks, global max pool over both axes."""
 
     min_length = 1
 
-    def __init__(self, depth: int, width: int) -> None:
+    def __init__(
+        self, width: int, counts: Sequence[int], block: Callable[[int, int, int], nn.Module], *, expansion: int = 1
+    ) -> None:
+        """Every stage but the first begins with a block that halves both axes and doubles the channels.
+
+        Args:
+            width: channels of the stem.
+            counts: blocks of each stage.
+            block: makes a block from its channels in, channels out and stride.
+            expansion: channels of the first stage, in widths.
+        """
         super().__init__()
-        self.features = 8 * width
         self.stem = nn.Sequential(
             nn.Conv2d(1, width, 7, 2, 3, bias=False),
             nn.BatchNorm2d(width),
@@ -45,12 +59,13 @@ class ResNetTrunk(nn.Module):
         )
         blocks: list[nn.Module] = []
         channels = width
-        for stage, count in enumerate(BLOCKS[depth]):
+        for stage, count in enumerate(counts):
             for index in range(count):
-                out = width * 2**stage
-                blocks.append(BasicBlock(channels, out, 2 if stage > 0 and index == 0 else 1))
+                out = expansion * width * 2**stage
+                blocks.append(block(channels, out, 2 if stage > 0 and index == 0 else 1))
                 channels = out
         self.stages = nn.Sequential(*blocks)
+        self.features = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -60,3 +75,10 @@ class ResNetTrunk(nn.Module):
         image = x.transpose(1, 2).unsqueeze(1)  # (B, 1, n_mels, T)
         maps: Tensor = self.stages(self.stem(image))  # (B, features, n_mels / 32, T / 32)
         return maps.amax(dim=(2, 3))
+
+
+class ResNetTrunk(MelTrunk):
+    """ResNet of 10, 18 or 34 weighted layers; 8 x `width` features."""
+
+    def __init__(self, depth: int, width: int) -> None:
+        super().__init__(width, BLOCKS[depth], BasicBlock)

@@ -3,17 +3,31 @@
 Every field is part of the Recipe: two conditions with equal settings and inputs give equal numbers and share one job.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Settings
 from trainers import augment_mel, augment_waveform  # noqa: F401  importing them registers what they hold
 from trainers.augment import AUGMENTATIONS, resolve_augmentations
+from trainers.clips import Padding
 from trainers.envnet import EnvNetTrunk
 from trainers.losses import LOSSES, NEEDS
 
-__all__ = ["EnvNetSettings", "NetworkSettings", "PredictSettings", "PseudoSettings", "ResNetSettings", "TrainSettings"]
+__all__ = [
+    "EnvNetSettings",
+    "NetworkSettings",
+    "PredictSettings",
+    "PseudoSettings",
+    "ResNetSettings",
+    "SEResNeXtSettings",
+    "TrainSettings",
+]
+
+Normalise = Annotated[
+    Literal["clip", "dataset"],
+    Field(description="whose mean and deviation of dB: each crop's own, or those of the fold's curated training clips"),
+]
 
 
 def _known_loss(name: str) -> str:
@@ -28,23 +42,37 @@ LossName = Annotated[str, AfterValidator(_known_loss)]
 class ResNetSettings(Settings):
     """Residual network on mel power; depth 34 at width 64 is the paper's."""
 
+    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
     kind: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34] = Field(34, description="weighted layers")
     width: int = Field(64, ge=4, le=512, description="channels of the first stage")
     head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    normalise: Normalise = "clip"
+
+
+class SEResNeXtSettings(Settings):
+    """SE-ResNeXt-50 on mel power; width 64 is 32x4d, which the authors tried."""
+
+    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
+    kind: Literal["seresnext"] = "seresnext"
+    width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem; two of them a group")
+    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    normalise: Normalise = "clip"
 
 
 class EnvNetSettings(Settings):
     """EnvNet-v2 on samples; width 32 is the paper's."""
 
+    reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
     kind: Literal["envnet"] = "envnet"
     width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
     head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
 
 
-NetworkSettings = Annotated[ResNetSettings | EnvNetSettings, Field(discriminator="kind")]
+NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings, Field(discriminator="kind")]
 
 
 class PseudoSettings(Settings):
@@ -95,7 +123,10 @@ class TrainSettings(Settings):
     """One condition: what is trained, on which streams, for how long."""
 
     network: NetworkSettings = ResNetSettings()
-    crop: int = Field(512, ge=1, description="length of a training crop: mel frames or samples")
+    crop: int | tuple[int, ...] = Field(
+        512, description="length of a training crop, mel frames or samples; of several, each step draws one"
+    )
+    padding: Padding = Field("zeros", description="what surrounds a clip that is too short: zeros, or its repetition")
     batch_size: int = Field(64, ge=2, description="clips a stream and step")
     cycles: int = Field(8, ge=1, description="restarts of the learning rate; one snapshot each")
     epochs: int = Field(64, ge=1, description="epochs a cycle; an epoch is one pass over the fold's curated clips")
@@ -114,6 +145,17 @@ class TrainSettings(Settings):
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")
 
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _lengths(cls, crop: Any) -> Any:
+        """Ascending, and a list of one as a number: equal conditions are written alike."""
+        lengths = list(crop) if isinstance(crop, list | tuple) else [crop]
+        if not lengths or any(type(length) is not int or length < 1 for length in lengths):
+            raise ValueError(f"a crop is a whole number from 1 on, or a list of such numbers, not {crop!r}")
+        if len(set(lengths)) < len(lengths):
+            raise ValueError(f"a crop length is given twice in {crop!r}; list each once")
+        return tuple(sorted(lengths)) if len(lengths) > 1 else lengths[0]
+
     @field_validator("augment")
     @classmethod
     def _resolve(cls, augment: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -125,8 +167,8 @@ class TrainSettings(Settings):
             raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
         for name in self.augment:
             self._check_input_of(name)
-        if self.network.kind == "envnet" and self.crop < EnvNetTrunk.min_length:
-            raise ValueError(f"crop {self.crop} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
+        if self.network.kind == "envnet" and self.crops[0] < EnvNetTrunk.min_length:
+            raise ValueError(f"crop {self.crops[0]} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
         losses = {"loss": self.loss}
         losses |= {"noisy_loss": self.noisy_loss} if self.multitask else {}
         losses |= {"pseudo.loss": self.pseudo.loss} if self.pseudo else {}
@@ -144,7 +186,12 @@ class TrainSettings(Settings):
     @property
     def feature_kind(self) -> Literal["mel", "waveform"]:
         """The features that the network reads."""
-        return "mel" if self.network.kind == "resnet" else "waveform"
+        return self.network.reads
+
+    @property
+    def crops(self) -> tuple[int, ...]:
+        """Lengths of training crops, ascending."""
+        return self.crop if isinstance(self.crop, tuple) else (self.crop,)
 
     @property
     def total_epochs(self) -> int:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainers.augment import Batch, augment, playback_rates
-from trainers.clips import ClipBank
+from trainers.clips import ClipBank, Padding
 from trainers.randomness import generator
 
 __all__ = ["Pool", "Stream", "crop_starts"]
@@ -34,14 +34,26 @@ class Stream:
 
     One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with
     probability 1/2 (recipe: the soft pseudo label batch). Mixup partners are drawn at random from the same pools.
+
+    Of several crop lengths, each step draws one, and all streams of a seed the same: a step is then one of a training
+    with that length alone, and batches of two streams can be mixed.
     """
 
     def __init__(
-        self, name: str, pools: list[Pool], *, crop: int, batch_size: int, augmentations: dict[str, Any], seed: int
+        self,
+        name: str,
+        pools: list[Pool],
+        *,
+        crop: int | tuple[int, ...],
+        batch_size: int,
+        augmentations: dict[str, Any],
+        seed: int,
+        padding: Padding = "zeros",
     ) -> None:
         self.name = name
         self.pools = pools
         self.crop = crop
+        self.padding = padding
         self.batch_size = batch_size
         self.augmentations = augmentations
         self.seed = seed
@@ -58,6 +70,12 @@ class Stream:
         batch = parts[0][1] if len(parts) == 1 else _interleave(parts, clips)
         batch = augment(batch, self.augmentations, lambda name: self._draw(name, step))
         return batch.x, batch.y
+
+    def crop_length(self, step: int) -> int:
+        """Frames or samples of the crops of a global step."""
+        if isinstance(self.crop, int):
+            return self.crop
+        return self.crop[int(generator(self.seed, "crop length", step).integers(len(self.crop)))]
 
     def _draw(self, purpose: str, step: int) -> np.random.Generator:
         return generator(self.seed, f"{self.name}/{purpose}", step)
@@ -85,21 +103,24 @@ class Stream:
         if rates is not None:
             lengths = np.floor(lengths * rates).astype(np.int64)
         is_mel = bool(pool.bank.tail)
-        starts = crop_starts(lengths, self.crop, self._draw(purpose, step), border=0 if is_mel else self.crop // 2)
+        crop = self.crop_length(step)
+        starts = crop_starts(lengths, crop, self._draw(purpose, step), border=0 if is_mel else crop // 2)
         if rates is None or len(rows) == 0:
-            x = pool.bank.crop(rows, starts, self.crop)
+            x = pool.bank.crop(rows, starts, crop, self.padding)
         else:
-            x = pool.bank.crop_at_rate(rows, starts, self.crop, rates)
+            x = pool.bank.crop_at_rate(rows, starts, crop, rates, self.padding)
         device = pool.bank.device
-        first = torch.as_tensor(np.clip(-starts, 0, self.crop), device=device)
-        last = torch.as_tensor(np.clip(lengths - starts, 0, self.crop), device=device)
+        if self.padding == "repeat":  # the clip fills the crop
+            starts, lengths = np.zeros_like(starts), np.full_like(lengths, crop)
+        first = torch.as_tensor(np.clip(-starts, 0, crop), device=device)
+        last = torch.as_tensor(np.clip(lengths - starts, 0, crop), device=device)
         return Batch(x, pool.targets[torch.as_tensor(index, device=device)], first, last)
 
 
 def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, border: int) -> np.ndarray:
-    """(B,) where crops begin in clips that have `border` zeros on both sides; negative: zeros come first.
+    """(B,) where crops begin in clips that have padding of `border` on both sides; negative: padding comes first.
 
-    A clip (with its border) shorter than the crop lies at a random place in zeros.
+    A clip (with its border) shorter than the crop lies at a random place in padding.
     """
     room = lengths + 2 * border - crop
     offset = np.floor(rng.random(len(lengths)) * (np.abs(room) + 1)).astype(np.int64)

@@ -9,7 +9,7 @@ import trainers.predict
 from features.shards import ShardSet
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
-from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length, pad_both_sides, predict
+from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length, predict
 from trainers.settings import EnvNetSettings, ResNetSettings
 
 CPU = torch.device("cpu")
@@ -90,15 +90,6 @@ def test_caps_split_groups() -> None:
     assert [len(group) for group in group_by_length(np.full(5, 5_000_000))] == [4, 1]
     assert [len(group) for group in group_by_length(np.full(5, 50_000), values_per_step=128)] == [3, 2]
     assert [len(group) for group in group_by_length(np.array([30_000_000, 30_000_000]))] == [1, 1]
-
-
-@pytest.mark.parametrize("tail", [(), (3,)])
-@pytest.mark.parametrize(("pad", "min_length", "behind"), [(0, 1, 0), (4, 1, 4), (0, 15, 5), (2, 20, 8), (8, 20, 8)])
-def test_pads_are_zeros_on_both_sides(tail: tuple[int, ...], pad: int, min_length: int, behind: int) -> None:
-    x = np.random.default_rng(0).random((2, 10, *tail)).astype(np.float32)
-    padded = pad_both_sides(torch.from_numpy(x), pad, min_length)
-    np.testing.assert_array_equal(padded, np.pad(x, [(0, 0), (pad, behind)] + [(0, 0)] * len(tail)))
-    assert padded.shape[1] >= min_length
 
 
 @pytest.mark.parametrize("pad", [0, 8])

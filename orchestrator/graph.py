@@ -145,7 +145,7 @@ class _Builder:
             if other is not None:
                 self.condition(other)
         shards = self.features(condition.features)
-        needs_noisy = train.multitask or train.pseudo is not None
+        needs_noisy = train.multitask or train.pseudo is not None or train.semi is not None
         for fold in self.folds:
             inputs = {"curated": shards["curated"]}
             payload: dict[str, Any] = {
@@ -211,7 +211,7 @@ class _Builder:
 
     def _train_cost(self, condition: ConditionSettings) -> float:
         train = condition.train
-        streams = 1 + train.multitask + (train.pseudo is not None)
+        streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
         work = train.crop * 128 if train.feature_kind == "mel" else train.crop / 4
         depth = train.network.depth if train.network.kind == "resnet" else 20

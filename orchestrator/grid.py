@@ -25,7 +25,16 @@ from features.errors import GridError
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
 from orchestrator.recipe import ConditionSettings, Recipe
-from trainers.settings import EnvNetSettings, PredictSettings, PseudoSettings, ResNetSettings, TrainSettings
+from trainers.settings import (
+    EnvNetSettings,
+    MeanTeacherSettings,
+    MixMatchSettings,
+    PredictSettings,
+    PseudoLabelSettings,
+    PseudoSettings,
+    ResNetSettings,
+    TrainSettings,
+)
 
 __all__ = ["grid_names", "load_grid", "parse_grid"]
 
@@ -38,7 +47,7 @@ VOCABULARY = sorted(
         field
         for part in (
             DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings,
-            ResNetSettings, EnvNetSettings, TrainSettings,
+            ResNetSettings, EnvNetSettings, TrainSettings, PseudoLabelSettings, MeanTeacherSettings, MixMatchSettings,
         )
         for field in part.model_fields
     }
@@ -200,14 +209,15 @@ def _row(
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge; a part of another `kind` replaces its base, since the fields differ."""
+    """Deep merge; a part of another `kind` or `method` replaces its base, since the fields differ."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        same_kind = (
-            isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind")
-        )
-        merged[key] = _merge(old, value) if same_kind and isinstance(old, dict) else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            same_kind = all(value.get(tag, old.get(tag)) == old.get(tag) for tag in ("kind", "method"))
+            merged[key] = _merge(old, value) if same_kind else value
+        else:
+            merged[key] = value
     return merged
 
 

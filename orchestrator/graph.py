@@ -178,7 +178,7 @@ class _Builder:
             "held_out": list(held_out),
             "curated": self.hashes["curated"],
         }
-        if train.multitask or train.pseudo is not None:
+        if train.multitask or train.pseudo is not None or train.semi is not None:
             inputs["noisy"] = shards["noisy"]
             payload["noisy"] = self.hashes["noisy"]
         if train.init_from is not None:
@@ -249,7 +249,7 @@ class _Builder:
 
     def _train_cost(self, condition: ConditionSettings) -> float:
         train = condition.train
-        streams = 1 + train.multitask + (train.pseudo is not None)
+        streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
         crop = float(np.mean(train.crops))
         work = crop * 128 if train.feature_kind == "mel" else crop / 4

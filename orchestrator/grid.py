@@ -30,7 +30,10 @@ from orchestrator.blend import BlendSettings
 from orchestrator.recipe import ConditionSettings, Recipe
 from trainers.settings import (
     EnvNetSettings,
+    MeanTeacherSettings,
+    MixMatchSettings,
     PredictSettings,
+    PseudoLabelSettings,
     PseudoSettings,
     ResNetSettings,
     SEResNeXtSettings,
@@ -48,7 +51,8 @@ VOCABULARY = sorted(
         field
         for part in (
             DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings,
-            ResNetSettings, SEResNeXtSettings, EnvNetSettings, TrainSettings,
+            ResNetSettings, SEResNeXtSettings, EnvNetSettings, TrainSettings, PseudoLabelSettings, MeanTeacherSettings,
+            MixMatchSettings,
         )
         for field in part.model_fields
     }
@@ -243,17 +247,17 @@ def _row(
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge; a part of another `kind` replaces its base, since the fields differ, and `false` drops it."""
+    """Deep merge; a part of another `kind` or `method` replaces its base, since the fields differ; `false` drops it."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
         if value is False and isinstance(old, dict):
             del merged[key]
-            continue
-        same_kind = (
-            isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind")
-        )
-        merged[key] = _merge(old, value) if same_kind and isinstance(old, dict) else value
+        elif isinstance(old, dict) and isinstance(value, dict):
+            same_kind = all(value.get(tag, old.get(tag)) == old.get(tag) for tag in ("kind", "method"))
+            merged[key] = _merge(old, value) if same_kind else value
+        else:
+            merged[key] = value
     return merged
 
 

@@ -157,6 +157,6 @@ def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:
     if len(manifest.subset("noisy")):
         return
     for name, condition in recipe.conditions.items():
-        if condition.train.multitask or condition.train.pseudo is not None:
-            field = "multitask" if condition.train.multitask else "pseudo"
-            raise GridError(f"conditions.{name}.{field} needs noisy clips, but the dataset has no train_noisy.csv")
+        needing = [field for field in ("multitask", "pseudo", "semi") if getattr(condition.train, field)]
+        if needing:
+            raise GridError(f"conditions.{name}.{needing[0]} needs noisy clips, but the dataset has no train_noisy.csv")

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from features.errors import JobError
 from features.files import atomic
+from trainers.augment import AUGMENTATIONS
 from trainers.clips import ClipBank, ClipSource
 from trainers.losses import LOSSES
 from trainers.lwlrap import lwlrap
@@ -28,6 +29,7 @@ from trainers.network import Head, Tagger
 from trainers.predict import predict
 from trainers.randomness import seed_of
 from trainers.schedule import cyclic_cosine
+from trainers.semi import make_method
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
 from trainers.weights import load_checkpoint, save_checkpoint, save_snapshot, warm_start
@@ -114,8 +116,11 @@ class _Run:
         # Channels last is the faster layout for 2-d convolutions on both devices.
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(settings, self.network)
-        self.streams = self._make_streams()
         self.steps_per_epoch = math.ceil(len(job.curated.train_rows) / settings.batch_size)
+        seed = seed_of(settings.seed, f"semi/{job.fold}")
+        self.method = make_method(settings, self.network, self.steps_per_epoch, seed)
+        self.views: list[Stream] = []
+        self.streams = self._make_streams()
         self.autocast = torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=cuda)
         self.epoch, self.best = 0, 0.0
 
@@ -133,18 +138,32 @@ class _Run:
             if job.soft_labels is not None:
                 soft = self._pool(noisy, job.noisy.train_rows, _tensor(job.soft_labels, job.device))
                 pools["pseudo"] = [*pools["curated"], soft]
+            no_labels = torch.empty(len(job.noisy.targets), 0, device=job.device)
+            unlabelled = [self._pool(noisy, job.noisy.train_rows, no_labels)]
+            self.views = [
+                self._stream("unlabelled", unlabelled, mixed=False, view=view) for view in range(self.method.views)
+            ]
         return {
-            name: Stream(
-                name,
-                pool,
-                crop=settings.crop,
-                batch_size=settings.batch_size,
-                augmentations=settings.augment,
-                seed=seed_of(settings.seed, f"stream/{job.fold}"),
-                padding=settings.padding,
-            )
+            name: self._stream(name, pool, mixed=not (name == "curated" and self.method.mixes_curated))
             for name, pool in pools.items()
         }
+
+    def _stream(self, name: str, pools: list[Pool], *, mixed: bool, view: int = 0) -> Stream:
+        settings = self.job.settings
+        return Stream(
+            name,
+            pools,
+            crop=settings.crop,
+            batch_size=settings.batch_size,
+            augmentations={
+                name: parameters
+                for name, parameters in settings.augment.items()
+                if mixed or AUGMENTATIONS[name].stage != "mix"
+            },
+            seed=seed_of(settings.seed, f"stream/{self.job.fold}"),
+            padding=settings.padding,
+            view=view,
+        )
 
     def _bank(self, clips: FoldClips) -> ClipBank:
         return ClipBank(clips.shards, self.job.device, resident_bytes=self.job.resident_bytes)
@@ -162,7 +181,7 @@ class _Run:
             train_s = time.perf_counter() - started
             record = {"epoch": self.epoch + 1, **losses, **self._validate()}
             record["lr"] = self._lr((self.epoch + 1) * self.steps_per_epoch - 1)
-            seen = self.steps_per_epoch * settings.batch_size * len(self.streams)
+            seen = self.steps_per_epoch * settings.batch_size * (len(self.streams) + len(self.views))
             record["samples_per_s"] = round(seen / train_s, 2)
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
@@ -175,7 +194,7 @@ class _Run:
         """Take up the last checkpoint, and drop history lines that were written after it."""
         path = self.folder / "checkpoint.safetensors"
         if path.exists():
-            progress = load_checkpoint(path, self.network, self.optimizer)
+            progress = load_checkpoint(path, self.method, self.optimizer)
             self.epoch, self.best = int(progress["epoch"]), float(progress["best_lwlrap"])
         kept = read_history(self.folder)[: self.epoch]
         with atomic(self.folder / "history.jsonl") as temporary:
@@ -188,50 +207,57 @@ class _Run:
     def _train_epoch(self) -> dict[str, float]:
         """One pass over the curated clips; gives the mean loss of each stream."""
         settings = self.job.settings
-        self.network.train()
-        totals = {name: torch.zeros((), device=self.job.device) for name in self.streams}
+        self.method.train()
+        totals = {name: torch.zeros((), device=self.job.device) for name in (*self.streams, *self.method.terms(0))}
         for step in range(self.epoch * self.steps_per_epoch, (self.epoch + 1) * self.steps_per_epoch):
             torch.manual_seed(seed_of(settings.seed, f"dropout/{self.job.fold}", step))
             for group in self.optimizer.param_groups:
                 group["lr"] = self._lr(step)
             self.optimizer.zero_grad(set_to_none=True)
+            labelled = {name: stream.batch(step) for name, stream in self.streams.items()}
+            views = (view.batch(step)[0] for view in self.views)
+            with self.autocast:
+                batches = self.method.batches(labelled, views, step)
             # Streams go through the trunk one after the other: batch norm sees each stream's own statistics.
-            for name, stream in self.streams.items():
-                x, y = stream.batch(step)
-                loss = self._loss(name, x, y)
+            for name, (x, y) in batches.items():
+                loss = self._loss(name, x, y, step)
                 loss.backward()  # type: ignore[no-untyped-call]
                 totals[name] += loss.detach()
             self.optimizer.step()
+            self.method.after_step(step)
         means = {f"loss_{name}": float(total) / self.steps_per_epoch for name, total in totals.items()}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise JobError(f"{name} became {value} in epoch {self.epoch + 1}; try a lower lr_max")
         return means
 
-    def _loss(self, name: str, x: Tensor, y: Tensor) -> Tensor:
-        settings = self.job.settings
+    def _loss(self, name: str, x: Tensor, y: Tensor, step: int) -> Tensor:
         with self.autocast:
             logits = self.network(x, "noisy" if name == "noisy" else "curated")
-        logits = logits.float()
-        activation = self.network.activation
-        if name == "pseudo":
-            assert settings.pseudo is not None
-            return settings.pseudo.weight * LOSSES[settings.pseudo.loss](logits, y, activation)
-        return LOSSES[settings.loss if name == "curated" else settings.noisy_loss](logits, y, activation)
+        loss, weight = self._terms(step)[name]
+        return weight * LOSSES[loss](logits.float(), y, self.network.activation)
+
+    def _terms(self, step: int) -> dict[str, tuple[str, float]]:
+        """Name of the loss and its weight, for each kind of batch."""
+        settings = self.job.settings
+        terms = {"curated": (settings.loss, 1.0), "noisy": (settings.noisy_loss, 1.0)}
+        if settings.pseudo is not None:
+            terms["pseudo"] = (settings.pseudo.loss, settings.pseudo.weight)
+        return terms | self.method.terms(step)
 
     def _validate(self) -> dict[str, float]:
         """Loss and lwlrap of whole validation clips: curated ones by the curated head, noisy ones by the noisy head."""
         record: dict[str, float] = {}
         settings = self.job.settings
+        network = self.method.evaluated
         pad = 0 if settings.feature_kind == "mel" else settings.crops[-1] // 2
         for head, bank, clips in self.valid:
             if len(clips.valid_rows) == 0:
                 continue  # a small noisy set may leave a fold without clips
             truth = clips.targets[clips.valid_rows]  # (N, C)
             with self.autocast:
-                scores = predict([self.network], bank, clips.valid_rows, [pad], heads=[head], padding=settings.padding)[
-                    0, 0, 0
-                ]  # (N, C)
+                predictions = predict([network], bank, clips.valid_rows, [pad], heads=[head], padding=settings.padding)
+            scores = predictions[0, 0, 0]  # (N, C)
             if not np.isfinite(scores).all():
                 raise JobError(f"a prediction of epoch {self.epoch + 1} is not finite; try a lower lr_max")
             suffix = "" if head == "curated" else "_noisy"
@@ -244,10 +270,10 @@ class _Run:
 
         The running statistics mix all streams as they were augmented; whole clean clips look different.
         """
-        settings = self.job.settings
-        if not settings.precise_bn:
-            return self.network
-        network = copy.deepcopy(self.network).train()
+        network = self.method.evaluated
+        if not self.job.settings.precise_bn:
+            return network
+        network = copy.deepcopy(network).train()
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.reset_running_stats()
@@ -274,7 +300,7 @@ class _Run:
         with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         progress = {"epoch": self.epoch, "best_lwlrap": self.best}
-        save_checkpoint(self.folder / "checkpoint.safetensors", self.network, self.optimizer, progress)
+        save_checkpoint(self.folder / "checkpoint.safetensors", self.method, self.optimizer, progress)
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:

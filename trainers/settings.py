@@ -16,11 +16,15 @@ from trainers.losses import LOSSES, NEEDS
 
 __all__ = [
     "EnvNetSettings",
+    "MeanTeacherSettings",
+    "MixMatchSettings",
     "NetworkSettings",
     "PredictSettings",
+    "PseudoLabelSettings",
     "PseudoSettings",
     "ResNetSettings",
     "SEResNeXtSettings",
+    "SemiSettings",
     "TrainSettings",
 ]
 
@@ -89,6 +93,45 @@ class PseudoSettings(Settings):
     loss: LossName = Field("mse", description="name of a registered loss")
 
 
+class PseudoLabelSettings(Settings):
+    """Hard pseudo labels (Lee 2013); see `trainers.semi` for these three."""
+
+    method: Literal["pseudo_label"] = "pseudo_label"
+    threshold: float = Field(0.5, gt=0, lt=1, description="score from which a sigmoid head's class is a label")
+    weight: float = Field(3.0, gt=0, description="factor of the unlabelled clips' loss after the ramp, alpha_f")
+    ramp_start: float = Field(100.0, ge=0, description="epochs before which the factor is 0, T1")
+    ramp_end: float = Field(600.0, ge=0, description="epochs after which the factor is whole, T2")
+
+    @model_validator(mode="after")
+    def _ramp_rises(self) -> Self:
+        if self.ramp_start > self.ramp_end:
+            raise ValueError(f"ramp_start {self.ramp_start} is above ramp_end {self.ramp_end}")
+        return self
+
+
+class MeanTeacherSettings(Settings):
+    """Mean Teacher (Tarvainen & Valpola 2017)."""
+
+    method: Literal["mean_teacher"] = "mean_teacher"
+    decay: float = Field(0.999, ge=0, lt=1, description="of the moving average of the weights, a step")
+    weight: float = Field(100.0, gt=0, description="factor of the consistency cost after the ramp")
+    ramp_epochs: float = Field(80.0, ge=0, description="epochs in which the factor rises, sigmoid-shaped")
+
+
+class MixMatchSettings(Settings):
+    """MixMatch (Berthelot et al. 2019)."""
+
+    method: Literal["mixmatch"] = "mixmatch"
+    views: int = Field(2, ge=1, le=8, description="augmentations of an unlabelled clip whose scores are averaged, K")
+    temperature: float = Field(0.5, gt=0, description="T: the guessed label is raised to 1 / T")
+    alpha: float = Field(0.75, gt=0, description="lambda ~ Beta(alpha, alpha)")
+    weight: float = Field(75.0, gt=0, description="factor of the unlabelled clips' loss after the ramp, lambda_u")
+    ramp_epochs: float = Field(8.0, ge=0, description="epochs in which the factor rises, in a line")
+
+
+SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSettings, Field(discriminator="method")]
+
+
 class PredictSettings(Settings):
     """Which predictions of a condition are made: every snapshot, at every pad."""
 
@@ -138,6 +181,7 @@ class TrainSettings(Settings):
     noisy_loss: LossName = Field("bce", description="loss of the noisy head, a registered name")
     multitask: bool = Field(False, description="train a second head on the noisy clips, losses 1:1")
     pseudo: PseudoSettings | None = None
+    semi: SemiSettings | None = Field(None, description="what is learnt from the noisy clips without their labels")
     init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
     precise_bn: bool = Field(
         False, description="snapshots get batch-norm statistics of unaugmented curated crops, not the running mixture"
@@ -169,6 +213,10 @@ class TrainSettings(Settings):
             self._check_input_of(name)
         if self.network.kind == "envnet" and self.crops[0] < EnvNetTrunk.min_length:
             raise ValueError(f"crop {self.crops[0]} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
+        if isinstance(self.semi, PseudoLabelSettings) and self.semi.ramp_start >= self.total_epochs:
+            raise ValueError(
+                f"semi.ramp_start {self.semi.ramp_start} leaves nothing of the {self.total_epochs} epochs; lower it"
+            )
         losses = {"loss": self.loss}
         losses |= {"noisy_loss": self.noisy_loss} if self.multitask else {}
         losses |= {"pseudo.loss": self.pseudo.loss} if self.pseudo else {}

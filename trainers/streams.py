@@ -49,8 +49,11 @@ class Stream:
         augmentations: dict[str, Any],
         seed: int,
         padding: Padding = "zeros",
+        view: int = 0,
     ) -> None:
+        """Streams that differ in `view` alone give the same clips, cropped and augmented by draws of their own."""
         self.name = name
+        self.view = view
         self.pools = pools
         self.crop = crop
         self.padding = padding
@@ -78,7 +81,9 @@ class Stream:
         return self.crop[int(generator(self.seed, "crop length", step).integers(len(self.crop)))]
 
     def _draw(self, purpose: str, step: int) -> np.random.Generator:
-        return generator(self.seed, f"{self.name}/{purpose}", step)
+        shared = self.view == 0 or purpose in ("order", "clips")
+        name = self.name if shared else f"{self.name}/view-{self.view}"
+        return generator(self.seed, f"{name}/{purpose}", step)
 
     def _pass(self, number: int) -> np.ndarray:
         return self._draw("order", number).permutation(len(self.pools[0].rows))

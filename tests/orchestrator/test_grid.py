@@ -45,6 +45,23 @@ def test_rows_inherit_from_base_and_defaults(grid: Path) -> None:
     assert recipe.conditions["plain"].train.lr_max == pytest.approx(1e-3), "1e-3 is a number, whatever YAML 1.1 says"
 
 
+def test_semi_supervised_methods_are_rows_like_others(grid: Path) -> None:
+    rows = [
+        "conditions.M={base: A, semi: {method: mean_teacher, decay: 0.99}}",
+        "conditions.N={base: M, semi: {weight: 2}}",
+        "conditions.X={base: M, semi: {method: mixmatch}}",
+        "conditions.P={base: M, semi: null}",
+    ]
+    conditions = load_grid(str(grid), rows).conditions
+    shown = {name: condition.train.semi and condition.train.semi.model_dump() for name, condition in conditions.items()}
+    assert shown["A"] is None
+    assert shown["M"] == {"method": "mean_teacher", "decay": 0.99, "weight": 100.0, "ramp_epochs": 80.0}
+    assert shown["N"] == {"method": "mean_teacher", "decay": 0.99, "weight": 2.0, "ramp_epochs": 80.0}
+    assert shown["X"] is not None, "another method inherits no field of the first"
+    assert shown["X"]["method"] == "mixmatch"
+    assert shown["P"] is None
+
+
 def test_shipped_grids_are_valid() -> None:
     assert {"demo", "esc10"} <= set(grid_names())
     for name in grid_names():
@@ -84,6 +101,12 @@ def test_set_changes_one_setting(grid: Path) -> None:
         ("conditions.A.loss=huber", ["loss", "huber", "bce"]),
         ("conditions.plain.predict.heads=[curated, noisy]", ["predict.heads", "multitask"]),
         ("conditions.D.crop=20_000", ["crop 20000", "20570"]),
+        ("conditions.A.semi={method: mean_teecher}", ["conditions.A.semi", "mean_teecher", "'mean_teacher'"]),
+        ("conditions.A.semi={decay: 0.9}", ["conditions.A.semi", "method"]),
+        ("conditions.A.semi={method: mean_teacher, deccay: 0.9}", ["conditions.A.semi.deccay", "did you mean 'decay'"]),
+        ("conditions.A.semi={method: mixmatch, view: 2}", ["conditions.A.semi.view", "did you mean 'views'"]),
+        ("conditions.A.semi={method: mean_teacher, decay: 1}", ["conditions.A.semi.decay", "less than 1"]),
+        ("conditions.A.semi={method: pseudo_label, ramp_start: 600}", ["semi.ramp_start", "512 epochs"]),
         ("conditions.A.loss=kl", ["loss", "kl", "softmax"]),
         ("conditions.Q.epochs=3", ["there is no condition 'Q'"]),
         ("conditions.A.predict.pads=[8, 8]", ["pads", "distinct"]),

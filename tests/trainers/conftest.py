@@ -92,7 +92,7 @@ def make_job(manifest: tuple[Path, Manifest], shards: dict[tuple[str, str], Shar
                 np.flatnonzero(folds == fold),
             )
 
-        noisy = split("noisy") if settings.multitask or settings.pseudo else None
+        noisy = split("noisy") if settings.multitask or settings.pseudo or settings.semi else None
         soft = None
         if settings.pseudo is not None:
             teacher = np.random.default_rng(1).random((2, 12, len(clips.classes)))

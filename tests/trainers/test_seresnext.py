@@ -14,7 +14,7 @@ SMALL = SEResNeXtSettings(width=4, head_units=8)
 
 
 def trunk_parameters(width: int, groups: int) -> int:
-    """Blocks of 1x1, grouped 3x3 and 1x1 convolutions, each with batch norm, and of two layers that squeeze and excite."""
+    """Blocks of 1x1, grouped 3x3 and 1x1 convolutions with batch norm, and of two layers that squeeze and excite."""
     total = 7 * 7 * width + 2 * width
     channels = width
     for stage, blocks in enumerate((3, 4, 6, 3)):

@@ -225,3 +225,19 @@ def test_scaled_clips_are_read_at_their_rate() -> None:
             assert (crop[-1] - crop[0]) / 99 == pytest.approx(1 / rate, abs=0.02)
             checked += 1
     assert checked > 15
+
+
+@pytest.mark.parametrize("kind", ["mel", "waveform"])
+def test_views_are_the_same_clips_read_anew(kind: str) -> None:
+    pool = pool_of(30, kind=kind)
+
+    def stream(**view: int) -> Stream:
+        augment = {name: facts for name, facts in ALL[kind].items() if name not in ("mixup", "bc_mix")}
+        return Stream("s", [pool], crop=16, batch_size=8, augmentations=augment, seed=0, **view)  # type: ignore[arg-type]
+
+    for step in (0, 5):
+        plain, *views = [s.batch(step) for s in (stream(), stream(view=0), stream(view=1), stream(view=2))]
+        assert torch.equal(plain[0], views[0][0]), "the first view is the stream itself"
+        for _, y in views:
+            assert torch.equal(y, plain[1])
+        assert len({x.numpy().tobytes() for x, _ in views}) == 3

@@ -1,0 +1,251 @@
+# ruff: noqa: ARG002 - not every method needs all that it is given
+"""Semi-supervised methods that the paper's authors tried in place of the soft pseudo label and dropped, by name.
+
+All take the noisy clips of the training folds without their labels, through the curated head. A method turns a step's
+batches into batches with targets; the loop computes the loss of each as it does for every stream. The sources are about
+one class a clip: a sigmoid head here decides every class by itself, a softmax head does as in the source.
+
+What was chosen for all three, where the sources are silent or differ:
+- Targets come from a forward pass without gradient in training mode (dropout, batch statistics of these clips), which
+  leaves the running batch-norm statistics alone. So does MixMatch's released code.
+- Ramps are in epochs, and an epoch is one pass over the curated clips, as everywhere.
+- Unlabelled clips are read without the augmentations that mix clips: two mixtures are no two views of one clip.
+
+A new method is a class with a `register` line here, and its settings in `trainers.settings`.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.losses import Activation, activate
+from trainers.network import Tagger
+from trainers.randomness import generator
+from trainers.settings import TrainSettings
+
+__all__ = ["METHODS", "Batches", "Method", "hard_labels", "make_method", "sharpen"]
+
+Batches = dict[str, tuple[Tensor, Tensor]]
+"""Inputs (B, T, n_mels) or (B, S) and targets (B, C) by the name of their loss."""
+
+
+class Method(nn.Module):
+    """Supervised training, which leaves the batches as they are; base of the methods.
+
+    Holds all that is learnt: the network and, perhaps, a teacher. A checkpoint has the tensors of both.
+    """
+
+    views = 0
+    """How often each unlabelled clip is read, with crops and augmentations of its own."""
+    mixes_curated = False
+    """Mixes the curated clips itself: they too are read without the augmentations that mix clips."""
+
+    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
+        super().__init__()
+        self.settings, self.network = settings, network
+        self.semi: Any = settings.semi
+        self.steps_per_epoch, self.seed = steps_per_epoch, seed
+
+    @property
+    def evaluated(self) -> Tagger:
+        """The network that is validated and kept as a snapshot."""
+        return self.network
+
+    def terms(self, step: int) -> dict[str, tuple[str, float]]:
+        """Name of the loss and its weight at a step, for each batch that the method adds."""
+        return {}
+
+    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+        """What a step learns from.
+
+        Args:
+            labelled: the batches of the streams with labels.
+            views: inputs (B, ...) of the same unlabelled clips, one view after the other, read when asked for.
+            step: global step.
+        """
+        return labelled
+
+    def after_step(self, step: int) -> None:
+        """Called when the optimizer has changed the network."""
+
+
+METHODS: dict[str, type[Method]] = {}
+
+
+def register(name: str) -> Callable[[type[Method]], type[Method]]:
+    """Make a method known under the name that its settings have in the field `method`."""
+
+    def add(method: type[Method]) -> type[Method]:
+        METHODS[name] = method
+        return method
+
+    return add
+
+
+def make_method(settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> Method:
+    """The method of a condition; plain supervised training if it names none."""
+    kind = Method if settings.semi is None else METHODS[settings.semi.method]
+    return kind(settings, network, steps_per_epoch, seed)
+
+
+@register("pseudo_label")
+class PseudoLabel(Method):
+    """Hard pseudo labels (Lee 2013): what the network itself says of an unlabelled clip is taken for its label.
+
+    Section 2.2: the most likely class is the label, chosen anew at every update; its loss is that of the labelled
+    clips, times alpha(t), which is 0 until T1, rises in a line, and is alpha_f from T2 on. There alpha_f = 3, T1 = 100,
+    T2 = 600 epochs.
+
+    Chosen here: the labels of a sigmoid head are all classes that reach a threshold, perhaps none (then none is what is
+    learnt); dropout is drawn anew for the labels; until T1 the clips are not even read.
+    """
+
+    views = 1
+
+    def terms(self, step: int) -> dict[str, tuple[str, float]]:
+        """The loss of the curated head, times alpha(t)."""
+        start, end = self.semi.ramp_start, self.semi.ramp_end
+        share = _linear(step / self.steps_per_epoch - start, end - start)
+        return {"unlabelled": (self.settings.loss, self.semi.weight * share)}
+
+    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+        """Also the unlabelled clips with what the network says of them."""
+        _, alpha = self.terms(step)["unlabelled"]
+        if alpha == 0:
+            return labelled
+        (x,) = views
+        labels = hard_labels(_scores(self.network, x), self.semi.threshold, self.network.activation)
+        return {**labelled, "unlabelled": (x, labels)}
+
+
+@register("mean_teacher")
+class MeanTeacher(Method):
+    """Mean Teacher (Tarvainen & Valpola 2017): the network agrees with a moving average of its own weights.
+
+    Section 2: after every step, theta'_t = alpha theta'_(t-1) + (1 - alpha) theta_t; the consistency cost is the mean
+    squared error between the student's scores of a clip and the teacher's, each with noise (augmentation, dropout) of
+    its own. Appendix B: alpha 0.999; weight 100 after a ramp of exp(-5 (1 - t/T)^2) over 40,000 steps of 100 images,
+    which are 80 epochs of CIFAR-10. The average begins as a plain mean, alpha = min(1 - 1/(t + 1), 0.999), as in the
+    released code.
+
+    Chosen here: consistency is asked of the noisy clips; there, of the labelled ones too. As in the paper the teacher
+    is what is validated and what predicts: snapshots hold its weights, those of a noisy head included. Its running
+    batch-norm statistics are the same average of the student's, which have seen all streams.
+    """
+
+    views = 2
+
+    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
+        super().__init__(settings, network, steps_per_epoch, seed)
+        self.teacher = copy.deepcopy(network).requires_grad_(False)
+
+    @property
+    def evaluated(self) -> Tagger:
+        """The teacher."""
+        return self.teacher
+
+    def terms(self, step: int) -> dict[str, tuple[str, float]]:
+        """Mean squared error, with the sigmoid-shaped ramp."""
+        left = 1.0 - _linear(step / self.steps_per_epoch, self.semi.ramp_epochs)
+        return {"unlabelled": ("mse", self.semi.weight * math.exp(-5.0 * left**2))}
+
+    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+        """Also one view of the unlabelled clips with the teacher's scores of the other."""
+        for_student, for_teacher = views
+        return {**labelled, "unlabelled": (for_student, _scores(self.teacher, for_teacher))}
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Move the teacher; integers (counters) are copied."""
+        decay = min(1.0 - 1.0 / (step + 2), self.semi.decay)
+        for average, value in zip(self.teacher.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, 1.0 - decay)
+            else:
+                average.copy_(value)
+
+
+@register("mixmatch")
+class MixMatch(Method):
+    """MixMatch (Berthelot et al. 2019, section 3 and algorithm 1): guessed labels, and all clips mixed with all others.
+
+    A clip's guess is the mean of the scores of K views of it, sharpened. Each curated clip and each view is then mixed
+    with a partner drawn from all of them, lambda ~ Beta(alpha, alpha), lambda' = max(lambda, 1 - lambda), so that it
+    stays mostly itself. Loss: that of the labelled clips on the mixed curated ones, plus lambda_u times the mean
+    squared error of the scores of the mixed views. There K = 2, T = 0.5, alpha = 0.75, and lambda_u (75 for CIFAR-10)
+    rises in a line over the first 16,000 of 1,048,576 steps: a 64th of the training, 8 of 512 epochs here.
+
+    Chosen here: a sigmoid head sharpens each class against its absence; mel clips are mixed as power, before dB,
+    waveforms as samples; lambda is drawn clip by clip, as in the released code. It takes the place of the augmentations
+    that mix curated clips; the other streams (multitask, pseudo) keep those. Mixed curated clips and mixed views go
+    through the trunk one after the other, as all streams here do; the released code interleaves them.
+    """
+
+    mixes_curated = True
+
+    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
+        super().__init__(settings, network, steps_per_epoch, seed)
+        self.views = self.semi.views
+
+    def terms(self, step: int) -> dict[str, tuple[str, float]]:
+        """Mean squared error, with the linear ramp."""
+        share = _linear(step / self.steps_per_epoch, self.semi.ramp_epochs)
+        return {"unlabelled": ("mse", self.semi.weight * share)}
+
+    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+        """The curated batch mixed, and K B mixed views with mixed guesses."""
+        seen = list(views)
+        mean = torch.stack([_scores(self.network, view) for view in seen]).mean(dim=0)  # (B, C)
+        guess = sharpen(mean, self.semi.temperature, self.network.activation)
+        x, y = labelled["curated"]
+        clips, device = len(x), x.device
+        x, y = torch.cat([x, *seen]), torch.cat([y, *[guess] * len(seen)])  # (B + K B, ...)
+        rng = generator(self.seed, "mixmatch", step)
+        partner = torch.as_tensor(rng.permutation(len(x)), device=device)
+        ratio = rng.beta(self.semi.alpha, self.semi.alpha, len(x))
+        own = torch.as_tensor(ratio.clip(min=1.0 - ratio), dtype=torch.float32, device=device)
+        x, y = (torch.lerp(v[partner], v, own.reshape(-1, *[1] * (v.dim() - 1))) for v in (x, y))
+        return {**labelled, "curated": (x[:clips], y[:clips]), "unlabelled": (x[clips:], y[clips:])}
+
+
+def hard_labels(scores: Tensor, threshold: float, activation: Activation) -> Tensor:
+    """(B, C) zeros and ones: the classes of a sigmoid head that reach the threshold, the best one of a softmax head."""
+    if activation == "sigmoid":
+        return (scores >= threshold).float()
+    return torch.zeros_like(scores).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)
+
+
+def sharpen(scores: Tensor, temperature: float, activation: Activation) -> Tensor:
+    """p^(1/T) / sum of p^(1/T), of (B, C) scores: over the classes (softmax), or over p and 1 - p of each (sigmoid)."""
+    if activation == "sigmoid":
+        return torch.sigmoid(torch.logit(scores) / temperature)  # the same, and no power that underflows
+    return torch.softmax(scores.log() / temperature, dim=1)
+
+
+def _linear(epochs: float, ramp_epochs: float) -> float:
+    """The share of a ramp that is done, 0..1; one without length is a step."""
+    return min(max(epochs / ramp_epochs, 0.0), 1.0) if ramp_epochs > 0 else float(epochs >= 0)
+
+
+@torch.no_grad()
+def _scores(network: Tagger, x: Tensor) -> Tensor:
+    """(B, C) scores of the curated head in training mode, without a trace in the batch-norm statistics."""
+    with _statistics_kept(network):
+        return activate(network(x, "curated").float(), network.activation)
+
+
+@contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

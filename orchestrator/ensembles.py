@@ -107,6 +107,8 @@ def check_ensembles(
     for name in published.ensembles:
         _known(name, ensembles, "published.ensembles", "an ensemble")
     for comparison, sides in comparisons.items():
+        if len(sides) != 2:
+            raise ValueError(f"comparisons.{comparison}: give two names, [from, to], not [{_listed(sides)}]")
         for side in sides:
             _known(side, {**conditions, **ensembles}, f"comparisons.{comparison}", "a condition or an ensemble")
 

@@ -49,7 +49,7 @@ class Recipe(Settings):
     paper_weights: dict[str, float] = Field(default_factory=dict, description="condition -> published weight")
     ensembles: dict[str, EnsembleSettings] = Field(default_factory=dict, description="fixed means of snapshots")
     published: PublishedSettings = Field(default_factory=PublishedSettings, description="figures printed beside ours")
-    comparisons: dict[str, Annotated[tuple[str, str], Field(strict=False)]] = Field(
+    comparisons: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
         default_factory=dict, description="what a step bought: [from, to], each a condition or an ensemble"
     )
 

@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
     _run(tune)
     tune.add_argument("--trials", type=int, metavar="N", help="trials of the study; default: as in the grid")
+    tune.add_argument("--budget", type=int, metavar="K", help="most predictions of the blend; default: as in the grid")
     _json(tune)
 
     predict = _verb(verbs, "predict", _predict, "tag new audio files with the blend")
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     submit = _verb(verbs, "submit", _submit, "write RUN/submission.csv")
     _run(submit)
+    submit.add_argument("--ensemble", metavar="NAME", help="of an ensemble of the grid: RUN/submission-NAME.csv")
 
     score = _verb(verbs, "score", _score, "lwlrap on the test clips, given their labels")
     _run(score)
@@ -267,7 +269,7 @@ def _status(arguments: Arguments, console: Console) -> int:
 def _tune(arguments: Arguments, console: Console) -> int:
     from orchestrator.tuning import tune_again
 
-    result = tune_again(arguments.run, arguments.trials)
+    result = tune_again(arguments.run, arguments.trials, arguments.budget)
     if arguments.json:
         _print_json(result)
         return 0
@@ -277,7 +279,8 @@ def _tune(arguments: Arguments, console: Console) -> int:
             console.print(f"{weight:6.3f}  {name}", highlight=False)
     for key, value in result.items():
         if "lwlrap" in key and value is not None:
-            console.print(f"{key}: {value:.4f}", highlight=False)
+            console.print(f"{key}: {value:.4f}{' (leaky)' if result['leaky'] else ''}", highlight=False)
+    console.print(f"predictions: {result['predictions']}", highlight=False)
     return 0
 
 
@@ -306,7 +309,8 @@ def _submit(arguments: Arguments, console: Console) -> int:
     from orchestrator.run import Run
     from orchestrator.submission import write_submission
 
-    console.print(f"wrote {write_submission(Run.open(arguments.run))}", highlight=False, markup=False)
+    path = write_submission(Run.open(arguments.run), arguments.ensemble)
+    console.print(f"wrote {path}", highlight=False, markup=False)
     return 0
 
 
@@ -321,13 +325,14 @@ def _score(arguments: Arguments, console: Console) -> int:
     for part in ("lwlrap", "public", "private"):
         if result[part] is not None:
             console.print(f"{part}: {result[part]:.4f}", highlight=False)
-    for name, value in (*result["conditions"].items(), *result["classes"].items()):
+    for name, value in (*result["conditions"].items(), *result["ensembles"].items(), *result["classes"].items()):
         console.print(f"  {name}: {'-' if value is None else format(value, '.4f')}", highlight=False, markup=False)
     return 0
 
 
 def _report(arguments: Arguments, console: Console) -> int:
-    from orchestrator.report import build_report, print_report
+    from orchestrator.report import build_report
+    from orchestrator.report_tables import print_report
     from orchestrator.run import Run
 
     report = build_report(Run.open(arguments.run))

@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from features.errors import GridError
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
+from orchestrator.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.recipe import ConditionSettings, Recipe
 from trainers.settings import (
     EnvNetSettings,
@@ -42,7 +43,10 @@ from trainers.settings import (
 
 __all__ = ["grid_names", "load_grid", "parse_grid"]
 
-TOP_FIELDS = ("name", "data", "features", "defaults", "conditions", "blend", "members", "paper_weights")
+TOP_FIELDS = (
+    "name", "data", "features", "defaults", "conditions", "blend", "members", "paper_weights", "ensembles", "published",
+    "comparisons",
+)  # fmt: skip
 ROW_FIELDS = ("base", "features", "predict", *TrainSettings.model_fields)
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
 # Field names of every part, to suggest the nearest one for a misspelt name.
@@ -52,7 +56,7 @@ VOCABULARY = sorted(
         for part in (
             DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings,
             ResNetSettings, SEResNeXtSettings, EnvNetSettings, TrainSettings, PseudoLabelSettings, MeanTeacherSettings,
-            MixMatchSettings,
+            MixMatchSettings, EnsemblePart, EnsembleSettings, PublishedSettings,
         )
         for field in part.model_fields
     }

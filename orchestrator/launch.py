@@ -23,7 +23,8 @@ from orchestrator.graph import Graph
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import LaunchView
 from orchestrator.recipe import Execution, Recipe, default_store
-from orchestrator.report import build_report, print_report
+from orchestrator.report import build_report
+from orchestrator.report_tables import print_report
 from orchestrator.run import Run, check_recipe_fits, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
 from orchestrator.store import Store

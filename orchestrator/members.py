@@ -12,7 +12,7 @@ from features.files import load_npy, read_json, save_npy, write_json
 from features.manifest import Manifest
 from orchestrator.blend import BlendSettings, tune_blend
 
-__all__ = ["Member", "Members", "run_blend", "stitch"]
+__all__ = ["Member", "Members", "member_weights", "run_blend", "stitch"]
 
 
 @dataclass(frozen=True, order=True)
@@ -67,8 +67,8 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
     return Members(tuple(members), np.concatenate(oof), np.concatenate(test))
 
 
-def paper_member_weights(members: Sequence[Member], by_condition: Mapping[str, float]) -> np.ndarray:
-    """(M,) published weights of conditions, shared equally by a condition's members."""
+def member_weights(members: Sequence[Member], by_condition: Mapping[str, float]) -> np.ndarray:
+    """(M,) weights of conditions, shared equally by a condition's members."""
     count = {name: sum(member.condition == name for member in members) for name in by_condition}
     return np.array([by_condition[member.condition] / count[member.condition] for member in members])
 
@@ -89,7 +89,7 @@ def run_blend(
         manifest.subset("curated")["fold"].to_numpy(),
         settings,
         journal=folder / "study.journal",
-        paper=None if paper is None else paper_member_weights(found.members, paper).tolist(),
+        paper=None if paper is None else member_weights(found.members, paper).tolist(),
     )
     save_npy(folder / "oof.npy", np.tensordot(np.array(result.weights), found.oof, 1).astype(np.float32))
     save_npy(folder / "test.npy", np.tensordot(np.array(result.weights), found.test, 1).astype(np.float32))
@@ -97,6 +97,7 @@ def run_blend(
     write_json(folder / "blend.json", summary)
     return {
         "members": len(found.members),
+        "predictions": result.predictions,
         "oof_lwlrap": result.oof_lwlrap,
         "oof_lwlrap_nested": result.oof_lwlrap_nested,
     }

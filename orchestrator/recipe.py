@@ -6,12 +6,13 @@ so a changed default changes the signature. Grid files are read by `orchestrator
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from features.settings import DataSettings, FeatureSettings, Settings
 from orchestrator.blend import BlendSettings
+from orchestrator.ensembles import EnsembleSettings, PublishedSettings, check_ensembles, ensemble_members
 from trainers.settings import PredictSettings, TrainSettings
 
 __all__ = ["ConditionSettings", "Execution", "Recipe"]
@@ -36,7 +37,7 @@ class ConditionSettings(Settings):
 
 
 class Recipe(Settings):
-    """A whole grid: data, conditions, blend."""
+    """A whole grid: data, conditions, blend, and what the report compares."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name of the grid and of its MLflow experiment"
@@ -46,6 +47,11 @@ class Recipe(Settings):
     blend: BlendSettings
     members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; empty: all")
     paper_weights: dict[str, float] = Field(default_factory=dict, description="condition -> published weight")
+    ensembles: dict[str, EnsembleSettings] = Field(default_factory=dict, description="fixed means of snapshots")
+    published: PublishedSettings = Field(default_factory=PublishedSettings, description="figures printed beside ours")
+    comparisons: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
+        default_factory=dict, description="what a step bought: [from, to], each a condition or an ensemble"
+    )
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
@@ -63,6 +69,12 @@ class Recipe(Settings):
                 )
             if condition.train.pseudo is not None and condition.train.pseudo.folds == "crossed":
                 self._can_cross(name, condition.train.pseudo.teacher)
+        if self.blend.budget is not None and self.blend.budget < self.data.folds:
+            raise ValueError(
+                f"blend.budget is {self.blend.budget}: a member takes {self.data.folds} predictions, one a fold; "
+                "give at least that"
+            )
+        check_ensembles(self.ensembles, self.published, self.comparisons, self.conditions)
         return self
 
     def _can_cross(self, name: str, teacher: str) -> None:
@@ -99,6 +111,10 @@ class Recipe(Settings):
     def blended(self) -> tuple[str, ...]:
         """Names of the conditions whose predictions are blended, in grid order."""
         return tuple(name for name in self.conditions if not self.members or name in self.members)
+
+    def ensemble_predictions(self, name: str) -> int:
+        """How many times a test clip is predicted for an ensemble: members x folds."""
+        return len(ensemble_members(self.ensembles[name], self.conditions)) * self.data.folds
 
 
 def _form(condition: ConditionSettings) -> Settings:

@@ -8,29 +8,42 @@ import numpy as np
 import pandas as pd
 
 from features.audio import read_mono
-from features.errors import DataError, InputError
+from features.errors import DataError, InputError, StoreError
 from features.files import atomic, read_json, write_json
 from features.shards import FeatureExtractor
-from orchestrator.members import stitch
-from orchestrator.report import blended_test, predictions_of
 from orchestrator.run import Run
+from orchestrator.scores import blended_test, mean_predictions, parts_of_test
 from trainers.lwlrap import lwlrap, lwlrap_per_class
 
 __all__ = ["predict_files", "score", "write_submission"]
 
 
-def write_submission(run: Run) -> Path:
+def write_submission(run: Run, ensemble: str | None = None) -> Path:
     """Write `submission.csv`: a row a test clip in the order of the dataset's CSV, a column a class.
 
+    The scores are the blend's; those of an ensemble of the grid go to `submission-NAME.csv`.
+
     Raises:
-        StoreError: the blend is not done yet.
-        InputError: the dataset has no test clips.
+        StoreError: the blend, or a prediction of the ensemble, is not done yet.
+        InputError: the grid has no such ensemble.
     """
     clips = run.manifest.subset("test")["clip"].tolist()
-    scores = blended_test(run)
-    path = run.folder / "submission.csv"
+    scores = blended_test(run) if ensemble is None else _ensemble_test(run, ensemble)
+    path = run.folder / ("submission.csv" if ensemble is None else f"submission-{ensemble}.csv")
     write_scores(path, clips, run.manifest.classes, scores)
     return path
+
+
+def _ensemble_test(run: Run, name: str) -> np.ndarray:
+    """(T, C) scores of the test clips by an ensemble."""
+    ensembles = run.recipe.ensembles
+    if name not in ensembles:
+        raise InputError(f"--ensemble {name}: the grid has no such ensemble; it has {', '.join(ensembles) or 'none'}")
+    means = mean_predictions(run)
+    if name not in means:
+        lacking = next(condition for condition in ensembles[name].members if condition not in means)
+        raise StoreError(f"{lacking} is not predicted yet; finish the grid with: sonogrid resume {run.folder}")
+    return means[name].test
 
 
 def write_scores(path: Path, clips: Sequence[str], classes: Sequence[str], scores: np.ndarray) -> None:
@@ -42,7 +55,9 @@ def write_scores(path: Path, clips: Sequence[str], classes: Sequence[str], score
 
 
 def score(run: Run, labels_csv: Path) -> dict[str, Any]:
-    """lwlrap of the blend and of each condition on the test clips; kept in `score.json` for the report.
+    """lwlrap of the blend, of each condition and of each ensemble on the test clips.
+
+    `score.json` keeps the result, and the labels for the report.
 
     Args:
         run: a finished run.
@@ -53,34 +68,24 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
         StoreError: the blend is not done yet.
     """
     clips = run.manifest.subset("test")["clip"].tolist()
-    truth, usage = _read_labels(labels_csv, clips, run.manifest.classes)
+    classes = run.manifest.classes
+    truth, usage = _read_labels(labels_csv, clips, classes)
     blended = blended_test(run)
     per_class, weight = lwlrap_per_class(truth, blended)
-    conditions = {}
-    for name in run.recipe.conditions:
-        folders = predictions_of(run, name)
-        conditions[name] = (
-            None if folders is None else lwlrap(truth, stitch({name: folders}, run.manifest).test.mean(axis=0))
-        )
+    scores = {name: lwlrap(truth, mean.test) for name, mean in mean_predictions(run).items()}
     result = {
-        "lwlrap": lwlrap(truth, blended),
-        "public": _part(truth, blended, usage, "Public"),
-        "private": _part(truth, blended, usage, "Private"),
-        "conditions": conditions,
+        **parts_of_test(truth, blended, usage),
+        "conditions": {name: scores.get(name) for name in run.recipe.conditions},
+        "ensembles": {name: scores.get(name) for name in run.recipe.ensembles},
         "classes": {
-            name: None if np.isnan(value) else float(value)
-            for name, value in zip(run.manifest.classes, per_class, strict=True)
+            name: None if np.isnan(value) else float(value) for name, value in zip(classes, per_class, strict=True)
         },
-        "pairs": {name: round(float(w * truth.sum())) for name, w in zip(run.manifest.classes, weight, strict=True)},
+        "pairs": {name: round(float(w * truth.sum())) for name, w in zip(classes, weight, strict=True)},
     }
-    write_json(run.folder / "score.json", result)
+    labels = [[name for name, true in zip(classes, row, strict=True) if true] for row in truth]
+    given = {"clips": clips, "labels": labels, "usage": None if usage is None else usage.tolist()}
+    write_json(run.folder / "score.json", {**result, "truth": given})
     return result
-
-
-def _part(truth: np.ndarray, scores: np.ndarray, usage: np.ndarray | None, part: str) -> float | None:
-    if usage is None or not (usage == part).any():
-        return None
-    return lwlrap(truth[usage == part], scores[usage == part])
 
 
 def _read_labels(path: Path, clips: list[str], classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -161,6 +166,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
                 weights[member["cycle"] - 1, heads.index(member["head"]), pads.index(member["pad"])] = weight
         if not weights.any():
             continue
+        used_pads = np.flatnonzero(weights.any(axis=(0, 1)))
         extractor = FeatureExtractor(condition.features)
         arrays = [extractor.compute(read_mono(path, condition.features.sample_rate_hz)) for path in files]
         bank = ClipBank(MemoryClips(arrays), device)
@@ -169,7 +175,9 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
             folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
             networks = load_networks(folder, condition, len(run.manifest.classes), device)
             chosen = [networks[cycle] for cycle in used]
-            rows, padding = np.arange(len(files)), condition.train.padding
-            scores = predict(chosen, bank, rows, pads, heads=heads, padding=padding)  # (cycles, heads, pads, N, C)
-            total += np.tensordot(weights[used], scores, axes=3) / run.recipe.data.folds
+            scores = predict(  # (cycles, heads, pads, N, C)
+                chosen, bank, np.arange(len(files)), tuple(pads[index] for index in used_pads), heads=heads,
+                padding=condition.train.padding,
+            )  # fmt: skip
+            total += np.tensordot(weights[used][:, :, used_pads], scores, axes=3) / run.recipe.data.folds
     return total.astype(np.float32)

@@ -223,6 +223,10 @@ class Mirror:
         test = report["test"]["lwlrap"] if report["test"] else None
         self._scores(identity, {**scores, "test_lwlrap": test})
         self._tag(identity, "sonogrid.leaky", str("blend" in report["leaky"]).lower())
+        for ensemble in report["ensembles"]:
+            key = "ensemble/" + ensemble["name"].replace("+", " ")  # MLflow has no '+' in names
+            self._scores(identity, {f"{key}/{score}": ensemble[score] for score in ("oof_lwlrap", "test_lwlrap")})
+            self._tag(identity, f"sonogrid.leaky.{key}", str(ensemble["leaky"]).lower())
         self._artifacts(identity, "blend", self.run.store.folder(node), node.signature)
         self._set_status(identity, "FINISHED")
 

@@ -7,24 +7,32 @@ from features.errors import InputError, StoreError
 from features.files import read_json
 from orchestrator.jobs import run_job
 from orchestrator.launch import write_reports
+from orchestrator.leaks import leaky_conditions
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
 __all__ = ["tune_again"]
 
 
-def tune_again(folder: Path, trials: int | None) -> dict[str, Any]:
-    """Tune the weights of a run's members, with another number of trials if given.
+def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> dict[str, Any]:
+    """Tune the weights of a run's members, with another number of trials or another budget if given.
+
+    Returns:
+        The content of `blend.json`, and whether its scores are leaky.
 
     Raises:
-        InputError: `trials` is not positive.
+        InputError: `trials` is not positive, or `budget` doesn't pay for one member.
         StoreError: predictions are missing.
     """
     run = Run.open(folder)
-    if trials is not None:
-        if trials < 1:
-            raise InputError(f"--trials {trials}: must be at least 1")
-        blend = run.recipe.blend.model_copy(update={"trials": trials})
+    if trials is not None and trials < 1:
+        raise InputError(f"--trials {trials}: must be at least 1")
+    if budget is not None and budget < run.recipe.data.folds:
+        folds = run.recipe.data.folds
+        raise InputError(f"--budget {budget}: a member takes {folds} predictions, one a fold; give at least that")
+    changes = {key: value for key, value in (("trials", trials), ("budget", budget)) if value is not None}
+    if changes:
+        blend = run.recipe.blend.model_copy(update=changes)
         run = Run(run.folder, run.recipe.model_copy(update={"blend": blend}), run.data_root, run.store, run.manifest)
     assert run.graph.blend is not None
     node = run.graph.nodes[run.graph.blend]
@@ -38,4 +46,4 @@ def tune_again(folder: Path, trials: int | None) -> dict[str, Any]:
     run.save()
     write_reports(run)
     result: dict[str, Any] = read_json(run.store.folder(node) / "blend.json")
-    return result
+    return {**result, "leaky": "blend" in leaky_conditions(run.recipe, run.graph)}

@@ -46,6 +46,11 @@ conditions:
 members: [A, B, D]
 paper_weights: {A: 3, B: 4, D: 1}
 blend: {trials: 5}
+ensembles:
+  A-all: {members: {A: {}}}
+  A+D: {members: {A: {cycles: [2], pads: [4], heads: [curated, noisy]}, D: {}}, weights: {A: 3}}
+published: {cv: {A: 0.849}, ensembles: {A+D: 0.89}}
+comparisons: {waveforms: [A-all, A+D], nothing: [A, A]}
 """
 
 

@@ -207,3 +207,79 @@ def test_wrong_inputs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="member 2"):
         tune_blend(oof, truth, folds, SHORT, journal=journal)
     assert not journal.exists()
+
+
+def used(result: BlendResult) -> NDArray[np.intp]:
+    return np.flatnonzero(result.weights)
+
+
+@pytest.mark.parametrize("budget", [4, 7, 8, 12, 19])
+def test_a_budget_is_never_exceeded(tmp_path: Path, budget: int) -> None:
+    oof, truth, folds = draw(6)
+    result = tune_blend(oof, truth, folds, SHORT.model_copy(update={"budget": budget}), journal=tmp_path / "journal")
+    assert len(used(result)) <= budget // 4
+    assert result.predictions == 4 * len(used(result)) <= budget
+    assert result.oof_lwlrap >= result.greedy_oof_lwlrap
+    blended = np.tensordot(np.array(result.weights), oof, 1)
+    assert result.oof_lwlrap == pytest.approx(lwlrap(truth, blended), abs=1e-9)
+
+
+def test_a_budget_for_all_members_changes_nothing(tuned: tuple[BlendResult, Path], tmp_path: Path) -> None:
+    settings = SHORT.model_copy(update={"budget": 1000})
+    assert tune_blend(*draw(), settings, journal=tmp_path / "journal", paper=[3, 4, 3, 1, 1]) == tuned[0]
+    assert tuned[0].predictions == 5 * 4
+
+
+def test_a_budget_of_one_member_takes_the_best_single_one(tmp_path: Path) -> None:
+    oof, truth, folds = draw()
+    result = tune_blend(oof[::-1], truth, folds, BlendSettings(budget=4), journal=tmp_path / "journal")
+    singles = [lwlrap(truth, member) for member in oof[::-1]]
+    assert used(result).tolist() == [int(np.argmax(singles))]
+    assert result.oof_lwlrap == pytest.approx(max(singles), abs=1e-12)
+
+
+def test_a_budget_is_spent_better_than_by_chance(tmp_path: Path) -> None:
+    oof, truth, folds = draw(12)
+    result = tune_blend(oof, truth, folds, SHORT.model_copy(update={"budget": 12}), journal=tmp_path / "journal")
+    rng = np.random.default_rng(0)
+    chance = [lwlrap(truth, oof[rng.choice(12, size=3, replace=False)].mean(axis=0)) for _ in range(50)]
+    assert result.oof_lwlrap > max(chance)
+    assert result.oof_lwlrap_nested > np.mean(chance)
+
+
+def test_seeds_beyond_the_budget_are_scored_but_not_taken(tmp_path: Path) -> None:
+    oof, truth, folds = draw(1)
+    rng = np.random.default_rng(2)
+    noise = rng.normal(scale=0.3, size=(3, *truth.shape)).astype(np.float32)
+    alike = oof + np.stack([noise[0], noise[1], -noise[0] - noise[1]])  # only their mean is free of the noise
+    settings = BlendSettings(trials=10, budget=8)
+    result = tune_blend(alike, truth, folds, settings, journal=tmp_path / "journal", paper=[1, 1, 1])
+    assert result.uniform_oof_lwlrap == result.paper_oof_lwlrap == pytest.approx(lwlrap(truth, oof[0]), abs=1e-3)
+    assert result.oof_lwlrap < result.uniform_oof_lwlrap
+    assert len(used(result)) <= 2
+
+
+def test_the_nested_score_keeps_to_the_budget(tmp_path: Path) -> None:
+    oof, truth, folds = draw(8)
+    result = tune_blend(oof, truth, folds, BlendSettings(trials=0, budget=8), journal=tmp_path / "journal")
+    stitched = np.empty_like(oof[0])
+    for fold in range(4):
+        weights = Contest(oof, truth, folds != fold).greedy(2)
+        assert np.count_nonzero(weights) <= 2
+        stitched[folds == fold] = np.tensordot(weights, oof[:, folds == fold], 1)
+    assert result.oof_lwlrap_nested == pytest.approx(lwlrap(truth, stitched), abs=1e-9)
+
+
+def test_other_budgets_share_a_journal_without_mixing(tmp_path: Path) -> None:
+    def tune(budget: int | None, name: str) -> BlendResult:
+        settings = BlendSettings(trials=10, budget=budget)
+        return tune_blend(*draw(5, clips=80), settings, journal=tmp_path / name)
+
+    tune(None, "shared")
+    tune(8, "shared")
+    assert tune(12, "shared") == tune(12, "alone")
+
+
+def test_a_budget_below_one_member_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="budget 3 is less than one member takes: 4 predictions"):
+        tune_blend(*draw(), BlendSettings(budget=3), journal=tmp_path / "journal")

@@ -11,14 +11,16 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from features.files import load_npy, sha256_file
+from features.files import load_npy, read_json, sha256_file, write_json
 from orchestrator.cli import main
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, plan_of, prepare
 from orchestrator.members import Member, stitch
 from orchestrator.recipe import Execution
-from orchestrator.report import build_report, predictions_of
+from orchestrator.report import build_report
+from orchestrator.report_tables import print_report
 from orchestrator.run import Run
+from orchestrator.scores import predictions_of
 from trainers.loop import read_history
 from trainers.lwlrap import lwlrap
 
@@ -90,6 +92,10 @@ def test_mlflow_has_each_run_and_each_epoch_once(inline_run: Run) -> None:
     names = {f.path for place in ("train", "predictions") for f in client.list_artifacts(child.info.run_id, place)}
     assert {"train/snapshot-1.safetensors", "train/history.jsonl", "predictions/curated.npy"} <= names
     assert runs["blend"].data.metrics["oof_lwlrap"] == build_report(inline_run)["blend"]["oof_lwlrap"]
+    assert (
+        runs["blend"].data.metrics["ensemble/A D/oof_lwlrap"] == build_report(inline_run)["ensembles"][1]["oof_lwlrap"]
+    )
+    assert runs["blend"].data.tags["sonogrid.leaky.ensemble/A D"] == "false"
     assert parent.data.metrics["cv_lwlrap"] == build_report(inline_run)["conditions"][1]["cv_lwlrap"]
 
 
@@ -123,6 +129,16 @@ def test_report_is_one_object_of_the_documented_form(inline_run: Run, capsys: py
     blend = report["blend"]
     assert len(blend["members"]) == len(blend["weights"]) == 8 + 4 + 1
     assert sum(blend["weights"]) == pytest.approx(1)
+    assert blend["predictions"] == 2 * np.count_nonzero(blend["weights"])
+    assert [ensemble["name"] for ensemble in report["ensembles"]] == ["A-all", "A+D"]
+    assert report["conditions"][1]["published_cv_lwlrap"] == 0.849
+    assert report["conditions"][0]["published_cv_lwlrap"] is None
+    waveforms, nothing = report["comparisons"]
+    before, after = (ensemble["oof_lwlrap"] for ensemble in report["ensembles"])
+    assert (waveforms["from"], waveforms["to"], waveforms["leaky"]) == ("A-all", "A+D", False)
+    assert waveforms["oof_difference"] == pytest.approx(after - before)
+    assert waveforms["interval"][0] <= waveforms["oof_difference"] <= waveforms["interval"][1]
+    assert (nothing["oof_difference"], nothing["interval"]) == (0, [0, 0])
     for seed in ("uniform", "paper", "greedy"):
         assert blend["oof_lwlrap"] >= blend[f"{seed}_oof_lwlrap"] - 1e-12
 
@@ -149,6 +165,22 @@ def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pyt
     classes = list(submission.columns[1:])
     truth = np.array([[float(c in labels[f].split(",")) for c in classes] for f in submission["fname"]])
     assert scored["lwlrap"] == pytest.approx(lwlrap(truth, submission[classes].to_numpy()), abs=1e-6)
+    # An ensemble has a submission and a score of its own.
+    assert main(["submit", folder, "--ensemble", "A+D"]) == 0
+    ensemble = pd.read_csv(inline_run.folder / "submission-A+D.csv")
+    assert list(ensemble.columns) == list(wanted.columns)
+    assert scored["ensembles"]["A+D"] == pytest.approx(lwlrap(truth, ensemble[classes].to_numpy()), abs=1e-6)
+    report = build_report(inline_run)
+    assert report["test"] == {key: scored[key] for key in ("lwlrap", "public", "private")}
+    assert {c["name"]: c["test_lwlrap"] for c in report["conditions"]} == scored["conditions"]
+    assert {e["name"]: e["test_lwlrap"] for e in report["ensembles"]} == scored["ensembles"]
+    waveforms, nothing = report["comparisons"]
+    difference = scored["ensembles"]["A+D"] - scored["ensembles"]["A-all"]
+    assert waveforms["test_difference"] == pytest.approx(difference)
+    assert waveforms["test_interval"][0] <= difference <= waveforms["test_interval"][1]
+    assert (nothing["test_difference"], nothing["test_interval"]) == (0, [0, 0])
+    assert main(["submit", folder, "--ensemble", "sub"]) == 2
+    assert "no such ensemble; it has A-all, A+D" in capsys.readouterr().err
     # New files: the same audio as the test clips has to get the same scores, but for batching of unequal lengths.
     capsys.readouterr()
     files = [str(small_data / "test" / name) for name in submission["fname"][:2]]
@@ -187,6 +219,52 @@ def test_score_refuses_labels_that_do_not_fit(
         assert word in capsys.readouterr().err
 
 
+def test_report_prints_the_papers_tables_with_its_figures(
+    inline_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(inline_run.folder)]) == 0
+    said = capsys.readouterr().out
+    one, rest = said.split("Table 2")
+    two, rest = rest.split("Table 3")
+    three, steps = rest.split("what each step bought")
+    rows = {line.split("│")[1].strip(): line for line in said.splitlines() if line.startswith("│")}
+    assert "Table 1" in one
+    for place, names in ((one, ("plain", "A", "B")), (two, ("D",)), (three, ("A-all", "A+D")), (steps, ("nothing",))):
+        assert all(rows[name] in place for name in names)
+    assert "0.849" in rows["A"]
+    assert "0.890" in rows["A+D"]
+    assert "+0.000 to +0.000" in rows["nothing"]
+    assert "13 members" in steps
+    assert "leaky" not in said
+
+
+def test_report_marks_what_is_leaky_wherever_it_is_printed(
+    inline_run: Run, tiny_grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaky = ["ensembles.sub={members: {B: {}}}", "comparisons.step=[A, sub]", "conditions.B.pseudo.folds=all"]
+    run = Run(
+        inline_run.folder, load_grid(str(tiny_grid), leaky), inline_run.data_root, inline_run.store, inline_run.manifest
+    )
+    print_report(build_report(run), Console(width=120))
+    said = capsys.readouterr().out
+    for name in ("B", "sub", "step", "blend"):
+        assert f"{name} (leaky)" in said
+    assert said.count("(leaky)") == 4
+
+
+def test_a_grid_without_figures_prints_one_table_of_conditions(
+    inline_run: Run, tiny_grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = load_grid(str(tiny_grid), ["ensembles={}", "published={}", "comparisons={}"])
+    run = Run(inline_run.folder, bare, inline_run.data_root, inline_run.store, inline_run.manifest)
+    print_report(build_report(run), Console(width=120))
+    said = capsys.readouterr().out
+    assert said.startswith("grid tiny: lwlrap")
+    assert "Table" not in said
+    assert "paper" not in said
+    assert "step" not in said
+
+
 def test_plan_says_why(inline_run: Run, tiny_grid: Path, small_data: Path) -> None:
     recipe = load_grid(str(tiny_grid), ["conditions.A.lr_max=0.002"])
     planned = plan_of(prepare(recipe, small_data, inline_run.folder), Selection())
@@ -206,6 +284,51 @@ def test_tune_again_with_more_trials(inline_run: Run, tmp_path: Path, capsys: py
     tuned = json.loads(capsys.readouterr().out)
     assert tuned["oof_lwlrap"] >= build_report(inline_run)["blend"]["oof_lwlrap"] - 1e-12
     assert build_report(Run.open(copy))["blend"]["weights"] == tuned["weights"]
+    assert tuned["leaky"] is False
+    assert main(["tune", str(copy), "--budget", "5", "--json"]) == 0
+    frugal = json.loads(capsys.readouterr().out)
+    assert frugal["predictions"] == 2 * np.count_nonzero(frugal["weights"]) <= 4
+    report = build_report(Run.open(copy))
+    assert report["blend"]["weights"] == frugal["weights"]
+    assert report["blend"]["predictions"] == frugal["predictions"]
+    assert main(["tune", str(copy), "--budget", "1"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "sonogrid: --budget 1: a member takes 2 predictions, one a fold; give at least that\n"
+    )
+
+
+def test_test_scores_follow_a_blend_that_is_tuned_again(
+    inline_run: Run, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, labels = tmp_path / "copy", str(small_data / "test_labels.csv")
+    shutil.copytree(inline_run.folder, copy)
+    assert main(["score", str(copy), "--labels", labels]) == 0
+    assert main(["tune", str(copy), "--budget", "2"]) == 0
+    reported = build_report(Run.open(copy))["test"]["lwlrap"]
+    capsys.readouterr()
+    assert main(["score", str(copy), "--labels", labels, "--json"]) == 0
+    assert reported == json.loads(capsys.readouterr().out)["lwlrap"]
+    kept = read_json(copy / "score.json")
+    kept["truth"]["clips"] = kept["truth"]["clips"][::-1]
+    write_json(copy / "score.json", kept)
+    report = build_report(Run.open(copy))
+    assert report["test"] is None, "labels of other clips are not used"
+    assert report["ensembles"][0]["test_lwlrap"] is None
+
+
+def test_new_files_are_tagged_by_the_members_of_a_budget(
+    inline_run: Run, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(inline_run.folder, copy)
+    assert main(["tune", str(copy), "--budget", "4"]) == 0
+    submission = pd.read_csv(copy / "submission.csv")
+    clip, classes = submission["fname"][0], list(submission.columns[1:])
+    capsys.readouterr()
+    assert main(["predict", str(copy), str(small_data / "test" / clip), "--json"]) == 0
+    (tags,) = json.loads(capsys.readouterr().out).values()
+    assert [tags[c] for c in classes] == pytest.approx(submission.loc[0, classes].tolist(), abs=2e-3)
 
 
 def test_a_failing_job_blocks_its_dependents_only_and_resume_repairs(

@@ -84,7 +84,7 @@ def test_a_job_takes_its_training_folds_plain_curated_clips(make_job: MakeJob, t
         assert float(tensors["db_mean"]) == pytest.approx(values.mean(), rel=1e-5)
         assert float(tensors["db_deviation"]) == pytest.approx(values.std(), rel=1e-5)
     checkpoint, _ = read_tensors(tmp_path / "checkpoint.safetensors")
-    assert torch.equal(checkpoint["network.db_mean"], tensors["db_mean"])
+    assert torch.equal(checkpoint["network.network.db_mean"], tensors["db_mean"])
 
 
 def test_predictions_and_warm_starts_use_the_snapshots_numbers(make_job: MakeJob, tmp_path: Path) -> None:

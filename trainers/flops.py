@@ -79,7 +79,8 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
     lengths = np.maximum(lengths, shortest)  # `predict` pads what is shorter
     last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
     knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
-    return np.interp(lengths, knots, [_trunk_flops(network, n_mels, knot) for knot in knots])
+    flops: np.ndarray = np.interp(lengths, knots, [_trunk_flops(network, n_mels, knot) for knot in knots])
+    return flops
 
 
 @cache
@@ -88,7 +89,7 @@ def head_flops(network: NetworkSettings, classes: int) -> int:
     tagger = _tagger(network, classes, False).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         tagger.heads["curated"](torch.empty(1, tagger.trunk.features, device="meta"))
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 @lru_cache(maxsize=1024)
@@ -170,7 +171,7 @@ def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> i
     tagger = _tagger(network, 1, False).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         tagger.embed(_input(1, length, n_mels))
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 @lru_cache(maxsize=64)

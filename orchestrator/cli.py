@@ -57,9 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--group-by", metavar="COLUMN", help="also check the CSV column that groups clips")
     _json(check)
 
-    plan = _verb(verbs, "plan", _plan, "what a launch would do, and why")
-    _grid(plan)
+    plan = _verb(verbs, "plan", _plan, "what a launch would do, why, and what it costs")
+    _grid(plan, data="dataset folder; none: FSDKaggle2019's sizes are assumed")
     plan.add_argument("--out", type=Path, default=None, metavar="RUN", help="compare with this run")
+    _machines(plan)
     _json(plan)
 
     launch = _verb(verbs, "launch", _launch, "run a grid; launching again resumes it")
@@ -122,9 +123,10 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _grid(parser: argparse.ArgumentParser) -> None:
+def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
+    """Arguments that bind a grid; with `data`, its help, the dataset may be left out."""
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
-    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="dataset folder")
+    parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
     parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
     parser.add_argument("--overlay", type=_names, default=(), metavar="A,B", help="overlays of the grid to put on it")
@@ -136,6 +138,15 @@ def _grid(parser: argparse.ArgumentParser) -> None:
 def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
+
+
+def _machines(parser: argparse.ArgumentParser) -> None:
+    default = "; default: %(default)s"
+    parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
+    parser.add_argument("--gpus", type=int, default=8, metavar="N", help="how many" + default)
+    parser.add_argument(
+        "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -200,20 +211,46 @@ def _bind(arguments: Arguments) -> Any:
     return prepare(recipe, arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
+def _assumed(arguments: Arguments) -> Any:
+    """The run of a grid on data of FSDKaggle2019's sizes; it lies nowhere."""
+    from features.assumed import assumed_manifest
+    from orchestrator.grid import load_grid
+    from orchestrator.run import Run
+    from orchestrator.store import Store
+
+    for option in ("out", "store", "skip_bad"):
+        if getattr(arguments, option):
+            raise InputError(f"--{option.replace('_', '-')} needs --data: without data there is nothing to compare")
+    recipe = load_grid(arguments.grid, arguments.set)
+    nowhere = Path(os.devnull)
+    return Run(nowhere, recipe, nowhere, Store(nowhere), assumed_manifest(recipe.data))
+
+
 def _plan(arguments: Arguments, console: Console) -> int:
+    from orchestrator.cost import Cost, Machines, print_cost
+    from orchestrator.gpus import find_gpu
     from orchestrator.launch import Selection, plan_of
 
-    arguments.out = arguments.out or Path("runs") / Path(arguments.grid).stem
-    plan = plan_of(_bind(arguments), Selection(arguments.only, arguments.folds))
+    machines = Machines(find_gpu(arguments.gpu), arguments.gpus, arguments.utilisation)
+    assumed = arguments.data is None
+    if not assumed:
+        arguments.out = arguments.out or Path("runs") / Path(arguments.grid).stem
+    run = _assumed(arguments) if assumed else _bind(arguments)
+    plan = plan_of(run, Selection(arguments.only, arguments.folds))
+    cost = Cost.of(plan, run.recipe, run.manifest, machines)
     if arguments.json:
-        _print_json({"nodes": [planned.as_dict() for planned in plan.nodes]})
+        nodes = [planned.as_dict() for planned in plan.nodes]
+        _print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
         return 0
+    if assumed:
+        console.print("no --data: the sizes of FSDKaggle2019 are assumed, and all work is new", highlight=False)
     for planned in plan.nodes:
-        if planned.node.kind != "shard":
+        if planned.node.kind != "shard" and not assumed:
             console.print(f"{planned.action:9} {planned.node.name}: {planned.reason}", highlight=False, markup=False)
     for kind, counts in plan.counts().items():
         numbers = ", ".join(f"{count} {action}" for action, count in counts.items())
         console.print(f"{kind}: {numbers}", highlight=False)
+    print_cost(cost, console)
     return 0
 
 

@@ -19,6 +19,7 @@ from features.errors import GridError, InputError
 from features.files import write_json
 from features.manifest import build_manifest
 from features.shards import require_free_space
+from orchestrator.cost import in_counted_order, node_costs
 from orchestrator.graph import Graph
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import LaunchView
@@ -137,6 +138,8 @@ def resume(folder: Path, execution: Execution, console: Console, *, skip_bad: bo
 
 
 def _execute(run: Run, plan: Plan, execution: Execution, console: Console, states: dict[str, str]) -> Summary:
+    costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
+    plan = in_counted_order(plan, costs)
     view = LaunchView(run, plan, console)
     with _interruptible(console) as stopping:
         executor = _executor(run, execution, stopping)

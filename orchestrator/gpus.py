@@ -1,0 +1,52 @@
+"""GPUs by name, with the peak that their makers' data sheets promise for what sonogrid computes in: bf16 where the GPU
+has units for it (dense, sums in float32), else float32."""
+
+import difflib
+from dataclasses import dataclass
+
+from features.errors import InputError
+
+__all__ = ["GPUS", "Gpu", "find_gpu"]
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU and its peak."""
+
+    name: str
+    peak: float
+    """Floating-point operations a second; a multiply-add is two."""
+    number: str = "bf16"
+    """The format that the peak is of."""
+
+
+GPUS = tuple(
+    Gpu(name, teraflops * 1e12, number)
+    for name, teraflops, number in (
+        ("V100", 15.7, "float32"),
+        ("T4", 8.1, "float32"),
+        ("A10", 125.0, "bf16"),
+        ("A100", 312.0, "bf16"),
+        ("L4", 121.0, "bf16"),
+        ("L40S", 362.0, "bf16"),
+        ("H100", 989.4, "bf16"),
+        ("H200", 989.4, "bf16"),
+        ("RTX-3090", 71.0, "bf16"),
+        ("RTX-4090", 165.2, "bf16"),
+    )
+)
+
+
+def find_gpu(name: str) -> Gpu:
+    """The GPU of a name, in capitals or not.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    known = {gpu.name.lower(): gpu for gpu in GPUS}
+    if name.lower() in known:
+        return known[name.lower()]
+    nearest = known[difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]].name
+    raise InputError(
+        f"--gpu {name}: not known, did you mean '{nearest}'? There are {', '.join(gpu.name for gpu in GPUS)}"
+    )

@@ -1,0 +1,66 @@
+"""How long a plan would take on N GPUs: the real scheduler in virtual time, and the bound that no order can beat."""
+
+import heapq
+from collections.abc import Mapping
+
+from orchestrator.graph import Node
+from orchestrator.plan import Plan
+from orchestrator.scheduler import Finished, Needs, run_plan
+
+__all__ = ["VirtualExecutor", "lower_bound_s", "makespan_s"]
+
+
+class VirtualExecutor:
+    """N GPUs, one for each training or prediction, and as many CPUs as are wanted; a job takes its seconds."""
+
+    def __init__(self, seconds: Mapping[str, float], gpus: int) -> None:
+        """`seconds`: signature -> duration."""
+        self.seconds, self.free = seconds, gpus
+        self.clock_s = 0.0
+        self._running: list[tuple[float, int, Node]] = []
+        self._submitted = 0
+
+    def needs(self, node: Node) -> Needs:
+        """A GPU for what trains or predicts."""
+        return Needs(0.0, 1.0 if node.trains else 0.0)
+
+    def fits(self, needs: Needs) -> bool:
+        """Whether a GPU is free, if one is needed."""
+        return needs.gpus <= self.free
+
+    def submit(self, node: Node) -> None:
+        """Start a node now."""
+        self.free -= int(node.trains)
+        self._submitted += 1
+        heapq.heappush(self._running, (self.clock_s + self.seconds[node.signature], self._submitted, node))
+
+    def wait(self, timeout_s: float) -> list[Finished]:  # noqa: ARG002 - the interface
+        """Turn the clock to the next end; all nodes that end then."""
+        self.clock_s = self._running[0][0]
+        finished = []
+        while self._running and self._running[0][0] == self.clock_s:
+            node = heapq.heappop(self._running)[2]
+            self.free += int(node.trains)
+            finished.append(Finished(node.signature, "done"))
+        return finished
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def makespan_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
+    """Seconds until the last pending node of a plan ends, given each node's own (by signature)."""
+    executor = VirtualExecutor(seconds, gpus)
+    summary = run_plan(plan, executor)
+    assert summary.done == len(plan.pending)
+    return executor.clock_s
+
+
+def lower_bound_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
+    """The larger of all GPU work shared evenly and the longest chain of pending nodes, in seconds."""
+    ends: dict[str, float] = {}
+    for node in (planned.node for planned in plan.pending):
+        began = max((ends[parent] for parent in node.parents if parent in ends), default=0.0)
+        ends[node.signature] = began + seconds[node.signature]
+    work = sum(seconds[planned.node.signature] for planned in plan.pending if planned.node.trains)
+    return max(work / gpus, max(ends.values(), default=0.0))

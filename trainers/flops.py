@@ -1,0 +1,186 @@
+"""What a network costs: floating-point operations, counted on the real classes, and bytes of its weights.
+
+Networks are built on torch's meta device, shapes without numbers, so a full-size one takes no memory and a count some
+hundredths of a second. Counted are convolutions and matrix products, two operations a multiply-add, as data sheets
+count their peaks; batch norm, pools, activations and augmentation are left out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainers.network import Tagger
+from trainers.predict import group_by_length
+from trainers.settings import NetworkSettings, TrainSettings
+
+__all__ = [
+    "Clips", "CropFlops", "checkpoint_bytes", "clip_flops", "crop_flops", "head_flops", "prediction_flops",
+    "snapshot_bytes", "training_flops",
+]  # fmt: skip
+
+MOMENTS = {"adam": 2, "sgd": 1}
+"""Numbers that an optimizer keeps for a parameter."""
+KNOT_RATIO = 5
+"""Of neighbouring lengths at which whole clips are counted."""
+
+
+@dataclass(frozen=True)
+class CropFlops:
+    """Operations of one clip of a batch."""
+
+    forward: int
+    backward: int
+
+    @property
+    def both(self) -> int:
+        """Of a training step."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """Some clips; use one object for the same clips, as what was counted of them is remembered by it."""
+
+    lengths: np.ndarray
+    """(N,) frames or samples."""
+
+
+@cache
+def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int | None) -> CropFlops:
+    """Operations of a training crop through trunk and one head.
+
+    Args:
+        network: its form.
+        classes: outputs.
+        length: frames or samples.
+        n_mels: bands of a frame; None for samples.
+    """
+    tagger = _tagger(network, classes, False).train()
+    x = _input(2, length, n_mels)  # batch norm trains on no single value: count two clips
+    with FlopCounterMode(display=False) as counter:
+        logits = tagger(x)
+        forward = counter.get_total_flops()
+        logits.sum().backward()
+    return CropFlops(forward // 2, (counter.get_total_flops() - forward) // 2)
+
+
+def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray) -> np.ndarray:
+    """Operations of whole clips through the trunk in evaluation, (N,) for lengths (N,) in frames or samples.
+
+    They are linear in the length but for the rounding of strides: counted at a few lengths, interpolated between.
+    """
+    shortest = _tagger(network, 1, False).min_length
+    lengths = np.maximum(lengths, shortest)  # `predict` pads what is shorter
+    last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
+    knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
+    flops: np.ndarray = np.interp(lengths, knots, [_trunk_flops(network, n_mels, knot) for knot in knots])
+    return flops
+
+
+@cache
+def head_flops(network: NetworkSettings, classes: int) -> int:
+    """Operations of one clip through one head."""
+    tagger = _tagger(network, classes, False).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        tagger.heads["curated"](torch.empty(1, tagger.trunk.features, device="meta"))
+    return int(counter.get_total_flops())
+
+
+@lru_cache(maxsize=1024)
+def prediction_flops(
+    network: NetworkSettings, classes: int, n_mels: int | None, clips: Clips, pads: tuple[int, ...], heads: int = 1
+) -> float:
+    """Operations of `trainers.predict.predict` with one snapshot: clips grouped and padded as it does.
+
+    Args:
+        network: its form.
+        classes: outputs.
+        n_mels: bands of a frame; None for samples.
+        clips: what is predicted.
+        pads: zeros on both sides of a clip; one pass each.
+        heads: number of heads; they share a pass through the trunk.
+    """
+    if len(clips.lengths) == 0:
+        return 0.0
+    grouped = _grouped(clips, n_mels or 1)
+    trunk = sum(float(clip_flops(network, n_mels, grouped + 2 * pad).sum()) for pad in pads)
+    return trunk + float(len(pads) * heads * len(clips.lengths) * head_flops(network, classes))
+
+
+def training_flops(
+    settings: TrainSettings, classes: int, n_mels: int | None, train_clips: int, valid: Sequence[Clips]
+) -> float:
+    """Operations of a training job: every stream's steps, validation after each epoch, statistics of `precise_bn`.
+
+    Args:
+        settings: of the condition.
+        classes: outputs.
+        n_mels: bands of a frame; None for samples.
+        train_clips: curated clips of the training fold.
+        valid: the fold's clips of each validated subset.
+    """
+    network = settings.network
+    crops = [int(crop) for crop in np.atleast_1d(settings.crop)]  # one length, or several in equal shares
+    steps = math.ceil(train_clips / settings.batch_size)
+    counted = [crop_flops(network, classes, crop, n_mels) for crop in crops]
+    streams = 1 + settings.multitask + (settings.pseudo is not None)
+    # A semi-supervised method trains on its views and, before that, predicts as many to make their targets.
+    views = getattr(settings.semi, "views", 1) if settings.semi else 0
+    clip = float(np.mean([(streams + views) * flops.both + views * flops.forward for flops in counted]))
+    training = steps * settings.batch_size * clip
+    pad = 0 if n_mels else max(crops) // 2  # recipe: waveforms are padded in validation too
+    validation = sum(prediction_flops(network, classes, n_mels, clips, (pad,)) for clips in valid)
+    statistics = steps * settings.batch_size * float(np.mean([flops.forward for flops in counted]))
+    return settings.total_epochs * (training + validation) + settings.precise_bn * settings.cycles * statistics
+
+
+@cache
+def snapshot_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool) -> int:
+    """Bytes of a snapshot's parameters and buffers."""
+    return _n_bytes(list(_tagger(network, classes, noisy_head).state_dict().values()))
+
+
+@cache
+def checkpoint_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool, optimizer: str) -> int:
+    """Bytes of the weights and the optimizer's state, which lie beside the snapshots while a job runs."""
+    tagger = _tagger(network, classes, noisy_head)
+    return snapshot_bytes(network, classes, noisy_head=noisy_head) + MOMENTS[optimizer] * _n_bytes(
+        list(tagger.parameters())
+    )
+
+
+def _n_bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@lru_cache(maxsize=16)
+def _tagger(network: NetworkSettings, classes: int, noisy_head: bool) -> Tagger:
+    with torch.device("meta"):
+        return Tagger(network, classes, noisy_head=noisy_head)
+
+
+def _input(batch: int, length: int, n_mels: int | None) -> Tensor:
+    return torch.empty((batch, length) if n_mels is None else (batch, length, n_mels), device="meta")
+
+
+@cache
+def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> int:
+    tagger = _tagger(network, 1, False).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        tagger.embed(_input(1, length, n_mels))
+    return int(counter.get_total_flops())
+
+
+@lru_cache(maxsize=64)
+def _grouped(clips: Clips, values_per_step: int) -> np.ndarray:
+    """(N,) lengths after padding to the longest clip of each group."""
+    padded = np.empty_like(clips.lengths)
+    for group in group_by_length(clips.lengths, values_per_step=values_per_step):
+        padded[group] = clips.lengths[group].max()
+    return padded

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import GridError
-from orchestrator.grid import grid_names, load_grid
+from orchestrator.grid import grid_names, load_grid, settings_of
 
 GRID = """
 name: tiny
@@ -62,6 +62,21 @@ def test_semi_supervised_methods_are_rows_like_others(grid: Path) -> None:
     assert shown["P"] is None
 
 
+def test_a_crop_is_one_length_or_several(grid: Path) -> None:
+    recipe = load_grid(str(grid), ["conditions.A.crop=[512, 256]", "conditions.plain.crop=512"])
+    assert recipe.conditions["A"].train.crop == (256, 512)
+    assert recipe.conditions["plain"].train.crop == 512
+    assert settings_of(recipe.conditions["A"])["train.crop"] == [256, 512]
+
+
+def test_seresnext_reads_mel(grid: Path) -> None:
+    condition = load_grid(str(grid), ["conditions.plain.network={kind: seresnext, width: 8}"]).conditions["plain"]
+    assert condition.features.kind == "mel"
+    assert condition.train.network.model_dump() == {
+        "kind": "seresnext", "width": 8, "head_units": 1024, "activation": "sigmoid", "normalise": "clip"
+    }  # fmt: skip
+
+
 def test_shipped_grids_are_valid() -> None:
     assert {"demo", "esc10"} <= set(grid_names())
     for name in grid_names():
@@ -107,6 +122,11 @@ def test_set_changes_one_setting(grid: Path) -> None:
         ("conditions.A.semi={method: mixmatch, view: 2}", ["conditions.A.semi.view", "did you mean 'views'"]),
         ("conditions.A.semi={method: mean_teacher, decay: 1}", ["conditions.A.semi.decay", "less than 1"]),
         ("conditions.A.semi={method: pseudo_label, ramp_start: 600}", ["semi.ramp_start", "512 epochs"]),
+        ("conditions.D.crop=[30_000, 20_000]", ["crop 20000", "20570"]),
+        ("conditions.A.crop=[256, many]", ["conditions.A.crop", "[256, 'many']", "whole number"]),
+        ("conditions.A.padding=reflect", ["conditions.A.padding", "'reflect'", "'repeat'"]),
+        ("conditions.A.network.normalize=clip", ["conditions.A.network.normalize", "did you mean 'normalise'"]),
+        ("conditions.A.network={kind: seresnext, depth: 50}", ["conditions.A.network.depth"]),
         ("conditions.A.loss=kl", ["loss", "kl", "softmax"]),
         ("conditions.Q.epochs=3", ["there is no condition 'Q'"]),
         ("conditions.A.predict.pads=[8, 8]", ["pads", "distinct"]),

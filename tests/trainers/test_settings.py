@@ -27,7 +27,7 @@ def test_defaults_are_condition_a_without_its_streams() -> None:
         ({"network": {"kind": "resnet", "layers": 3}}, r"network\.resnet\.layers\n  Extra inputs are not permitted"),
         ({"network": {"kind": "envnet", "depth": 34}}, r"network\.envnet\.depth\n  Extra inputs are not permitted"),
         ({"pseudo": {"teacher": "A", "weigth": 1.0}}, r"pseudo\.weigth\n  Extra inputs are not permitted"),
-        ({"network": {"kind": "vgg"}}, "'resnet', 'envnet'"),
+        ({"network": {"kind": "vgg"}}, "'resnet', 'seresnext', 'envnet'"),
         ({"network": {"kind": "resnet", "depth": 50}}, r"network\.resnet\.depth"),
         ({"batch_size": "4"}, "batch_size"),
         ({"batch_size": 4.5}, "batch_size"),

@@ -17,7 +17,7 @@ from trainers.weights import load_snapshot
 
 MakeJob = Callable[..., TrainJob]
 TIMES = {"seconds", "samples_per_s", "time"}
-SMALL = {"kind": "resnet", "depth": 10, "width": 8, "head_units": 8}
+SMALL = {"kind": "resnet", "depth": 10, "width": 4, "head_units": 8}
 SPL = {"multitask": True, "pseudo": {"teacher": "A"}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "mixed crops": {"network": SMALL, "crop": [8, 16, 40], **SPL},

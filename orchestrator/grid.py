@@ -255,7 +255,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        if value is False and isinstance(old, dict):
+        if value is False and key in merged and not isinstance(old, bool):
             del merged[key]
         elif isinstance(old, dict) and isinstance(value, dict):
             same_kind = all(value.get(tag, old.get(tag)) == old.get(tag) for tag in ("kind", "method"))

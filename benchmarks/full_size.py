@@ -2,7 +2,8 @@
 
     python -m benchmarks.full_size
 
-Each condition runs in a process of its own: forward, backward, checkpoint, snapshot, validation, prediction at its pads.
+Each condition runs in a process of its own: forward, backward, checkpoint, snapshot, validation, predictions at its
+pads.
 """
 
 import multiprocessing

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from orchestrator.ensembles import ensemble_members
 
+from orchestrator.ensembles import ensemble_members
 from orchestrator.grid import load_grid
 from orchestrator.members import Member
 from orchestrator.recipe import Recipe

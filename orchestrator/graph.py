@@ -207,7 +207,7 @@ class _Builder:
         name = f"pseudo-{teacher}-{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
         held = () if pseudo.folds == "all" else held_out
         payload = {"temperature": pseudo.temperature}
-        return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, condition=teacher, held_out=held)
+        return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, held_out=held)
 
     def pair(self, name: str, fold: int, other: int) -> str:
         """Predictions by a condition's model that saw neither of two folds; both folds' labels share the work."""

@@ -166,6 +166,48 @@ def test_released_behaviour_is_a_switch_of_its_own_and_part_of_one(
         assert value_of(load_grid("paper", overlays=[other]), condition, path) == paper_value, other
 
 
+# Overlay, a condition that it changes, path in the condition's settings, value
+TRIED = [
+    ("time-mask", "A", "train.augment.time_mask.p", 0.5),
+    ("time-warp", "A", "train.augment.time_warp.p", 0.5),
+    ("mel-scale", "A", "train.augment.scale.factor", 1.25),
+    ("mel-noise", "A", "train.augment.noise.p", 0.5),
+    ("bands-64", "A", "features.n_mels", 64),
+    ("bands-256", "c1", "features.n_mels", 256),
+    ("rate-22050", "A", "features.sample_rate_hz", 22_050),
+    ("crop-256", "A", "train.crop", 256),
+    ("crop-1024", "B", "train.crop", 1024),
+    ("dataset-normalisation", "A", "train.network.normalise", "dataset"),
+    ("temperature-1", "c6", "train.pseudo.temperature", 1.0),
+    ("temperature-1.5", "B", "train.pseudo.temperature", 1.5),
+    ("resnet-18", "C", "train.network.depth", 18),
+    ("se-resnext-50", "B", "train.network.kind", "seresnext"),
+    ("pseudo-label", "B", "train.semi.method", "pseudo_label"),
+    ("mean-teacher", "c6", "train.semi.method", "mean_teacher"),
+    ("mixmatch", "B", "train.semi.method", "mixmatch"),
+    ("mixed-crops", "A", "train.crop", (256, 512, 1024)),
+    ("repeat-padding", "F", "train.padding", "repeat"),
+    ("crossed-pseudo-labels", "c6", "train.pseudo.folds", "crossed"),
+]
+
+
+@pytest.mark.parametrize(("overlay", "condition", "path", "value"), TRIED)
+def test_what_was_tried_or_left_open_is_an_overlay(
+    paper: Recipe, overlay: str, condition: str, path: str, value: object
+) -> None:
+    def at(recipe: Recipe) -> object:
+        found: object = recipe.conditions[condition].model_dump()
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
+
+    assert at(paper) != value
+    changed = load_grid("paper", overlays=[overlay])
+    assert at(changed) == value
+    if "semi" in path:
+        assert changed.conditions[condition].train.pseudo is None
+
+
 def test_released_weights_pads_and_the_two_runs_of_f(paper: Recipe) -> None:
     released = load_grid("paper", overlays=["released"])
     assert [paper.paper_weights[name] for name in "ABC"] == [3, 4, 3]

@@ -1,5 +1,6 @@
 """The grid `paper` against the recipe's tables, and one real step of each of its conditions at full size."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ TABLE = {
 @pytest.fixture(scope="module")
 def paper() -> Recipe:
     return load_grid("paper")
+
+
+@cache
+def overlaid(name: str) -> Recipe:
+    return load_grid("paper", overlays=[name])
 
 
 def members_of(recipe: Recipe, ensemble: str) -> tuple[Member, ...]:
@@ -160,10 +166,10 @@ def test_released_behaviour_is_a_switch_of_its_own_and_part_of_one(
     paper: Recipe, overlay: str, condition: str, path: str, paper_value: object, released_value: object
 ) -> None:
     assert value_of(paper, condition, path) == paper_value
-    assert value_of(load_grid("paper", overlays=[overlay]), condition, path) == released_value
-    assert value_of(load_grid("paper", overlays=["released"]), condition, path) == released_value
+    assert value_of(overlaid(overlay), condition, path) == released_value
+    assert value_of(overlaid("released"), condition, path) == released_value
     for other in {o for o, *_ in SWITCHES} - {overlay}:
-        assert value_of(load_grid("paper", overlays=[other]), condition, path) == paper_value, other
+        assert value_of(overlaid(other), condition, path) == paper_value, other
 
 
 # Overlay, a condition that it changes, path in the condition's settings, value
@@ -202,14 +208,14 @@ def test_what_was_tried_or_left_open_is_an_overlay(
         return found
 
     assert at(paper) != value
-    changed = load_grid("paper", overlays=[overlay])
+    changed = overlaid(overlay)
     assert at(changed) == value
     if "semi" in path:
         assert changed.conditions[condition].train.pseudo is None
 
 
 def test_released_weights_pads_and_the_two_runs_of_f(paper: Recipe) -> None:
-    released = load_grid("paper", overlays=["released"])
+    released = overlaid("released")
     assert [paper.paper_weights[name] for name in "ABC"] == [3, 4, 3]
     assert [released.paper_weights[name] for name in "ABC"] == [4, 3, 3]
     assert released.conditions["A"].predict.pads == (8, 64)

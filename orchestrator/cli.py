@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _console() -> Console:
     """A console on standard output; a log file is wide enough for whole tables."""
     console = Console(soft_wrap=True)
-    return console if console.is_terminal else Console(soft_wrap=True, width=120)
+    return console if console.is_terminal else Console(soft_wrap=True, width=160)
 
 
 def _parser() -> argparse.ArgumentParser:

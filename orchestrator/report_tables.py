@@ -42,7 +42,8 @@ def _table(title: str, first: str, columns: Sequence[str]) -> Table:
 
 
 def _conditions_table(title: str, conditions: Sequence[dict[str, Any]], leaky: Sequence[str]) -> Table:
-    folds = [f"fold {fold['fold']}" for fold in conditions[0]["folds"]]
+    numbers = [fold["fold"] for fold in conditions[0]["folds"]]
+    folds = [f"fold {number}" if len(numbers) <= 5 else f"f{number}" for number in numbers]  # ten folds fit a screen
     published = any(condition["published_cv_lwlrap"] is not None for condition in conditions)
     paper = ["paper"] if published else []
     table = _table(title, "condition", [*folds, "cv (best)", *paper, "out-of-fold", "95 %", "test"])

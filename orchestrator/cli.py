@@ -202,26 +202,30 @@ def _check(arguments: Arguments, console: Console) -> int:
     return 0
 
 
+def _recipe(arguments: Arguments) -> Any:
+    """The grid that the arguments name, with its overlays and changes."""
+    from orchestrator.grid import load_grid
+
+    return load_grid(arguments.grid, arguments.set, arguments.overlay)
+
+
 def _bind(arguments: Arguments) -> Any:
     """The run that a grid's arguments describe, checked."""
-    from orchestrator.grid import load_grid
     from orchestrator.launch import prepare
 
-    recipe = load_grid(arguments.grid, arguments.set, arguments.overlay)
-    return prepare(recipe, arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
+    return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
 def _assumed(arguments: Arguments) -> Any:
     """The run of a grid on data of FSDKaggle2019's sizes; it lies nowhere."""
     from features.assumed import assumed_manifest
-    from orchestrator.grid import load_grid
     from orchestrator.run import Run
     from orchestrator.store import Store
 
     for option in ("out", "store", "skip_bad"):
         if getattr(arguments, option):
             raise InputError(f"--{option.replace('_', '-')} needs --data: without data there is nothing to compare")
-    recipe = load_grid(arguments.grid, arguments.set)
+    recipe = _recipe(arguments)
     nowhere = Path(os.devnull)
     return Run(nowhere, recipe, nowhere, Store(nowhere), assumed_manifest(recipe.data))
 

@@ -158,7 +158,7 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
     )
     if not train(job, spec.folder, should_stop):
         return None
-    # The last snapshot holds the same weights; optimizer state is of no use to anyone.
+    # The last snapshot holds what predicts; the rest (optimizer state, a student's weights) is of no use any more.
     (spec.folder / "checkpoint.safetensors").unlink(missing_ok=True)
     history = read_history(spec.folder)
     return {

@@ -105,6 +105,20 @@ def test_plan_without_data_says_what_it_assumes(tiny_grid: Path, capsys: pytest.
     assert cost["ratio"] >= 1
 
 
+def test_plan_without_data_puts_overlays_on_the_grid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = tmp_path / "layered.yaml"
+    grid.write_text(
+        "{name: layered, base: demo, overlays: {longer: {conditions: {A: {epochs: 77}}}}}", encoding="utf-8"
+    )
+    epochs = []
+    for options in ([], ["--overlay", "longer"]):
+        assert main(["plan", str(grid), "--json", "--only", "A", *options]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["cost"]["conditions"]
+        epochs.append(row["epochs"] / row["jobs"])
+    cycles = load_grid("demo").conditions["A"].train.cycles
+    assert epochs[0] != epochs[1] == 77 * cycles
+
+
 def test_plan_with_data_names_nodes_and_costs(
     tiny_grid: Path, small_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,16 +24,6 @@ CPU = torch.device("cpu")
 MTL = {"multitask": True}
 SPL = {"multitask": True, "pseudo": {"teacher": "A"}}
 STREAMS = pytest.mark.parametrize("streams", [{}, MTL, SPL], ids=["plain", "mtl", "mtl+spl"])
-TIMES = {"seconds", "samples_per_s", "time"}
-
-
-def history_of(folder: Path) -> list[dict[str, Any]]:
-    """Without what differs from run to run by nature."""
-    return [{key: value for key, value in record.items() if key not in TIMES} for record in read_history(folder)]
-
-
-def weights_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
 
 
 def by_hand(job: TrainJob, epochs: int) -> Tagger:

@@ -5,14 +5,20 @@
     │   ├── DataError             the dataset folder, a CSV or an audio file
     │   └── GridError             a grid file or a setting
     ├── StoreError                a file of the store is missing, damaged or foreign
+    │   └── DamagedInputError     a file of a finished node is not what its done-mark says
     └── JobError                  a job of the grid failed
+        ├── NotFiniteError        a loss, a weight or a score became nan or inf
+        └── SupersededError       a later attempt at the same node has taken over
 
 A message is one sentence that names the file or field, says what is wrong and what to do.
 """
 
 from collections.abc import Sequence
 
-__all__ = ["DataError", "GridError", "InputError", "JobError", "SonogridError", "StoreError"]
+__all__ = [
+    "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "SonogridError",
+    "StoreError", "SupersededError",
+]  # fmt: skip
 
 
 class SonogridError(Exception):
@@ -48,3 +54,23 @@ class StoreError(SonogridError):
 
 class JobError(SonogridError):
     """A job of the grid failed; the message is its cause."""
+
+
+class NotFiniteError(JobError):
+    """A loss, a weight or a score became nan or inf."""
+
+    def __init__(self, message: str, epochs_done: int) -> None:
+        self.epochs_done = epochs_done
+        """Whole epochs before the one it happened in: where a lower learning rate could go on from."""
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type["NotFiniteError"], tuple[str, int]]:
+        return (type(self), (str(self), self.epochs_done))
+
+
+class DamagedInputError(StoreError):
+    """A file of a finished node is missing or is not what its done-mark says."""
+
+
+class SupersededError(JobError):
+    """A later attempt at the same node has taken over; this one may write nothing more."""

@@ -276,7 +276,7 @@ def _resume(arguments: Arguments, console: Console) -> int:
 
 def _status(arguments: Arguments, console: Console) -> int:
     from orchestrator.run import Run
-    from trainers.loop import read_history
+    from trainers.progress import read_history
 
     run = Run.open(arguments.run)
     lines = []

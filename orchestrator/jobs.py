@@ -122,7 +122,8 @@ def _shard(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
 
 
 def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
-    from trainers.loop import FoldClips, TrainJob, read_history, snapshot_path, train
+    from trainers.loop import FoldClips, TrainJob, train
+    from trainers.progress import read_history, snapshot_path
 
     assert spec.condition is not None
     settings = spec.condition.train
@@ -205,7 +206,7 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
     """The taggers of a finished training job, one a snapshot, cycle 1 first."""
-    from trainers.loop import snapshot_path
+    from trainers.progress import snapshot_path
     from trainers.network import Tagger
     from trainers.weights import load_snapshot
 

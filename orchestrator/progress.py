@@ -9,7 +9,7 @@ from orchestrator.graph import Node
 from orchestrator.plan import Plan
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished
-from trainers.loop import read_history
+from trainers.progress import read_history
 
 __all__ = ["LaunchView"]
 

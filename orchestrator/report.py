@@ -9,7 +9,7 @@ from orchestrator.leaks import leaky_conditions
 from orchestrator.recipe import Recipe
 from orchestrator.run import Run
 from orchestrator.scores import Scores, blended_test, known_labels, mean_predictions, parts_of_test
-from trainers.loop import read_history
+from trainers.progress import read_history
 
 __all__ = ["build_report"]
 

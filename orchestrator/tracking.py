@@ -20,7 +20,7 @@ from orchestrator.graph import Node
 from orchestrator.grid import settings_of
 from orchestrator.report import build_report
 from orchestrator.run import Run
-from trainers.loop import read_history
+from trainers.progress import read_history
 
 __all__ = ["Mirror", "MirrorThread", "tracking_uri"]
 

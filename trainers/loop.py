@@ -1,40 +1,40 @@
 """The training loop of one job: a condition on a fold, from its first step or last checkpoint to its last snapshot.
 
-Files in the job's folder: `history.jsonl` (a line an epoch), `checkpoint.safetensors` (the last epoch),
-`snapshot-<cycle>.safetensors` (one a cycle). Interrupted at any moment and called again, it goes on at the last
-checkpoint and gives, on a CPU, the same bits as a run that was left alone.
+Files in the job's folder: `snapshot-<cycle>.safetensors` (one a cycle), and those of `trainers.progress`. Interrupted
+at any moment and called again, it goes on at the newest checkpoint that is whole and gives, on a CPU, the same bits as
+a run that was left alone.
 """
 
 import copy
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from features.errors import JobError
-from features.files import atomic
+from features.errors import NotFiniteError
 from trainers.augment import AUGMENTATIONS
 from trainers.clips import ClipBank, ClipSource
 from trainers.losses import LOSSES
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
 from trainers.predict import predict
+from trainers.progress import Progress, snapshot_path
 from trainers.randomness import seed_of
 from trainers.schedule import cyclic_cosine
 from trainers.semi import make_method
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
-from trainers.weights import load_checkpoint, save_checkpoint, save_snapshot, warm_start
+from trainers.sums import LossSums
+from trainers.supervisor import Supervisor
+from trainers.weights import save_snapshot, warm_start
 
-__all__ = ["FoldClips", "TrainJob", "read_history", "snapshot_path", "train"]
+__all__ = ["FoldClips", "TrainJob", "train"]
 
 
 @dataclass(frozen=True)
@@ -65,46 +65,39 @@ class TrainJob:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     resident_bytes: int = 0
     """Copy the features of a subset to the device if they take at most this."""
+    checkpoint_steps: int = 0
+    """Checkpoints within an epoch, every so many steps; 0: at its end alone."""
+    earlier: Sequence[Path] = ()
+    """Folders of earlier attempts, which this one may go on from."""
+    unrescued: Sequence[Path] = ()
+    """The same of the job without its rescue."""
 
 
-def snapshot_path(folder: Path, cycle: int) -> Path:
-    """Where the snapshot of a cycle (1-based) lies."""
-    return folder / f"snapshot-{cycle}.safetensors"
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The epoch records of a job so far; an unfinished last line is left out."""
-    path = folder / "history.jsonl"
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def train(job: TrainJob, folder: Path, should_stop: Callable[[], bool] = lambda: False) -> bool:
+def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None) -> bool:
     """Train a job to its end.
 
     Args:
         job: the work.
         folder: where its files are written; what an earlier call left there is continued.
-        should_stop: asked after each epoch; if true, the job returns with its checkpoint written.
+        supervisor: asked whether to stop; the job then returns with its checkpoint written.
 
     Returns:
         True when the last epoch is done, False when it was stopped before.
 
     Raises:
-        JobError: a loss is not finite.
+        NotFiniteError: a loss, a weight or a score is not finite.
         StoreError: a file it starts from is missing, damaged or foreign.
+        SupersededError: the supervisor has another attempt at the job.
     """
     torch.set_num_threads(job.settings.threads)
-    return _Run(job, folder).go(should_stop)
+    return _Run(job, folder, supervisor or Supervisor()).go()
 
 
 class _Run:
     """State of a running job."""
 
-    def __init__(self, job: TrainJob, folder: Path) -> None:
-        self.job, self.folder = job, folder
+    def __init__(self, job: TrainJob, folder: Path, supervisor: Supervisor) -> None:
+        self.job, self.folder, self.supervisor = job, folder, supervisor
         settings = job.settings
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
@@ -122,7 +115,7 @@ class _Run:
         self.views: list[Stream] = []
         self.streams = self._make_streams()
         self.autocast = torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=cuda)
-        self.epoch, self.best = 0, 0.0
+        self.progress = Progress(folder, self.steps_per_epoch, settings.epochs)
 
     def _make_streams(self) -> dict[str, Stream]:
         job, settings = self.job, self.job.settings
@@ -172,44 +165,45 @@ class _Run:
     def _pool(bank: ClipBank, rows: np.ndarray, targets: Tensor) -> Pool:
         return Pool(bank, rows, targets[torch.as_tensor(rows, device=targets.device)])
 
-    def go(self, should_stop: Callable[[], bool]) -> bool:
-        settings = self.job.settings
-        self._continue()
-        while self.epoch < settings.total_epochs:
+    def go(self) -> bool:
+        settings, progress = self.job.settings, self.progress
+        rescue = settings.rescue.get(str(self.job.fold))
+        alike = rescue.after * self.steps_per_epoch if rescue else 0
+        earlier = dict.fromkeys(self.job.earlier, math.inf) | dict.fromkeys(self.job.unrescued, float(alike))
+        earlier_sums = progress.resume(self.method, self.optimizer, earlier)
+        while progress.epoch < settings.total_epochs:
             started = time.perf_counter()
-            losses = self._train_epoch()
+            sums = LossSums((*self.streams, *self.method.terms(0)), self.job.device)
+            sums.restore(earlier_sums)
+            earlier_sums = {}
+            first = progress.step
+            if not self._train_epoch(sums):
+                return False
             train_s = time.perf_counter() - started
-            record = {"epoch": self.epoch + 1, **losses, **self._validate()}
-            record["lr"] = self._lr((self.epoch + 1) * self.steps_per_epoch - 1)
-            seen = self.steps_per_epoch * settings.batch_size * (len(self.streams) + len(self.views))
+            record = {"epoch": progress.epoch, **sums.means(self.steps_per_epoch), **self._validate()}
+            record["lr"] = self._lr(progress.step - 1)
+            seen = (progress.step - first) * settings.batch_size * (len(self.streams) + len(self.views))
             record["samples_per_s"] = round(seen / train_s, 2)
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
             self._finish_epoch(record)
-            if self.epoch < settings.total_epochs and should_stop():
+            if progress.epoch < settings.total_epochs and self.supervisor.stop() != "no":
                 return False
         return True
 
-    def _continue(self) -> None:
-        """Take up the last checkpoint, and drop history lines that were written after it."""
-        path = self.folder / "checkpoint.safetensors"
-        if path.exists():
-            progress = load_checkpoint(path, self.method, self.optimizer)
-            self.epoch, self.best = int(progress["epoch"]), float(progress["best_lwlrap"])
-        kept = read_history(self.folder)[: self.epoch]
-        with atomic(self.folder / "history.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
-
     def _lr(self, step: int) -> float:
         settings = self.job.settings
-        return cyclic_cosine(step, settings.epochs * self.steps_per_epoch, settings.lr_max, settings.lr_min)
+        rate = cyclic_cosine(step, settings.epochs * self.steps_per_epoch, settings.lr_max, settings.lr_min)
+        rescue = settings.rescue.get(str(self.job.fold))
+        lowered = rescue is not None and step >= rescue.after * self.steps_per_epoch
+        return rate * rescue.lr_factor if rescue is not None and lowered else rate
 
-    def _train_epoch(self) -> dict[str, float]:
-        """One pass over the curated clips; gives the mean loss of each stream."""
-        settings = self.job.settings
+    def _train_epoch(self, sums: LossSums) -> bool:
+        """The rest of one pass over the curated clips; False if it was stopped inside, with a checkpoint written."""
+        settings, progress = self.job.settings, self.progress
         self.method.train()
-        totals = {name: torch.zeros((), device=self.job.device) for name in (*self.streams, *self.method.terms(0))}
-        for step in range(self.epoch * self.steps_per_epoch, (self.epoch + 1) * self.steps_per_epoch):
+        while True:
+            step = progress.step
             torch.manual_seed(seed_of(settings.seed, f"dropout/{self.job.fold}", step))
             for group in self.optimizer.param_groups:
                 group["lr"] = self._lr(step)
@@ -222,14 +216,21 @@ class _Run:
             for name, (x, y) in batches.items():
                 loss = self._loss(name, x, y, step)
                 loss.backward()  # type: ignore[no-untyped-call]
-                totals[name] += loss.detach()
+                sums.add(name, loss, step)
             self.optimizer.step()
             self.method.after_step(step)
-        means = {f"loss_{name}": float(total) / self.steps_per_epoch for name, total in totals.items()}
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise JobError(f"{name} became {value} in epoch {self.epoch + 1}; try a lower lr_max")
-        return means
+            progress.step = step + 1
+            self.supervisor.progress(epoch=progress.epoch, step=progress.step)
+            in_epoch = progress.step % self.steps_per_epoch
+            if in_epoch == 0:
+                sums.check(self.network, step, self.steps_per_epoch)
+                return True
+            leaving = self.supervisor.stop() == "now"
+            if leaving or (self.job.checkpoint_steps and in_epoch % self.job.checkpoint_steps == 0):
+                sums.check(self.network, step, self.steps_per_epoch)
+                self._checkpoint(sums.state())
+                if leaving:
+                    return False
 
     def _loss(self, name: str, x: Tensor, y: Tensor, step: int) -> Tensor:
         with self.autocast:
@@ -259,7 +260,8 @@ class _Run:
                 predictions = predict([network], bank, clips.valid_rows, [pad], heads=[head], padding=settings.padding)
             scores = predictions[0, 0, 0]  # (N, C)
             if not np.isfinite(scores).all():
-                raise JobError(f"a prediction of epoch {self.epoch + 1} is not finite; try a lower lr_max")
+                epoch = self.progress.epoch
+                raise NotFiniteError(f"a prediction of epoch {epoch} is not finite; try a lower lr_max", epoch - 1)
             suffix = "" if head == "curated" else "_noisy"
             loss = F.binary_cross_entropy(torch.from_numpy(scores), torch.from_numpy(truth))
             record |= {f"valid_loss{suffix}": float(loss), f"lwlrap{suffix}": lwlrap(truth, scores)}
@@ -289,18 +291,19 @@ class _Run:
         return network
 
     def _finish_epoch(self, record: dict[str, float]) -> None:
-        settings = self.job.settings
-        self.epoch += 1
-        self.best = max(self.best, record["lwlrap"])
-        cycle, rest = divmod(self.epoch, settings.epochs)
+        settings, progress = self.job.settings, self.progress
+        cycle, rest = divmod(progress.epoch, settings.epochs)
         if rest == 0:
-            about = {"cycle": cycle, "epoch": self.epoch, "fold": self.job.fold, "lwlrap": record["lwlrap"]}
+            self.supervisor.before_write()
+            about = {"cycle": cycle, "epoch": progress.epoch, "fold": self.job.fold, "lwlrap": record["lwlrap"]}
             save_snapshot(snapshot_path(self.folder, cycle), self._for_snapshot(), about)
-        # The history goes first: a kill between the two repeats the epoch and rewrites its line, never loses it.
-        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        progress = {"epoch": self.epoch, "best_lwlrap": self.best}
-        save_checkpoint(self.folder / "checkpoint.safetensors", self.method, self.optimizer, progress)
+        progress.history.append(record)
+        self._checkpoint({})
+
+    def _checkpoint(self, sums: dict[str, Tensor]) -> None:
+        self.supervisor.before_write()
+        self.progress.save(self.method, self.optimizer, sums)
+        self.supervisor.after_write()
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:

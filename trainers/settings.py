@@ -23,6 +23,7 @@ __all__ = [
     "PseudoLabelSettings",
     "PseudoSettings",
     "ResNetSettings",
+    "RescueSettings",
     "SEResNeXtSettings",
     "SemiSettings",
     "TrainSettings",
@@ -162,6 +163,15 @@ class PredictSettings(Settings):
         return pads
 
 
+class RescueSettings(Settings):
+    """A lower learning rate for one fold from some epoch on, where its loss became nan or inf."""
+
+    after: int = Field(
+        ge=0, description="epochs that are kept as they were; a job that stopped later goes on from there"
+    )
+    lr_factor: float = Field(gt=0, lt=1, description="of the learning rate from then on")
+
+
 class TrainSettings(Settings):
     """One condition: what is trained, on which streams, for how long."""
 
@@ -185,6 +195,9 @@ class TrainSettings(Settings):
     init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
     precise_bn: bool = Field(
         False, description="snapshots get batch-norm statistics of unaugmented curated crops, not the running mixture"
+    )
+    rescue: dict[str, RescueSettings] = Field(
+        default_factory=dict, description="held-out fold, like '0' (or '0-1' for a pair) -> how to go on with less"
     )
     seed: int = Field(0, ge=0)
     threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")

@@ -1,11 +1,13 @@
 """Snapshots and checkpoints as safetensors: tensors and a JSON header, nothing that could run code when it is read.
 
 A *snapshot* holds the weights at a cycle's end. A *checkpoint* holds all that a job needs to go on: weights, optimizer
-state and progress (epoch, step, best score). Random numbers need no state (see `trainers.randomness`).
+state, progress (step, best score, the epochs' records) and, inside an epoch, the sums of its losses. Random numbers
+need no state (see `trainers.randomness`).
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from torch import Tensor, nn
 from features.errors import StoreError
 from features.files import atomic
 
-__all__ = ["load_checkpoint", "load_snapshot", "read_tensors", "save_checkpoint", "save_snapshot", "warm_start"]
+__all__ = [
+    "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "save_checkpoint", "save_snapshot", "warm_start",
+]  # fmt: skip
 
 
 def save_snapshot(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
@@ -56,9 +60,16 @@ def warm_start(path: Path, network: nn.Module) -> None:
     network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
 
 
-def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
-    """Write weights, optimizer state and progress in one file, atomically."""
+def save_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: dict[str, Any],
+    sums: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write weights, optimizer state, progress and the sums of an unfinished epoch in one file, atomically."""
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"sums.{name}": value for name, value in (sums or {}).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {
             f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
@@ -66,8 +77,10 @@ def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     _save(path, tensors, progress)
 
 
-def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore what `save_checkpoint` wrote; gives the progress.
+def load_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Restore what `save_checkpoint` wrote; gives the progress and the sums.
 
     Raises:
         StoreError: the file is missing, damaged, or of another network.
@@ -89,7 +102,17 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
                     values[key] = torch.empty_like(parameter).copy_(value)
     except (RuntimeError, ValueError) as error:
         raise StoreError(f"{path} is a checkpoint of another network: {str(error).splitlines()[-1].strip()}") from None
-    return progress
+    return progress, {name.removeprefix("sums."): v for name, v in tensors.items() if name.startswith("sums.")}
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The JSON facts in the header of a safetensors file, unchecked; empty if they can't be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
+            return about
+    except (SafetensorError, OSError, ValueError):
+        return {}
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

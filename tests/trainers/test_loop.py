@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from features.errors import JobError, StoreError
+from features.errors import NotFiniteError
 from trainers.clips import ClipBank
-from trainers.loop import TrainJob, read_history, snapshot_path, train
+from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
+from trainers.progress import CHECKPOINT, PREVIOUS, read_history, snapshot_path
 from trainers.streams import Stream
+from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors
 
 MakeJob = Callable[..., TrainJob]
@@ -34,8 +36,13 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.items() if key not in TIMES} for record in read_history(folder)]
 
 
-def weights_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+def weights_of(folder: Path) -> dict[str, Any]:
+    """Snapshots to the byte; of a checkpoint the tensors, since its facts hold times."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in sorted(folder.glob("snapshot-*.safetensors"))}
+    if (folder / CHECKPOINT).exists():
+        tensors, about = read_tensors(folder / CHECKPOINT)
+        found[CHECKPOINT] = {name: value.numpy().tobytes() for name, value in tensors.items()}, about["step"]
+    return found
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -44,9 +51,20 @@ def assert_same(one: Path, other: Path) -> None:
     assert len(weights_of(one)) > 1
 
 
-def stop_after(epochs: int) -> Callable[[], bool]:
-    asked = iter([*[False] * (epochs - 1), True])
-    return lambda: next(asked)
+class StopAfter(Supervisor):
+    """Asks a job to stop after some epochs, or at once after some steps, of this call."""
+
+    def __init__(self, epochs: int = 0, steps: int = 0) -> None:
+        self.epochs, self.steps = epochs, steps
+
+    def progress(self, **where: int) -> None:
+        self.steps -= 1
+
+    def after_write(self) -> None:
+        self.epochs -= 1
+
+    def stop(self) -> Stop:
+        return "now" if self.steps == 0 else "epoch" if self.epochs == 0 else "no"
 
 
 # --- the same bits
@@ -68,7 +86,7 @@ def test_a_stopped_job_goes_on_with_the_same_bits(make_job: MakeJob, tmp_path: P
     returned = []
     while not returned or not returned[-1]:
         torch.manual_seed(len(returned))  # a new process, with other generators' states
-        returned.append(train(job, tmp_path / "stopped", lambda: True))
+        returned.append(train(job, tmp_path / "stopped", StopAfter(epochs=1)))
     assert returned == [False, False, False, True]
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
@@ -76,8 +94,8 @@ def test_a_stopped_job_goes_on_with_the_same_bits(make_job: MakeJob, tmp_path: P
 def test_envnet_repeats_and_goes_on_with_the_same_bits(make_job: MakeJob, tmp_path: Path) -> None:
     job = make_job("envnet", **MTL)
     assert train(job, tmp_path / "whole")
-    assert not train(job, tmp_path / "stopped", lambda: True)
-    assert train(job, tmp_path / "stopped", lambda: True)
+    assert not train(job, tmp_path / "stopped", StopAfter(epochs=1))
+    assert train(job, tmp_path / "stopped", StopAfter(epochs=1))
     assert_same(tmp_path / "whole", tmp_path / "stopped")
 
 
@@ -97,29 +115,127 @@ def test_folds_differ(make_job: MakeJob, tmp_path: Path) -> None:
 # --- killed at any moment
 
 
-def test_killed_between_history_and_checkpoint(make_job: MakeJob, tmp_path: Path) -> None:
+@STREAMS
+@pytest.mark.parametrize("semi", [None, {"method": "mean_teacher", "decay": 0.5}], ids=["", "teacher"])
+def test_stopped_at_any_step_it_goes_on_with_the_same_bits(
+    make_job: MakeJob, tmp_path: Path, streams: dict[str, Any], semi: dict[str, Any] | None
+) -> None:
+    job = make_job(cycles=1, **streams, semi=semi)
+    assert train(job, tmp_path / "whole")
+    calls = 0
+    while not train(job, tmp_path / "stopped", StopAfter(steps=1)):
+        torch.manual_seed(calls)
+        calls += 1
+    assert calls >= 3, "two epochs of two steps: stopped inside both and between them"
+    assert_same(tmp_path / "whole", tmp_path / "stopped")
+
+
+class Killed(BaseException):
+    """What kill -9 does to a process, as near as one process can do it to itself."""
+
+
+class KillAt(Supervisor):
+    """Kills a job before or after it writes for the n-th time."""
+
+    def __init__(self, before: int = 0, after: int = 0) -> None:
+        self.before, self.after = before, after
+
+    def before_write(self) -> None:
+        self.before -= 1
+        if self.before == 0:
+            raise Killed
+
+    def after_write(self) -> None:
+        self.after -= 1
+        if self.after == 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("moment", [{"before": n} for n in range(1, 7)] + [{"after": n} for n in range(1, 5)])
+def test_killed_around_any_write(make_job: MakeJob, tmp_path: Path, moment: dict[str, int]) -> None:
+    job = make_job(job={"checkpoint_steps": 1}, **MTL)
+    assert train(job, tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(job, tmp_path / "killed", KillAt(**moment))
+    assert train(job, tmp_path / "killed")
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_another_attempt_goes_on_from_an_earlier_folder(make_job: MakeJob, tmp_path: Path) -> None:
     job = make_job(**MTL)
     assert train(job, tmp_path / "whole")
-    for epoch in (1, 2, 3, 4):
-        folder = tmp_path / f"killed-{epoch}"
-        if epoch > 1:
-            assert not train(job, folder, stop_after(epoch - 1))
-            shutil.copy(folder / "checkpoint.safetensors", tmp_path / "earlier")
-        train(job, folder, stop_after(1))
-        assert len(read_history(folder)) == epoch
-        if epoch > 1:
-            (tmp_path / "earlier").replace(folder / "checkpoint.safetensors")
-        else:
-            (folder / "checkpoint.safetensors").unlink()
-        assert train(job, folder)
-        assert_same(tmp_path / "whole", folder)
+    assert not train(job, tmp_path / "first", StopAfter(epochs=3))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "first").iterdir()}
+    second = dataclasses.replace(job, earlier=[tmp_path / "none", tmp_path / "first"])
+    watch = StopAfter()
+    assert train(second, tmp_path / "second", watch)
+    assert -watch.steps == 2, "only the fourth epoch is trained"
+    assert_same(tmp_path / "whole", tmp_path / "second")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "first").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("damaged", "repeated"),
+    [((CHECKPOINT,), 1), ((CHECKPOINT, PREVIOUS), 4), (("snapshot-1.safetensors",), 4)],
+    ids=["newest", "both", "snapshot"],
+)
+@pytest.mark.parametrize("cut", [True, False], ids=["truncated", "a flipped byte"])
+def test_the_newest_checkpoint_that_is_whole_wins(
+    make_job: MakeJob,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damaged: tuple[str, ...],
+    repeated: int,
+    cut: bool,
+) -> None:
+    job = make_job(**MTL)
+    assert train(job, tmp_path / "whole")
+    assert not train(job, tmp_path / "job", StopAfter(epochs=3))
+    for name in damaged:
+        data = bytearray((tmp_path / "job" / name).read_bytes())
+        data[-9] ^= 1
+        (tmp_path / "job" / name).write_bytes(data[: -9 if cut else None])
+    watch = StopAfter()
+    assert train(job, tmp_path / "job", watch)
+    assert_same(tmp_path / "whole", tmp_path / "job")
+    assert -watch.steps == 2 * (1 + (repeated if repeated < 4 else 3))
+    assert f"{damaged[0]} is damaged" in caplog.text
+
+
+def test_killed_between_two_checkpoints_the_history_has_no_line_too_many(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(**MTL)
+    assert train(job, tmp_path / "whole")
+    assert not train(job, tmp_path / "job", StopAfter(epochs=2))
+    (tmp_path / "job" / CHECKPOINT).unlink()
+    assert not train(job, tmp_path / "job", StopAfter(epochs=1))
+    assert len(read_history(tmp_path / "job")) == 2
+    assert train(job, tmp_path / "job")
+    assert_same(tmp_path / "whole", tmp_path / "job")
+
+
+def test_a_rescue_goes_on_from_the_failed_jobs_last_good_epoch(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(**MTL)
+    rescue = {"rescue": {"0": {"after": 2, "lr_factor": 0.1}, "1": {"after": 0, "lr_factor": 0.5}}}
+    rescued = make_job(**MTL, **rescue)
+    assert train(rescued, tmp_path / "from the start")
+    for stopped, more in ((2, 4), (3, 4)):  # the second one's newest checkpoint went too far, the one before did not
+        assert not train(job, tmp_path / f"failed-{stopped}", StopAfter(epochs=stopped))
+        watch = StopAfter()
+        again = dataclasses.replace(rescued, unrescued=[tmp_path / f"failed-{stopped}"])
+        assert train(again, tmp_path / f"rescued-{stopped}", watch)
+        assert -watch.steps == more
+        assert_same(tmp_path / "from the start", tmp_path / f"rescued-{stopped}")
+    rates = [record["lr"] for record in read_history(tmp_path / "from the start")]
+    assert train(job, tmp_path / "plain")
+    plain = [record["lr"] for record in read_history(tmp_path / "plain")]
+    assert rates == pytest.approx([*plain[:2], 0.1 * plain[2], 0.1 * plain[3]])
 
 
 @pytest.mark.parametrize("torn", ['{"epoch": 2, "loss_cur', "{", '{"epoch": 2, "loss_curated": 0.5, "lwlrap": 0.4}'])
 def test_a_half_written_history_line_is_ignored(make_job: MakeJob, tmp_path: Path, torn: str) -> None:
     job = make_job(cycles=1)
     assert train(job, tmp_path / "whole")
-    assert not train(job, tmp_path / "torn", lambda: True)
+    assert not train(job, tmp_path / "torn", StopAfter(epochs=1))
     with (tmp_path / "torn" / "history.jsonl").open("a") as file:
         file.write(torn)
     assert [record["epoch"] for record in read_history(tmp_path / "torn")] == [1]
@@ -148,23 +264,14 @@ def test_killed_inside_an_epoch(make_job: MakeJob, tmp_path: Path, monkeypatch: 
 
 def test_a_finished_job_is_left_alone(make_job: MakeJob, tmp_path: Path) -> None:
     job = make_job(epochs=1)
-    assert train(job, tmp_path, lambda: True) is False
+    assert train(job, tmp_path, StopAfter(epochs=1)) is False
     assert train(job, tmp_path) is True
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert train(job, tmp_path, lambda: True) is True
+    assert train(job, tmp_path, StopAfter(epochs=1)) is True
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert set(before) == {
-        "checkpoint.safetensors", "history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors"
+        CHECKPOINT, PREVIOUS, "history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors"
     }  # fmt: skip
-
-
-def test_a_damaged_checkpoint_is_told(make_job: MakeJob, tmp_path: Path) -> None:
-    job = make_job(epochs=1)
-    train(job, tmp_path, lambda: True)
-    path = tmp_path / "checkpoint.safetensors"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(StoreError, match=r"checkpoint\.safetensors is damaged"):
-        train(job, tmp_path)
 
 
 def test_no_history_is_empty(tmp_path: Path) -> None:
@@ -192,15 +299,13 @@ def test_records_and_snapshots(make_job: MakeJob, tmp_path: Path, streams: dict[
         assert all(np.isfinite(value) for value in record.values())
         assert 0 < record["lwlrap"] <= 1
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"snapshot-{cycle}.safetensors" for cycle in (1, 2, 3)} | {
-        "history.jsonl",
-        "checkpoint.safetensors",
-    }
+    assert names == {f"snapshot-{cycle}.safetensors" for cycle in (1, 2, 3)} | {"history.jsonl", CHECKPOINT, PREVIOUS}
     for cycle in (1, 2, 3):
         facts = {"cycle": cycle, "epoch": 2 * cycle, "fold": 0, "lwlrap": history[2 * cycle - 1]["lwlrap"]}
         assert read_tensors(snapshot_path(tmp_path, cycle))[1] == facts
-    progress = {"epoch": 6, "best_lwlrap": max(record["lwlrap"] for record in history)}
-    assert read_tensors(tmp_path / "checkpoint.safetensors")[1] == progress
+    about = read_tensors(tmp_path / CHECKPOINT)[1]
+    assert (about["epoch"], about["history"]) == (6, history)
+    assert about["best_lwlrap"] == max(record["lwlrap"] for record in history)
     assert len({path.read_bytes() for path in tmp_path.glob("snapshot-*")}) == 3
 
 
@@ -238,17 +343,26 @@ def test_a_noisy_fold_without_clips_is_not_scored(make_job: MakeJob, tmp_path: P
 def test_a_loss_that_is_not_finite_is_told(make_job: MakeJob, tmp_path: Path, activation: str, loss: str) -> None:
     network = {"kind": "resnet", "depth": 10, "width": 4, "head_units": 8, "activation": activation}
     job = make_job(network=network, loss=loss, optimizer="sgd", lr_max=1e30)
-    with pytest.raises(JobError, match=r"^loss_curated became (nan|inf) in epoch 1; try a lower lr_max$"):
+    with pytest.raises(NotFiniteError) as caught:
         train(job, tmp_path)
+    told = (
+        r"^the loss of stream curated became nan or inf in epoch 1, step 2 of 2; last finite losses: curated \d\S*; try"
+    )
+    assert re.search(told, str(caught.value))
+    assert caught.value.epochs_done == 0
     assert read_history(tmp_path) == []
     assert weights_of(tmp_path) == {}
 
 
 def test_a_prediction_that_is_not_finite_is_told(make_job: MakeJob, tmp_path: Path) -> None:
-    """One step an epoch: its loss is still good, the weights it leaves are not."""
-    job = make_job(batch_size=8, optimizer="sgd", lr_max=1e30)
-    with pytest.raises(JobError, match="a prediction of epoch 1 is not finite; try a lower lr_max"):
-        train(job, tmp_path)
+    """One step an epoch: its loss is still good, the weights it leaves are not, or what they make of a clip."""
+    for lr, told in (
+        (1e39, "the weights became nan or inf in epoch 1, step 1 of 1"),
+        (1e30, "a prediction of epoch 1"),
+    ):
+        job = make_job(batch_size=8, optimizer="sgd", lr_max=lr)
+        with pytest.raises(NotFiniteError, match=told):
+            train(job, tmp_path)
     assert weights_of(tmp_path) == {}
 
 
@@ -271,7 +385,7 @@ def test_trains_on_cuda(make_job: MakeJob, tmp_path: Path) -> None:
         folder = tmp_path / f"{kind}-{resident_bytes}"
         on_gpu = {"device": torch.device("cuda"), "resident_bytes": resident_bytes}
         job = make_job(kind, cycles=2, epochs=1, job=on_gpu, **SPL)
-        assert not train(job, folder, lambda: True)
+        assert not train(job, folder, StopAfter(epochs=1))
         assert train(job, folder)  # from the checkpoint
         train(make_job(kind, cycles=1, epochs=1, **SPL), folder / "cpu")
         on_cpu = read_history(folder / "cpu")[0]["loss_curated"]

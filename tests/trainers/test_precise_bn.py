@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from trainers.clips import MemoryClips
-from trainers.loop import FoldClips, TrainJob, read_history, snapshot_path, train
+from trainers.loop import FoldClips, TrainJob, train
+from trainers.progress import read_history, snapshot_path
 from trainers.settings import TrainSettings
 from trainers.weights import read_tensors
 

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import trainers.loop
-from trainers.loop import TrainJob, snapshot_path, train
+from trainers.loop import TrainJob, train
 from trainers.network import Tagger
+from trainers.progress import snapshot_path
 from trainers.randomness import seed_of
 from trainers.streams import Stream
 from trainers.weights import read_tensors

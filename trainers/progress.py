@@ -1,0 +1,133 @@
+"""Where a training job stands, on disk: its history, its checkpoints, and from which of them it can be continued.
+
+A job's folder holds `checkpoint.safetensors`, the one before as `checkpoint-previous.safetensors`, and `history.jsonl`
+(a line an epoch). The records of all epochs are in the checkpoint too: every line of the history is backed by one.
+"""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from features.errors import StoreError
+from features.files import atomic
+from trainers.weights import load_checkpoint, read_about, read_tensors, save_checkpoint
+
+__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "latest_history", "read_history", "snapshot_path"]
+
+CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint-previous.safetensors"
+HISTORY = "history.jsonl"
+
+log = logging.getLogger("sonogrid")
+
+
+def snapshot_path(folder: Path, cycle: int) -> Path:
+    """Where the snapshot of a cycle (1-based) lies."""
+    return folder / f"snapshot-{cycle}.safetensors"
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epoch records of a job so far; an unfinished last line is left out."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """The longest history of several attempts at one job; they are beginnings of one another."""
+    return max((read_history(folder) for folder in folders), key=len, default=[])
+
+
+class Progress:
+    """Steps done, best score, and the records of the epochs done."""
+
+    def __init__(self, folder: Path, steps_per_epoch: int, epochs_per_cycle: int) -> None:
+        self.folder = folder
+        self.steps_per_epoch, self.epochs_per_cycle = steps_per_epoch, epochs_per_cycle
+        self.step = 0
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def best(self) -> float:
+        """Best lwlrap of an epoch."""
+        return max((record["lwlrap"] for record in self.history), default=0.0)
+
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, sums: dict[str, Tensor]) -> None:
+        """Write a checkpoint, keep the one before, and bring the history up to it."""
+        path = self.folder / CHECKPOINT
+        if path.exists():
+            path.replace(self.folder / PREVIOUS)
+        about = {"step": self.step, "epoch": self.epoch, "best_lwlrap": self.best, "history": self.history}
+        save_checkpoint(path, network, optimizer, about, sums)
+        self._write_history()
+
+    def resume(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, earlier: Mapping[Path, float]
+    ) -> dict[str, Tensor]:
+        """Take up the newest checkpoint that is whole; gives the sums of its unfinished epoch.
+
+        A damaged one is passed over with a line in the log; without any the job begins anew.
+
+        Args:
+            network: gets the weights.
+            optimizer: gets its state.
+            earlier: folders of earlier attempts at this job -> steps up to which they went the same way.
+        """
+        sums: dict[str, Tensor] = {}
+        for path in self._candidates({self.folder: math.inf, **earlier}):
+            try:
+                about = read_tensors(path)[1]
+                self._take_snapshots(path.parent, about["epoch"] // self.epochs_per_cycle)
+            except StoreError as error:
+                log.warning("%s; an older checkpoint is taken, or the job begins anew", error)
+                continue
+            # Outside: a whole checkpoint that doesn't fit is an error, as it may have been taken up in part.
+            _, sums = load_checkpoint(path, network, optimizer)
+            self.step, self.history = int(about["step"]), list(about["history"])
+            log.info("continued at epoch %d, step %d", self.epoch, self.step)
+            break
+        self._write_history()
+        return sums
+
+    def _candidates(self, folders: Mapping[Path, float]) -> Iterator[Path]:
+        """Readable checkpoints, the most steps first, this attempt's own before earlier ones."""
+        found = []
+        for order, (folder, most_steps) in enumerate(folders.items()):
+            for path in (folder / CHECKPOINT, folder / PREVIOUS):
+                steps = read_about(path).get("step")
+                if isinstance(steps, int) and steps <= most_steps:
+                    found.append((-steps, order, path))
+                elif steps is None and path.exists():
+                    log.warning("%s is damaged; an older checkpoint is taken, or the job begins anew", path)
+        return (path for _, _, path in sorted(found))
+
+    def _take_snapshots(self, folder: Path, cycles: int) -> None:
+        """Hold the snapshots of all finished cycles to be whole, and bring them here.
+
+        Raises:
+            StoreError: one is missing or damaged.
+        """
+        for cycle in range(1, cycles + 1):
+            path = snapshot_path(folder, cycle)
+            read_tensors(path)
+            if folder != self.folder:
+                with atomic(snapshot_path(self.folder, cycle)) as temporary:
+                    shutil.copyfile(path, temporary)
+
+    def _write_history(self) -> None:
+        with atomic(self.folder / HISTORY) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in self.history), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""Losses of an epoch, summed on the device, and a watch for the first one that is not finite.
+
+Nothing here waits for the device until the sums are read: on a GPU a check at every step would cost its speed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from features.errors import NotFiniteError
+
+__all__ = ["LossSums"]
+
+
+class LossSums:
+    """Sums of the losses of each stream over the steps of an epoch."""
+
+    def __init__(self, names: Sequence[str], device: torch.device) -> None:
+        self.totals = {name: torch.zeros((), device=device) for name in names}
+        self._last = {name: torch.full((), math.nan, device=device) for name in names}
+        """Loss of the last step at which it was finite."""
+        self._bad = {name: torch.full((), -1, dtype=torch.int64, device=device) for name in names}
+        """First step at which it was not."""
+
+    def add(self, name: str, loss: Tensor, step: int) -> None:
+        """Count the loss of one stream at a global step."""
+        loss = loss.detach()
+        self.totals[name] += loss
+        finite = torch.isfinite(loss)
+        good = self._bad[name] < 0
+        self._last[name] = torch.where(finite & good, loss, self._last[name])
+        self._bad[name] = torch.where(~finite & good, step, self._bad[name])
+
+    def means(self, steps: int) -> dict[str, float]:
+        """Mean loss of each stream."""
+        return {f"loss_{name}": float(total) / steps for name, total in self.totals.items()}
+
+    def check(self, network: nn.Module, step: int, steps_per_epoch: int) -> None:
+        """Hold every loss since the last check, and the weights as they are, to be finite.
+
+        Args:
+            network: what the last step left.
+            step: the last global step.
+            steps_per_epoch: to tell the epoch.
+
+        Raises:
+            NotFiniteError: it names the first wrong stream, its epoch and step, and the last finite losses.
+        """
+        bad = {name: int(first) for name, first in self._bad.items() if int(first) >= 0}
+        if bad:
+            name = min(bad, key=lambda key: bad[key])
+            raise self._error(f"the loss of stream {name} became nan or inf", bad[name], steps_per_epoch)
+        if not all(bool(torch.isfinite(value).all()) for value in network.parameters()):
+            raise self._error("the weights became nan or inf", step, steps_per_epoch)
+
+    def _error(self, what: str, step: int, steps_per_epoch: int) -> NotFiniteError:
+        epoch, place = divmod(step, steps_per_epoch)
+        last = [f"{name} {float(value):.4g}" for name, value in self._last.items() if math.isfinite(float(value))]
+        return NotFiniteError(
+            f"{what} in epoch {epoch + 1}, step {place + 1} of {steps_per_epoch}; "
+            f"last finite losses: {', '.join(last) or 'none'}; try a lower lr_max",
+            epoch,
+        )
+
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint inside an epoch keeps."""
+        return {name: total.clone() for name, total in self.totals.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from `state`."""
+        for name, value in state.items():
+            self.totals[name].copy_(value)

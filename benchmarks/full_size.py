@@ -18,9 +18,9 @@ import torch
 from orchestrator.grid import load_grid
 from trainers.clips import ClipBank, MemoryClips
 from trainers.loop import FoldClips, TrainJob, train
-from trainers.progress import read_history, snapshot_path
 from trainers.network import Tagger
 from trainers.predict import predict
+from trainers.progress import read_history, snapshot_path
 from trainers.weights import load_snapshot
 
 CLASSES = 80

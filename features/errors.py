@@ -6,6 +6,7 @@
     │   └── GridError             a grid file or a setting
     ├── StoreError                a file of the store is missing, damaged or foreign
     │   └── DamagedInputError     a file of a finished node is not what its done-mark says
+    ├── TrackingError             MLflow can't be reached
     └── JobError                  a job of the grid failed
         ├── NotFiniteError        a loss, a weight or a score became nan or inf
         └── SupersededError       a later attempt at the same node has taken over
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "SonogridError",
-    "StoreError", "SupersededError",
+    "StoreError", "SupersededError", "TrackingError",
 ]  # fmt: skip
 
 
@@ -50,6 +51,10 @@ class GridError(InputError):
 
 class StoreError(SonogridError):
     """A file in the store is missing, damaged, or belongs to something else."""
+
+
+class TrackingError(SonogridError):
+    """MLflow can't be reached; the store has everything all the same."""
 
 
 class JobError(SonogridError):

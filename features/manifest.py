@@ -67,11 +67,12 @@ class Manifest:
         columns = ["subset", "clip", "labels", "sha256", "group", "fold"]
         return hash_of([self.classes, [self.clips[column].tolist() for column in columns]])
 
-    def write(self, folder: Path) -> None:
-        """Write `clips.parquet` and `manifest.json` into a folder."""
+    def write(self, folder: Path) -> list[Path]:
+        """Write `clips.parquet` and `manifest.json` into a folder; gives their paths."""
         with atomic(folder / "clips.parquet") as temporary:
             pq.write_table(pa.Table.from_pandas(self.clips, _SCHEMA, preserve_index=False), temporary)
         write_json(folder / "manifest.json", {"classes": self.classes, "skipped": self.skipped, "notes": self.notes})
+        return [folder / "clips.parquet", folder / "manifest.json"]
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

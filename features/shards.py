@@ -5,7 +5,7 @@ rows). A row is a frame of n_mels float32 power values, or one int16 sample.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,11 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
 
 
 def build_shard(
-    plan: ShardPlan, root: Path, settings: MelSettings | WaveformSettings, folder: Path
+    plan: ShardPlan,
+    root: Path,
+    settings: MelSettings | WaveformSettings,
+    folder: Path,
+    progress: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Compute one shard, a clip at a time, straight into its file.
 
@@ -127,6 +131,7 @@ def build_shard(
         root: the dataset folder.
         settings: those the plan was made with.
         folder: where `data.npy` and `index.parquet` go.
+        progress: called after each clip.
 
     Returns:
         Facts for the log: `clips`, `audio_s` (seconds of audio) and `bytes`.
@@ -148,6 +153,7 @@ def build_shard(
                 assert len(rows) == length, f"{clip}: {len(rows)} rows, planned {length}"
                 file.write(rows.data)
                 audio_samples += len(samples)
+                progress()
         with atomic(folder / "index.parquet") as temporary:
             offsets = np.cumsum([0, *plan.lengths[:-1]])
             pq.write_table(pa.table({"clip": plan.clips, "offset": offsets, "length": plan.lengths}), temporary)

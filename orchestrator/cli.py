@@ -70,12 +70,18 @@ def _parser() -> argparse.ArgumentParser:
 
     status = _verb(verbs, "status", _status, "a line a job, from the store alone")
     _run(status)
+    status.add_argument("--watch", action="store_true", help="until all is done or Ctrl-C")
     _json(status)
 
     resume = _verb(verbs, "resume", _resume, "launch a run again with what its run.json says")
     _run(resume)
     resume.add_argument("--skip-bad", action="store_true", help="set bad clips aside")
+    resume.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run")
+    resume.add_argument("--failed", action="store_true", help="only failed jobs, and what waits for them alone")
     _execution(resume)
+
+    sync = _verb(verbs, "sync", _sync, "bring MLflow up to date with the store")
+    _run(sync)
 
     tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
     _run(tune)
@@ -138,6 +144,17 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
 def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
+    parser.add_argument("--force", type=_names, default=(), metavar="A,B", help="run these nodes again although done")
+    parser.add_argument(
+        "--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s"
+    )
+    parser.add_argument(
+        "--checkpoint-steps", type=int, default=0, metavar="N", help="checkpoints within epochs too, every N steps"
+    )
+    parser.add_argument(
+        "--stall-s", type=float, default=1800.0, metavar="S",
+        help="a job without progress for so many seconds is ended and tried again; default: %(default)s",
+    )  # fmt: skip
 
 
 def _machines(parser: argparse.ArgumentParser) -> None:
@@ -168,14 +185,13 @@ def _demo(arguments: Arguments, console: Console) -> int:
     from features.synthetic import generate
     from orchestrator.grid import load_grid
     from orchestrator.launch import Selection, launch, prepare
-    from orchestrator.recipe import Execution
 
     data = arguments.out / "data"
     generate(data, seed=0)
     console.print(f"generated audio in {data}", highlight=False, markup=False)
     run = prepare(load_grid("demo"), data, arguments.out)
-    execution = Execution.create(arguments.executor, arguments.address)
-    return launch(run, execution, Selection(), console, labels=data / "test_labels.csv")
+    selection = Selection(force=arguments.force)
+    return launch(run, _execution_of(arguments), selection, console, labels=data / "test_labels.csv")
 
 
 def _check(arguments: Arguments, console: Console) -> int:
@@ -200,6 +216,14 @@ def _check(arguments: Arguments, console: Console) -> int:
         console.print(f"note: {note}", highlight=False, markup=False)
     console.print("no problems")
     return 0
+
+
+def _execution_of(arguments: Arguments) -> Any:
+    """How to run, from the arguments of a verb that runs a grid."""
+    from orchestrator.recipe import Execution
+
+    more = {name: getattr(arguments, name) for name in ("retries", "checkpoint_steps", "stall_s")}
+    return Execution.create(arguments.executor, arguments.address, **more)
 
 
 def _recipe(arguments: Arguments) -> Any:
@@ -260,50 +284,44 @@ def _plan(arguments: Arguments, console: Console) -> int:
 
 def _launch(arguments: Arguments, console: Console) -> int:
     from orchestrator.launch import Selection, launch
-    from orchestrator.recipe import Execution
 
-    execution = Execution.create(arguments.executor, arguments.address)
-    return launch(_bind(arguments), execution, Selection(arguments.only, arguments.folds), console)
+    execution = _execution_of(arguments)
+    selection = Selection(arguments.only, arguments.folds, force=arguments.force)
+    return launch(_bind(arguments), execution, selection, console)
 
 
 def _resume(arguments: Arguments, console: Console) -> int:
-    from orchestrator.launch import resume
-    from orchestrator.recipe import Execution
+    from orchestrator.launch import Selection, resume
 
-    execution = Execution.create(arguments.executor, arguments.address)
-    return resume(arguments.run, execution, console, skip_bad=arguments.skip_bad)
+    selection = Selection(failed=arguments.failed, force=arguments.force)
+    return resume(
+        arguments.run, _execution_of(arguments), console, skip_bad=arguments.skip_bad, selection=selection,
+        changes=arguments.set,
+    )  # fmt: skip
 
 
 def _status(arguments: Arguments, console: Console) -> int:
     from orchestrator.run import Run
-    from trainers.progress import read_history
+    from orchestrator.status import read_status, show, watch
 
     run = Run.open(arguments.run)
-    lines = []
-    for node in run.graph.nodes.values():
-        state = run.store.state(node)
-        line: dict[str, Any] = {"name": node.name, "kind": node.kind, "state": state.state, "cause": state.cause}
-        if node.kind == "train" and node.condition is not None:
-            history = read_history(run.store.folder(node))
-            line["epoch"] = len(history)
-            line["epochs"] = run.recipe.conditions[node.condition].train.total_epochs
-            line["best_lwlrap"] = max((record["lwlrap"] for record in history), default=None)
-        if state.state == "done":
-            mark = run.store.done(node)
-            line |= {key: mark[key] for key in ("host", "seconds", "peak_mb")}
-        lines.append(line)
-    if arguments.json:
-        _print_json({"jobs": lines})
+    if arguments.watch:
+        watch(run, console)
         return 0
-    shards = [line for line in lines if line["kind"] == "shard"]
-    done = sum(line["state"] == "done" for line in shards)
-    console.print(f"features: {done} of {len(shards)} shards done", highlight=False)
-    for line in lines:
-        if line["kind"] != "shard":
-            epochs = f"  epoch {line['epoch']}/{line['epochs']}" if "epoch" in line else ""
-            best = f"  best {line['best_lwlrap']:.3f}" if line.get("best_lwlrap") is not None else ""
-            cause = f"  {line['cause']}" if line["cause"] else ""
-            console.print(f"{line['state']:8} {line['name']}{epochs}{best}{cause}", highlight=False, markup=False)
+    status = read_status(run)
+    if arguments.json:
+        _print_json(status.as_dict())
+    else:
+        console.print(show(status))
+    return 0
+
+
+def _sync(arguments: Arguments, console: Console) -> int:
+    from orchestrator.run import Run
+    from orchestrator.tracking import bring_up_to_date
+
+    bring_up_to_date(Run.open(arguments.run))
+    console.print("MLflow is up to date", highlight=False)
     return 0
 
 

@@ -32,7 +32,7 @@ __all__ = ["Graph", "Kind", "Node", "build_graph", "subset_hash"]
 Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
 
 # Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-SCHEMA: dict[Kind, int] = {"shard": 1, "train": 2, "predict": 2, "pseudo": 1, "blend": 1}
+SCHEMA: dict[Kind, int] = {"shard": 1, "train": 3, "predict": 2, "pseudo": 1, "blend": 1}
 SUBSETS = ("curated", "noisy", "test")
 
 
@@ -56,6 +56,8 @@ class Node:
     cpus: float = 1.0
     trains: bool = False
     """Needs the GPU share of a training job."""
+    unrescued: str | None = None
+    """Signature of the same training job without its rescue, from whose checkpoints it may go on."""
 
     @property
     def split(self) -> str:
@@ -66,6 +68,11 @@ class Node:
     def parents(self) -> tuple[str, ...]:
         """Signatures of all inputs."""
         return tuple(signature for group in self.inputs.values() for signature in group)
+
+
+def signature_of(kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]]) -> str:
+    """SHA-256 of all that decides what a node computes."""
+    return hash_of({"kind": kind, "schema": SCHEMA[kind], "payload": payload, "inputs": inputs})
 
 
 def split_name(held_out: tuple[int, ...]) -> str:
@@ -90,7 +97,7 @@ class Graph:
         self, name: str, kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]], **more: Any
     ) -> str:
         """Add a node unless an equal one is there; gives its signature."""
-        signature = hash_of({"kind": kind, "schema": SCHEMA[kind], "payload": payload, "inputs": inputs})
+        signature = signature_of(kind, payload, inputs)
         if signature not in self.nodes:
             self.nodes[signature] = Node(name, kind, payload, inputs, signature, **more)
         return signature
@@ -174,7 +181,7 @@ class _Builder:
         shards = self.features(condition.features)
         inputs = {"curated": shards["curated"]}
         payload: dict[str, Any] = {
-            "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}}),
+            "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}, "rescue": True}),
             "held_out": list(held_out),
             "curated": self.hashes["curated"],
         }
@@ -185,6 +192,11 @@ class _Builder:
             inputs["init"] = (self.training(train.init_from, held_out),)
         if train.pseudo is not None:
             inputs["pseudo"] = (self.soft_labels(train.pseudo, held_out),)
+        unrescued = None
+        rescue = train.rescue.get(split_name(held_out))
+        if rescue is not None:
+            unrescued = signature_of("train", payload, inputs)
+            payload = {**payload, "rescue": rescue.model_dump(mode="json")}
         return self.graph.add(
             f"train-{name}-{split_name(held_out)}",
             "train",
@@ -195,6 +207,7 @@ class _Builder:
             cost=self._train_cost(condition),
             cpus=float(train.threads),
             trains=True,
+            unrescued=unrescued,
         )
 
     def soft_labels(self, pseudo: PseudoSettings, held_out: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ top of it when asked for. `false` drops an inherited part.
 """
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -41,7 +42,7 @@ from trainers.settings import (
     TrainSettings,
 )
 
-__all__ = ["grid_names", "load_grid", "parse_grid"]
+__all__ = ["change_recipe", "grid_names", "load_grid", "parse_grid"]
 
 TOP_FIELDS = (
     "name", "data", "features", "defaults", "conditions", "blend", "members", "paper_weights", "ensembles", "published",
@@ -195,6 +196,25 @@ def _override(raw: dict[str, Any], override: str) -> None:
         inner = place.get(name)
         place[name] = place = inner if isinstance(inner, dict) else {}
     place[last] = value
+
+
+def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A resolved Recipe with some settings changed, by the same paths as in a grid file.
+
+    Raises:
+        GridError: a field is unknown or wrong.
+    """
+    raw = recipe.model_dump(mode="json")
+    for override in overrides:
+        parts = override.partition("=")[0].split(".")
+        # In a grid file a row is flat; resolved, its training settings have a place of their own.
+        if len(parts) > 2 and parts[0] == "conditions" and parts[2] in TrainSettings.model_fields:
+            override = f"conditions.{parts[1]}.train.{override.split('.', 2)[2]}"  # noqa: PLW2901
+        _override(raw, override)
+    try:
+        return Recipe.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        raise GridError(f"--set: {_sentence(error, raw)}") from None
 
 
 def parse_grid(raw: Mapping[str, Any], where: str) -> Recipe:

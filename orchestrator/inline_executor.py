@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from features.errors import SonogridError
 from orchestrator.graph import Node
 from orchestrator.jobs import cause_of, run_job
+from orchestrator.outcome import outcome_of
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs
+from trainers.supervisor import Stop
 
 __all__ = ["InlineExecutor"]
 
@@ -15,8 +16,10 @@ __all__ = ["InlineExecutor"]
 class InlineExecutor:
     """Runs a node when it is submitted."""
 
-    def __init__(self, run: Run, execution: Execution, should_stop: Callable[[], bool] = lambda: False) -> None:
-        self.run, self.execution, self.should_stop = run, execution, should_stop
+    def __init__(
+        self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no", owner: str = ""
+    ) -> None:
+        self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
         self._finished: list[Finished] = []
 
     def needs(self, node: Node) -> Needs:
@@ -27,14 +30,21 @@ class InlineExecutor:
         """One job at a time, whatever it needs."""
         return not self._finished
 
+    def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
+        """A process alone has all the room of its machine."""
+        return False
+
     def submit(self, node: Node) -> None:
         """Run the node to its end."""
+        if self.run.store.is_busy(node, self.owner):
+            self._finished.append(Finished(node.signature, "busy"))
+            return
+        error = ""
         try:
-            done = run_job(self.run.job_spec(node, self.execution), self.should_stop)
-        except (SonogridError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-            self._finished.append(Finished(node.signature, "failed", cause_of(error)))
-        else:
-            self._finished.append(Finished(node.signature, "done" if done else "stopped"))
+            run_job(self.run.job_spec(node, self.execution, self.owner), self.stopping)
+        except Exception as reason:  # whatever a job raises is its outcome, as it is in a process of its own
+            error = cause_of(reason)
+        self._finished.append(outcome_of(self.run, node, error))
 
     def wait(self, timeout_s: float) -> list[Finished]:  # noqa: ARG002 - the interface
         """The outcome of the last node."""

@@ -4,7 +4,9 @@
 executor in a worker, a developer in a debugger.
 """
 
+import errno
 import platform
+import re
 import resource
 import socket
 import time
@@ -13,20 +15,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from features.errors import SonogridError
-from features.files import load_npy, save_npy, write_json
+from features.errors import DamagedInputError, JobError, NotFiniteError, SonogridError, SupersededError
+from features.files import load_npy, save_npy
 from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
+from orchestrator.attempt import Attempt, log_path
 from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
-from orchestrator.store import mark_done, mark_failed
+from orchestrator.secrets import redact
+from orchestrator.store import attempts, mark_failed, results
+from trainers.supervisor import Stop
 
-__all__ = ["JobSpec", "run_job"]
+__all__ = ["FailureClass", "JobSpec", "failure_class", "run_job"]
+
+FailureClass = Literal["error", "memory", "damaged"]
+"""An error in the job, which would come again; too little memory; an input that has to be computed again."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class JobSpec:
     kind: Kind
     signature: str
     folder: Path
+    attempt: int
     inputs: dict[str, tuple[Path, ...]]
     """Folders of finished nodes by role."""
     input_signatures: dict[str, tuple[str, ...]]
@@ -45,8 +54,12 @@ class JobSpec:
     cpus: float = 1.0
     gpus: float = 0.0
     resident_bytes: int = 0
+    checkpoint_steps: int = 0
+    stall_s: float = 0.0
     held_out: tuple[int, ...] = ()
     """Folds whose clips a training job does not see."""
+    unrescued: Path | None = None
+    """Folder of the same training job without its rescue."""
     condition: ConditionSettings | None = None
     shard: ShardPlan | None = None
     settings: Settings | None = None
@@ -56,55 +69,104 @@ class JobSpec:
     prediction's ancestors saw."""
 
 
-def run_job(spec: JobSpec, should_stop: Callable[[], bool] = lambda: False) -> bool:
-    """Run a job to its done-mark.
+def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: str = "") -> bool:
+    """Run an attempt at a job to the node's done-mark.
+
+    Args:
+        spec: the job; its `attempt` was claimed from the store.
+        stopping: whether to stop before the end.
+        place: what the cluster calls this machine.
 
     Returns:
-        True when done; False when it was asked to stop before and can be continued.
+        True when done; False when it was asked to stop before, or has been superseded, and can be continued.
 
     Raises:
         Exception: whatever went wrong; its cause is in `failed.json` by then.
     """
-    spec.folder.mkdir(parents=True, exist_ok=True)
-    (spec.folder / "failed.json").unlink(missing_ok=True)
-    host = socket.gethostname()
     started = time.time()
-    write_json(spec.folder / "running.json", {"host": host, "started": started})
     try:
-        result = JOBS[spec.kind](spec, should_stop)
-    except BaseException as error:
-        mark_failed(
-            spec.folder, {"cause": cause_of(error), "host": host, "time": time.time(), "trace": trace_of(error)}
-        )
-        raise
-    if result is None:
-        (spec.folder / "running.json").unlink(missing_ok=True)
+        with Attempt(spec.folder, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
+            for folder in {folder for group in spec.inputs.values() for folder in group}:
+                results(folder)
+                attempt.progress()
+            result = JOBS[spec.kind](spec, attempt)
+            if result is None:
+                return False
+            attempt.finish(
+                {
+                    "name": spec.name,
+                    "signature": spec.signature,
+                    "inputs": spec.input_signatures,
+                    "result": result,
+                    "versions": versions(),
+                    "host": socket.gethostname(),
+                    "started": started,
+                    "seconds": round(time.time() - started, 3),
+                    # Linux gives kilobytes. Of the process, not of the job: an inline driver runs many.
+                    "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                }
+            )
+    except SupersededError:
         return False
-    mark = {
-        "name": spec.name,
-        "signature": spec.signature,
-        "inputs": spec.input_signatures,
-        "result": result,
-        "versions": versions(),
-        "host": host,
-        "started": started,
-        "seconds": round(time.time() - started, 3),
-        # Linux gives kilobytes. Of the process, not of the job: an inline driver runs many.
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-    }
-    mark_done(spec.folder, mark)
+    except BaseException as error:
+        _remember_failure(spec, error)
+        raise
     return True
 
 
+def _remember_failure(spec: JobSpec, error: BaseException) -> None:
+    mark = {
+        "class": failure_class(error),
+        "cause": cause_of(error),
+        "attempt": spec.attempt,
+        "host": socket.gethostname(),
+        "time": time.time(),
+        "log": str(log_path(spec.folder, spec.attempt).relative_to(spec.folder)),
+        "trace": trace_of(error),
+    }
+    if isinstance(error, NotFiniteError):
+        mark["epochs_done"] = error.epochs_done
+    try:
+        mark_failed(spec.folder, mark)
+    except OSError:  # the disk is full, perhaps: whoever waits for the job gets the error itself
+        return
+
+
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
+MACHINE = {
+    errno.ENOSPC: "the disk is full: free some space, then resume the run",
+    errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
+    errno.EROFS: "the disk is read-only: make it writable, then resume the run",
+    errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
+    errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
+    errno.EIO: "the disk can't be read or written: check it, then resume the run",
+}
+
+
+def failure_class(error: BaseException) -> FailureClass:
+    """What may help against an error."""
+    if isinstance(error, DamagedInputError):
+        return "damaged"
+    return "memory" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "error"
+
+
 def cause_of(error: BaseException) -> str:
-    """One sentence: sonogrid's own errors speak for themselves, others with their type."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, SonogridError) else f"{type(error).__name__}: {text}"
+    """One sentence: sonogrid's own errors speak for themselves, what the machine refuses is explained, others are told
+    with their type. Secrets are hidden."""
+    text = redact(" ".join(str(error).split()))
+    if isinstance(error, SonogridError):
+        return text
+    # Rust's libraries give the number in words.
+    number = getattr(error, "errno", None) or next(map(int, re.findall(r"\(os error (\d+)\)", text)), None)
+    if number in MACHINE:
+        place = getattr(error, "filename", None)
+        return f"{place or 'the store'}: {MACHINE[number]}"
+    return f"{type(error).__name__}: {text}"
 
 
 def trace_of(error: BaseException) -> str | None:
     """The traceback, for errors that nobody foresaw."""
-    return None if isinstance(error, SonogridError) else "".join(traceback.format_exception(error))
+    return None if isinstance(error, SonogridError) else redact("".join(traceback.format_exception(error)))
 
 
 def versions() -> dict[str, str]:
@@ -113,15 +175,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
-def _shard(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+def _shard(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
     import torch
 
     assert spec.shard is not None
     torch.set_num_threads(1)  # one shard a core: more threads only wait for each other
-    return dict(build_shard(spec.shard, spec.data_root, spec.settings, spec.folder))  # type: ignore[arg-type]
+    built = build_shard(spec.shard, spec.data_root, spec.settings, attempt.folder, attempt.progress)  # type: ignore[arg-type]
+    return dict(built)
 
 
-def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
     from trainers.loop import FoldClips, TrainJob, train
     from trainers.progress import read_history, snapshot_path
 
@@ -156,20 +219,21 @@ def _train(spec: JobSpec, should_stop: Callable[[], bool]) -> dict[str, Any] | N
         start,
         _device(spec),
         _resident_bytes(spec),
+        spec.checkpoint_steps,
+        attempt.earlier,
+        attempts(spec.unrescued) if spec.unrescued else (),
     )
-    if not train(job, spec.folder, should_stop):
+    if not train(job, attempt.folder, attempt):
         return None
-    # The last snapshot holds what predicts; the rest (optimizer state, a student's weights) is of no use any more.
-    (spec.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    history = read_history(spec.folder)
+    history = read_history(attempt.folder)
     return {
         "best_lwlrap": max(record["lwlrap"] for record in history),
         "last_lwlrap": history[-1]["lwlrap"],
-        "snapshots": [snapshot_path(spec.folder, cycle + 1).name for cycle in range(settings.cycles)],
+        "snapshots": [snapshot_path(attempt.folder, cycle + 1).name for cycle in range(settings.cycles)],
     }
 
 
-def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+def _predict(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
     import torch
 
     from trainers.clips import ClipBank
@@ -190,12 +254,12 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
             bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 padding = spec.condition.train.padding
-                scores = predict(
-                    networks, bank, rows, pads, heads=heads, padding=padding
-                )  # (cycles, heads, pads, N, C)
+                scores = predict(  # (cycles, heads, pads, N, C)
+                    networks, bank, rows, pads, heads=heads, padding=padding, progress=attempt.progress
+                )
         if not np.isfinite(scores).all():
-            raise SonogridError(f"{spec.name}: a score of the {subset} clips is not finite")
-        save_npy(spec.folder / f"{subset}.npy", scores)
+            raise JobError(f"{spec.name}: a score of the {subset} clips is not finite")
+        save_npy(attempt.folder / f"{subset}.npy", scores)
     return {
         "cycles": len(networks),
         "heads": list(heads),
@@ -206,8 +270,8 @@ def _predict(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
     """The taggers of a finished training job, one a snapshot, cycle 1 first."""
-    from trainers.progress import snapshot_path
     from trainers.network import Tagger
+    from trainers.progress import snapshot_path
     from trainers.weights import load_snapshot
 
     networks = []
@@ -218,20 +282,21 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
     return networks
 
 
-def _pseudo(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+def _pseudo(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
     from trainers.pseudo import soft_labels
 
     # A teacher's snapshots and pads count alike; its noisy head has learnt the wrong labels too and is left out.
     curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in spec.inputs["teacher"]]  # (cycles, pads, N, C) each
     stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
-    save_npy(spec.folder / "soft_labels.npy", soft_labels(stacked, float(spec.extra["temperature"])))
+    save_npy(attempt.folder / "soft_labels.npy", soft_labels(stacked, float(spec.extra["temperature"])))
     return {"models": len(stacked)}
 
 
-def _blend(spec: JobSpec, _: Callable[[], bool]) -> dict[str, Any]:
+def _blend(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
     from orchestrator.members import run_blend
 
-    return run_blend(spec.inputs, Manifest.read(spec.manifest), spec.settings, spec.extra["paper_weights"], spec.folder)
+    paper = spec.extra["paper_weights"]
+    return run_blend(spec.inputs, Manifest.read(spec.manifest), spec.settings, paper, attempt.folder)
 
 
 def _shards(spec: JobSpec, manifest: Manifest, subset: str) -> ShardSet:
@@ -254,7 +319,7 @@ def _device(spec: JobSpec) -> Any:
     return torch.device("cuda" if spec.gpus > 0 and torch.cuda.is_available() else "cpu")
 
 
-JOBS: dict[Kind, Callable[[JobSpec, Callable[[], bool]], dict[str, Any] | None]] = {
+JOBS: dict[Kind, Callable[[JobSpec, Attempt], dict[str, Any] | None]] = {
     "shard": _shard,
     "train": _train,
     "predict": _predict,

@@ -16,21 +16,24 @@ from typing import Any
 from rich.console import Console
 
 from features.errors import GridError, InputError
-from features.files import write_json
+from features.files import read_json, write_json
 from features.manifest import build_manifest
 from features.shards import require_free_space
 from orchestrator.cost import in_counted_order, node_costs
-from orchestrator.graph import Graph
-from orchestrator.plan import Plan, make_plan
+from orchestrator.graph import Graph, Node
+from orchestrator.grid import change_recipe
+from orchestrator.owner import own
+from orchestrator.plan import Plan, make_plan, only_failed
 from orchestrator.progress import LaunchView
 from orchestrator.recipe import Execution, Recipe, default_store
 from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
-from orchestrator.run import Run, check_recipe_fits, read_run_json
+from orchestrator.run import Run, check_recipe_fits, read_binding, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
-from orchestrator.store import Store
+from orchestrator.store import Store, sweep
 from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
+from trainers.supervisor import Stop
 
 __all__ = ["Selection", "launch", "prepare", "resume"]
 
@@ -41,6 +44,10 @@ class Selection:
 
     conditions: tuple[str, ...] = ()
     folds: tuple[int, ...] = ()
+    failed: bool = False
+    """Of what is pending only the failed jobs, and those that wait for nothing else."""
+    force: tuple[str, ...] = ()
+    """Names of nodes to compute again although they are done."""
 
     def apply(self, run: Run) -> Graph:
         """The part of a run's graph that the selection needs.
@@ -83,7 +90,8 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: Path | None = None, *,
 def plan_of(run: Run, selection: Selection) -> Plan:
     """What would happen now, compared with the last launch into the same folder."""
     previous = read_run_json(run.folder)
-    return make_plan(selection.apply(run), run.store, previous["nodes"] if previous else None)
+    plan = make_plan(selection.apply(run), run.store, previous["nodes"] if previous else None, selection.force)
+    return only_failed(plan) if selection.failed else plan
 
 
 def launch(
@@ -92,10 +100,20 @@ def launch(
     """Run everything that is not done; gives the exit code: 0 done, 1 a job failed or the run was stopped.
 
     Where the test labels are known already, `labels`, the report holds the test scores at once.
+
+    Raises:
+        InputError: the folder holds another grid, or another process runs it.
     """
     previous = read_run_json(run.folder)
     if previous is not None and previous["grid"] != run.recipe.name:
         raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
+    with own(run.folder) as owner:
+        if owner.took_over:
+            console.print(f"{owner.took_over} is gone; this one goes on with its run", highlight=False)
+        return _launch(run, execution, selection, console, labels)
+
+
+def _launch(run: Run, execution: Execution, selection: Selection, console: Console, labels: Path | None) -> int:
     plan = plan_of(run, selection)
     pending = plan.pending
     need = sum(planned.node.shard.n_bytes for planned in pending if planned.node.shard is not None)
@@ -105,6 +123,9 @@ def launch(
     cached = len(plan.nodes) - len(pending)
     for note in run.manifest.notes:
         console.print(f"note: {note}", highlight=False, markup=False)
+    for planned in pending:
+        if planned.action == "repair":
+            console.print(f"repair: {planned.reason}", highlight=False, markup=False)
     if pending:
         console.print(
             f"{len(pending)} jobs to run, {cached} cached, store {run.store.root}", highlight=False, markup=False
@@ -116,25 +137,37 @@ def launch(
     mirror.start()
     summary = _execute(run, plan, execution, console, states) if pending else Summary()
     run.store.refresh()
+    for node in plan.graph.nodes.values():
+        if run.store.has_leftovers(node):
+            sweep(run.store.folder(node))
     if labels is not None and not summary.failed and not summary.stopped:
         score(run, labels)
     write_reports(run)
     trouble = mirror.finish()
     if trouble is not None:
         console.print(
-            f"warning: MLflow is not up to date ({trouble}); nothing is lost, the next launch brings it up to date",
+            f"warning: MLflow is not up to date ({trouble}); nothing is lost, the next launch or "
+            f"'sonogrid sync {run.folder}' brings it up to date",
             style="yellow", highlight=False,
         )  # fmt: skip
     print_report(build_report(run), console)
     return _epilogue(run, plan, summary, console)
 
 
-def resume(folder: Path, execution: Execution, console: Console, *, skip_bad: bool) -> int:
-    """Launch what `run.json` describes again."""
-    opened = Run.open(folder)
-    own = opened.store.root == default_store(folder).resolve()
-    run = prepare(opened.recipe, opened.data_root, folder, None if own else opened.store.root, skip_bad=skip_bad)
-    return launch(run, execution, Selection(), console)
+def resume(
+    folder: Path,
+    execution: Execution,
+    console: Console,
+    *,
+    skip_bad: bool = False,
+    selection: Selection | None = None,
+    changes: Sequence[str] = (),
+) -> int:
+    """Launch what `run.json` describes again, with changed settings if there are any."""
+    recipe, data_root, root = read_binding(folder)
+    own_store = root == default_store(folder).resolve()
+    run = prepare(change_recipe(recipe, changes), data_root, folder, None if own_store else root, skip_bad=skip_bad)
+    return launch(run, execution, selection or Selection(), console)
 
 
 def _execute(run: Run, plan: Plan, execution: Execution, console: Console, states: dict[str, str]) -> Summary:
@@ -156,7 +189,7 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
         try:
             summary = run_plan(
                 plan, executor, retries=execution.retries, on_start=on_start, on_finish=on_finish,
-                on_tick=view.on_tick, should_stop=stopping,
+                on_tick=view.on_tick, should_stop=lambda: stopping() != "no",
             )  # fmt: skip
         finally:
             view.close()
@@ -166,32 +199,34 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
     return summary
 
 
-def _executor(run: Run, execution: Execution, stopping: Callable[[], bool]) -> Executor:
+def _executor(run: Run, execution: Execution, stopping: Callable[[], Stop]) -> Executor:
     if execution.executor == "inline":
         from orchestrator.inline_executor import InlineExecutor
 
-        return InlineExecutor(run, execution, stopping)
+        return InlineExecutor(run, execution, stopping, run.identity)
     from orchestrator.ray_executor import RayExecutor
 
-    return RayExecutor(run, execution, stopping)
+    return RayExecutor(run, execution, stopping, run.identity)
 
 
 @contextmanager
-def _interruptible(console: Console) -> Iterator[Callable[[], bool]]:
-    """First Ctrl-C: finish the epoch and stop; second: at once."""
-    asked: list[int] = []
+def _interruptible(console: Console) -> Iterator[Callable[[], Stop]]:
+    """Ctrl-C: finish the epoch and stop; SIGTERM: stop at the next step; a second one: at once."""
+    asked: list[Stop] = []
 
     def handle(number: int, _: FrameType | None) -> None:
         if asked:
             raise KeyboardInterrupt
-        asked.append(number)
-        console.print("stopping after the running epochs; press Ctrl-C again to stop at once")
+        asked.append("epoch" if number == signal.SIGINT else "now")
+        when = "after the running epochs" if number == signal.SIGINT else "at the next step"
+        console.print(f"stopping {when}; once more (Ctrl-C) stops at once")
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0] if asked else "no"
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def write_reports(run: Run) -> None:
@@ -206,12 +241,24 @@ def _write_timeline(run: Run, summary: Summary) -> None:
     write_json(run.folder / "timeline.json", timeline)
 
 
+def _rescue_hint(run: Run, node: Node) -> str | None:
+    """What to type to go on with a lower learning rate, where the loss became nan or inf."""
+    failure = read_json(run.store.folder(node) / "failed.json") if run.store.state(node).state == "failed" else {}
+    if "epochs_done" not in failure or node.condition is None:
+        return None
+    rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure['epochs_done']}, lr_factor: 0.1}}"
+    return f"to go on from there with a tenth of the learning rate: sonogrid resume {run.folder} --set '{rescue}'"
+
+
 def _epilogue(run: Run, plan: Plan, summary: Summary, console: Console) -> int:
     """Failures with their causes, then what to type next."""
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red", highlight=False)
-        console.print(f"        details: {run.store.folder(node) / 'failed.json'}", highlight=False, markup=False)
+        console.print(f"        log: {run.store.newest_log(node)}", highlight=False, markup=False)
+        hint = _rescue_hint(run, node)
+        if hint:
+            console.print(f"        {hint}", highlight=False, markup=False)
     if summary.blocked:
         console.print(f"{len(summary.blocked)} jobs wait for a failed one", highlight=False)
     lines: Sequence[str]

@@ -1,21 +1,26 @@
 """The plan: for every node what would happen, and why. A pure function of graph, store and the run's last plan.
 
 Words for reruns: *cached* (done already), *new*, *changed* (an equal-named node of the last launch had other settings
-or inputs), *retry* (failed before), *continue* (interrupted before).
+or inputs), *retry* (failed before), *continue* (interrupted before), *repair* (a result is not what it was), *force*
+(asked for).
 """
 
+import difflib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from features.errors import GridError
 from orchestrator.graph import Graph, Node
 from orchestrator.store import Store
 
-__all__ = ["Action", "Plan", "PlannedNode", "make_plan"]
+__all__ = ["Action", "Plan", "PlannedNode", "make_plan", "only_failed"]
 
-Action = Literal["cached", "new", "changed", "retry", "continue"]
-FROM_STATE: dict[str, Action] = {"done": "cached", "failed": "retry", "partial": "continue", "new": "new"}
+Action = Literal["cached", "new", "changed", "retry", "continue", "repair", "force"]
+FROM_STATE: dict[str, Action] = {
+    "done": "cached", "failed": "retry", "partial": "continue", "new": "new", "damaged": "repair",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,27 +56,60 @@ class Plan:
         return table
 
 
-def make_plan(graph: Graph, store: Store, previous: Mapping[str, Any] | None = None) -> Plan:
+def make_plan(
+    graph: Graph, store: Store, previous: Mapping[str, Any] | None = None, force: Collection[str] = ()
+) -> Plan:
     """Compare a graph with the store.
 
     Args:
         graph: what is wanted.
         store: what is there.
         previous: nodes of the run's last launch by name: {"signature", "payload", "inputs": {role: [signature, ...]}}.
+        force: names of nodes to compute again although they are done.
+
+    Raises:
+        GridError: there is no node of a name in `force`.
     """
+    known = {node.name for node in graph.nodes.values()}
+    for name in force:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "'sonogrid status RUN' lists them"
+            raise GridError(f"--force {name}: the grid has no such node; {hint}")
     names = {old["signature"]: name for name, old in (previous or {}).items()}
     planned = []
     for node in graph.nodes.values():
-        state = store.state(node)
+        state = store.inspected(node)
         action = FROM_STATE[state.state]
-        reason = {"cached": "done", "new": "not run yet", "retry": f"failed: {state.cause}", "continue": "interrupted"}[
-            action
-        ]
+        reason = {
+            "cached": "done", "new": "not run yet", "retry": f"failed: {state.cause}", "continue": "interrupted",
+            "repair": str(state.cause),
+        }[action]  # fmt: skip
         old = (previous or {}).get(node.name)
         if action == "new" and old is not None and old["signature"] != node.signature:
             action, reason = "changed", _difference(node, old, names, graph)
+        if action == "cached" and node.name in force:
+            action, reason = "force", "asked for"
         planned.append(PlannedNode(node, action, reason))
     return Plan(graph, tuple(planned))
+
+
+def only_failed(plan: Plan) -> Plan:
+    """Of the pending nodes those that failed, and those that wait for nothing else."""
+    chosen: set[str] = set()
+    left: set[str] = set()
+    for planned in plan.nodes:
+        node = planned.node
+        if planned.action == "cached":
+            continue
+        waits_for_chosen = any(parent in chosen for parent in node.parents)
+        if planned.action == "retry" or (waits_for_chosen and not any(parent in left for parent in node.parents)):
+            chosen.add(node.signature)
+        else:
+            left.add(node.signature)
+    # A failed node may itself wait for something that never ran.
+    wanted = plan.graph.closure(chosen).nodes
+    return Plan(plan.graph, tuple(p for p in plan.nodes if p.action == "cached" or p.node.signature in wanted))
 
 
 def _difference(node: Node, old: Mapping[str, Any], names: Mapping[str, str], graph: Graph) -> str:

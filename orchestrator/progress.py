@@ -9,7 +9,6 @@ from orchestrator.graph import Node
 from orchestrator.plan import Plan
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished
-from trainers.progress import read_history
 
 __all__ = ["LaunchView"]
 
@@ -89,7 +88,7 @@ class LaunchView:
         for node in self.running.values():
             if node.kind == "train" and node.condition is not None:
                 total = self.run.recipe.conditions[node.condition].train.total_epochs
-                parts.append(f"{node.name} {len(read_history(self.run.store.folder(node)))}/{total}")
+                parts.append(f"{node.name} {len(self.run.store.history(node))}/{total}")
         self.progress.update(self.jobs, rate="  ".join(parts))
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 An empty `TorchTrainer` job costs 22-27 s of CPU, nearly all of it imports in the helper processes that Train starts.
 What a job of one worker does not need is left out here (figures in docs/experiments.md): the process group, for which
 the controller would import torch; the actor for Ray Data sets; and the actor that frees the resources of a dead
-controller, which the driver does itself with the placement group's id that the worker leaves in the job's folder.
+controller, which the driver does itself.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from features.files import write_json
+from features.files import read_json, write_json
 
 __all__ = ["PLACEMENT", "fast_start_environment", "fit", "free_resources"]
 
@@ -84,13 +84,30 @@ def remember_placement(folder: Path) -> None:
 
 def free_resources(folder: Path) -> None:
     """In the driver, after a job ended badly: drop its reservation, which a dead controller would leave behind."""
-    import json
-
     from ray._raylet import PlacementGroupID
     from ray.util import remove_placement_group
     from ray.util.placement_group import PlacementGroup
 
     path = folder / PLACEMENT
     if path.exists():
-        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(json.loads(path.read_text())["id"])))
+        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(read_json(path)["id"])))
         path.unlink()
+
+
+def free_abandoned() -> None:
+    """In the driver, after a job was lost: drop our reservations whose controller is dead, however early it died."""
+    import ray
+    from ray._private.state import state
+    from ray._raylet import PlacementGroupID
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData  # type: ignore[attr-defined]
+    from ray.util import remove_placement_group
+    from ray.util.placement_group import PlacementGroup
+
+    ours = ray.get_runtime_context().get_job_id()
+    for raw in state._connect_and_get_accessor().get_placement_group_table():
+        group = PlacementGroupTableData.FromString(raw)
+        removed = group.state == PlacementGroupTableData.REMOVED
+        if removed or group.creator_job_id.hex() != ours or not group.creator_actor_id.strip(b"\xff"):
+            continue
+        if state.actor_table(group.creator_actor_id.hex()).get("State") == "DEAD":
+            remove_placement_group(PlacementGroup(PlacementGroupID(group.placement_group_id)))

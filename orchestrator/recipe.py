@@ -6,10 +6,11 @@ so a changed default changes the signature. Grid files are read by `orchestrator
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from features.errors import InputError
 from features.settings import DataSettings, FeatureSettings, Settings
 from orchestrator.blend import BlendSettings
 from orchestrator.ensembles import EnsembleSettings, PublishedSettings, check_ensembles, ensemble_members
@@ -134,17 +135,28 @@ class Execution(Settings):
     executor: Literal["ray", "inline"] = "ray"
     address: str | None = Field(None, description="Ray cluster; none: RAY_ADDRESS, else one started in place")
     gpus_per_job: float = Field(0.0, ge=0, description="GPUs of a training job; fractions share a device")
-    retries: int = Field(2, ge=0, description="new attempts of a job that was lost with its node")
+    retries: int = Field(3, ge=0, description="new attempts of a job that was lost and made no progress since")
+    checkpoint_steps: int = Field(0, ge=0, description="checkpoints within an epoch, every so many steps; 0: none")
+    stall_s: float = Field(1800.0, gt=0, description="a job without progress for so long is ended and tried again")
     resident_gb: float = Field(8.0, ge=0, description="features copied to a GPU when a subset takes at most this")
 
     @classmethod
-    def create(cls, executor: str, address: str | None) -> "Execution":
-        """Execution on this machine or cluster: a GPU a job where there are GPUs."""
+    def create(cls, executor: str, address: str | None, **more: Any) -> "Execution":
+        """Execution on this machine or cluster: a GPU a job where there are GPUs.
+
+        Raises:
+            InputError: a value is not valid.
+        """
         import torch
 
         address = address or os.environ.get("RAY_ADDRESS")
         gpus = 1.0 if torch.cuda.is_available() else 0.0
-        return cls.model_validate({"executor": executor, "address": address, "gpus_per_job": gpus})
+        try:
+            return cls.model_validate({"executor": executor, "address": address, "gpus_per_job": gpus, **more})
+        except ValidationError as error:
+            first = error.errors()[0]
+            option = "--" + str(first["loc"][0]).replace("_", "-")
+            raise InputError(f"{option} is {first['input']!r}: {first['msg']}") from None
 
 
 def default_store(run: Path) -> Path:

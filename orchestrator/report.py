@@ -9,7 +9,6 @@ from orchestrator.leaks import leaky_conditions
 from orchestrator.recipe import Recipe
 from orchestrator.run import Run
 from orchestrator.scores import Scores, blended_test, known_labels, mean_predictions, parts_of_test
-from trainers.progress import read_history
 
 __all__ = ["build_report"]
 
@@ -50,7 +49,7 @@ def _condition(run: Run, name: str, oof: Scores, test: Scores) -> dict[str, Any]
     folds = []
     for fold in range(run.recipe.data.folds):
         node = run.graph.nodes[run.graph.train[name, fold]]
-        history = [record["lwlrap"] for record in read_history(run.store.folder(node))]
+        history = [record["lwlrap"] for record in run.store.history(node)]
         folds.append(
             {
                 "fold": fold,
@@ -104,5 +103,5 @@ def _blend(run: Run) -> dict[str, Any] | None:
     node = run.graph.nodes[run.graph.blend]
     if run.store.state(node).state != "done":
         return None
-    raw = read_json(run.store.folder(node) / "blend.json")
+    raw = read_json(run.store.results(node) / "blend.json")
     return {"members": raw["members"], "weights": raw["weights"], **{field: raw[field] for field in BLEND_FIELDS}}

@@ -10,17 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from features.errors import GridError, InputError, StoreError
-from features.files import read_json, write_json
+from features.files import hash_of, read_json, write_json
 from features.manifest import Manifest
 from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
 from orchestrator.recipe import Execution, Recipe, default_store
-from orchestrator.store import Store, mark_done
+from orchestrator.store import Store, mark_done, results
 
-__all__ = ["Run", "check_recipe_fits"]
+__all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Run:
         return labels_seen(self.graph, self.recipe.data.folds)
 
     @property
+    def identity(self) -> str:
+        """A word for this run in a store that several share."""
+        return hash_of(str(self.folder.resolve()))[:12]
+
+    @property
     def manifest_folder(self) -> Path:
         """Where the manifest lies in the store."""
         return self.store.root / f"manifest-{self.manifest.content_hash()[:12]}"
@@ -56,26 +61,20 @@ class Run:
             InputError: there is no run, or it is of another version of sonogrid.
             StoreError: its manifest is missing or damaged.
         """
+        recipe, data_root, root = read_binding(folder)
         raw = read_run_json(folder)
-        if raw is None:
-            raise InputError(
-                f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
-            )
-        try:
-            recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
-        except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
-        store = Store((folder / raw["store"]).resolve())
-        manifest = Manifest.read(store.root / raw["manifest"])
-        return cls(folder, recipe, Path(raw["data_root"]), store, manifest)
+        assert raw is not None
+        store = Store(root)
+        return cls(folder, recipe, data_root, store, Manifest.read(results(store.root / raw["manifest"])))
 
     def save(self) -> None:
         """Write the manifest to the store and `run.json` to the folder."""
-        if not (self.manifest_folder / "done.json").exists():
+        try:
+            results(self.manifest_folder)
+        except StoreError:  # not there yet, or damaged
             self.manifest_folder.mkdir(parents=True, exist_ok=True)
-            self.manifest.write(self.manifest_folder)
-            mark_done(self.manifest_folder, {"name": "manifest", "signature": self.manifest.content_hash()})
+            files = self.manifest.write(self.manifest_folder)
+            mark_done(self.manifest_folder, {"name": "manifest", "signature": self.manifest.content_hash()}, files)
         own = self.store.root == default_store(self.folder).resolve()
         write_json(
             self.folder / "run.json",
@@ -94,8 +93,8 @@ class Run:
             },
         )
 
-    def job_spec(self, node: Node, execution: Execution) -> JobSpec:
-        """All that a worker needs to run a node."""
+    def job_spec(self, node: Node, execution: Execution, owner: str = "") -> JobSpec:
+        """All that a worker needs to run a node, which is claimed for a new attempt."""
         nodes = self.graph.nodes
         shard_settings = None
         extra: dict[str, Any] = {}
@@ -114,6 +113,7 @@ class Run:
             kind=node.kind,
             signature=node.signature,
             folder=self.store.folder(node),
+            attempt=self.store.claim(node, owner),
             inputs={role: tuple(self.store.folder(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,
             manifest=self.manifest_folder,
@@ -121,7 +121,10 @@ class Run:
             cpus=node.cpus,
             gpus=execution.gpus_per_job if node.trains else 0.0,
             resident_bytes=int(execution.resident_gb * 1e9),
+            checkpoint_steps=execution.checkpoint_steps,
+            stall_s=execution.stall_s,
             held_out=node.held_out,
+            unrescued=self.store.root / self.store.name_of(node.unrescued) if node.unrescued else None,
             condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
             shard=node.shard,
             settings=self.recipe.blend if node.kind == "blend" else shard_settings,
@@ -146,6 +149,25 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     if missing:
         raise StoreError(f"{path} is damaged: {sorted(missing)[0]} is missing")
     return dict(raw)
+
+
+def read_binding(folder: Path) -> tuple[Recipe, Path, Path]:
+    """Recipe, data folder and store of the run in a folder.
+
+    Raises:
+        InputError: there is no run, or it is of another version of sonogrid.
+    """
+    raw = read_run_json(folder)
+    if raw is None:
+        raise InputError(
+            f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
+        )
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
+    return recipe, Path(raw["data_root"]), (folder / raw["store"]).resolve()
 
 
 def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:

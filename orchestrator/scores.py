@@ -60,7 +60,8 @@ class Scores:
 def predictions_of(run: Run, name: str) -> list[Path] | None:
     """Folders of a condition's predictions, fold 0 first; None while one is missing."""
     nodes = [run.graph.nodes[run.graph.predict[name, fold]] for fold in range(run.recipe.data.folds)]
-    return run.store.folders(nodes) if all(run.store.state(node).state == "done" for node in nodes) else None
+    done = all(run.store.state(node).state == "done" for node in nodes)
+    return [run.store.results(node) for node in nodes] if done else None
 
 
 def mean_predictions(run: Run) -> dict[str, Predicted]:
@@ -106,7 +107,7 @@ def blended_test(run: Run) -> np.ndarray:
     node = run.graph.nodes[run.graph.blend]
     if run.store.state(node).state != "done":
         raise StoreError(f"{run.folder}: the blend is not done yet; finish the grid with: sonogrid resume {run.folder}")
-    return load_npy(run.store.folder(node) / "test.npy")
+    return load_npy(run.store.results(node) / "test.npy")
 
 
 def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:

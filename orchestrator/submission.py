@@ -154,7 +154,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
     if problems:
         raise DataError(problems)
     assert run.graph.blend is not None
-    blend = read_json(run.store.folder(run.graph.nodes[run.graph.blend]) / "blend.json")
+    blend = read_json(run.store.results(run.graph.nodes[run.graph.blend]) / "blend.json")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     total = np.zeros((len(files), len(run.manifest.classes)), dtype=np.float64)
     for name in run.recipe.blended:
@@ -172,7 +172,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
         bank = ClipBank(MemoryClips(arrays), device)
         used = np.flatnonzero(weights.any(axis=(1, 2)))
         for fold in range(run.recipe.data.folds):
-            folder = run.store.folder(run.graph.nodes[run.graph.train[name, fold]])
+            folder = run.store.results(run.graph.nodes[run.graph.train[name, fold]])
             networks = load_networks(folder, condition, len(run.manifest.classes), device)
             chosen = [networks[cycle] for cycle in used]
             scores = predict(  # (cycles, heads, pads, N, C)

@@ -15,14 +15,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from features.errors import SonogridError, TrackingError
 from features.files import hash_of, read_json
 from orchestrator.graph import Node
 from orchestrator.grid import settings_of
 from orchestrator.report import build_report
 from orchestrator.run import Run
-from trainers.progress import read_history
+from orchestrator.secrets import redact
+from orchestrator.store import results
 
-__all__ = ["Mirror", "MirrorThread", "tracking_uri"]
+__all__ = ["Mirror", "MirrorThread", "bring_up_to_date", "tracking_uri"]
 
 KEY = "sonogrid.signature"
 ARTIFACTS = "sonogrid.artifacts"
@@ -134,7 +136,7 @@ class Mirror:
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
         identity = self._ensure(node.signature, f"{name} fold {node.split}", params, tags)
         folder = self.run.store.folder(node)
-        self._metrics(identity, read_history(folder))
+        self._metrics(identity, self.run.store.history(node))
         self._tag(identity, "sonogrid.state", state)
         if state == "done":
             mark = self.run.store.done(node)
@@ -168,7 +170,7 @@ class Mirror:
         """Copy a finished node's files, once; the tag is set last, so that an interrupted copy is done again."""
         tag = f"{ARTIFACTS}.{place}"
         if self._tags[identity].get(tag) != signature:
-            for name in read_json(folder / "done.json")["files"]:
+            for name in read_json(results(folder) / "done.json")["files"]:
                 self._client.log_artifact(identity, str(folder / name), place)
             self._client.log_artifact(identity, str(folder / "done.json"), place)
             self._tag(identity, tag, signature)
@@ -239,6 +241,23 @@ class Mirror:
                 self._tag(identity, tag, repr(value))
 
 
+def bring_up_to_date(run: Run) -> None:
+    """Mirror once, now.
+
+    Raises:
+        TrackingError: MLflow can't be reached.
+    """
+    try:
+        Mirror(run).sync()
+    except SonogridError:
+        raise
+    except Exception as error:  # whatever the client, the database or the network raises
+        why = redact(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        raise TrackingError(
+            f"MLflow at {redact(tracking_uri())} can't be reached ({why}); start it and try again"
+        ) from None
+
+
 def _joint_status(states: list[str]) -> str:
     if all(state == "done" for state in states):
         return "FINISHED"
@@ -284,7 +303,7 @@ class MirrorThread:
             self.mirror.sync(dict(self.states))
         except Exception as error:
             # Whatever the client, the database or the network raises: the view is late, nothing more.
-            self.trouble = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self.trouble = redact(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
             return False
         self.trouble = None
         return True

@@ -8,6 +8,7 @@ from features.files import read_json
 from orchestrator.jobs import run_job
 from orchestrator.launch import write_reports
 from orchestrator.leaks import leaky_conditions
+from orchestrator.owner import own
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
@@ -40,10 +41,11 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> d
         if run.store.state(run.graph.nodes[parent]).state != "done":
             name = run.graph.nodes[parent].name
             raise StoreError(f"{name} is not done yet; finish the grid first with: sonogrid resume {folder}")
-    if run.store.state(node).state != "done":
-        run_job(run.job_spec(node, Execution()))
-        run.store.refresh()
-    run.save()
-    write_reports(run)
+    with own(folder):
+        if run.store.state(node).state != "done":
+            run_job(run.job_spec(node, Execution(), run.identity))
+            run.store.refresh()
+        run.save()
+        write_reports(run)
     result: dict[str, Any] = read_json(run.store.folder(node) / "blend.json")
     return {**result, "leaky": "blend" in leaky_conditions(run.recipe, run.graph)}

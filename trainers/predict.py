@@ -5,7 +5,7 @@ Source: recipe, Prediction and ensemble. Clips are sorted by length; one joins a
 0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ def predict(
     *,
     heads: Sequence[Head] = ("curated",),
     padding: Padding = "zeros",
+    progress: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Scores of whole clips by several networks and heads at several pads.
 
@@ -69,6 +70,7 @@ def predict(
         pads: padding on both sides, mel frames or samples; more comes behind where a network needs it.
         heads: whose scores; they share one pass through the trunk.
         padding: what a clip is padded with, at its pads as up to the longest clip of its group.
+        progress: called after each group.
 
     Returns:
         (networks, heads, pads, N, C) float32 scores in [0, 1].
@@ -95,6 +97,7 @@ def predict(
                         shape = (len(networks), len(heads), len(pads), len(rows), scores.shape[1])
                         result = np.zeros(shape, dtype=np.float32)
                     result[n, h, p, group] = scores
+        progress()
     if result is None:
         raise ValueError("there are no clips to predict")
     return result

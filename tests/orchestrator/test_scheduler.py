@@ -12,9 +12,21 @@ class FakeExecutor:
     """Machines of a size; a job takes its cost in simulated seconds."""
 
     def __init__(
-        self, cpus: float = 2, gpus: float = 0, outcome: Callable[[Node, int], str] = lambda *_: "done"
+        self,
+        cpus: float = 2,
+        gpus: float = 0,
+        outcome: Callable[[Node, int], str] = lambda *_: "done",
+        reached: Callable[[Node, int], int] = lambda *_: 0,
+        room: int = 0,
+        damaged: tuple[str, ...] = (),
     ) -> None:
-        self.free, self.outcome = Needs(cpus, gpus), outcome
+        self.free, self.outcome, self.reached, self.room, self.damaged = (
+            Needs(cpus, gpus),
+            outcome,
+            reached,
+            room,
+            damaged,
+        )
         self.clock = 0.0
         self.running: list[tuple[float, Node, Needs]] = []
         self.started: list[str] = []
@@ -25,6 +37,10 @@ class FakeExecutor:
 
     def fits(self, needs: Needs) -> bool:
         return needs.cpus <= self.free.cpus and needs.gpus <= self.free.gpus
+
+    def give_room(self, node: Node) -> bool:
+        self.room -= 1
+        return self.room >= 0
 
     def submit(self, node: Node) -> None:
         needs = self.needs(node)
@@ -38,8 +54,11 @@ class FakeExecutor:
         self.running.sort(key=lambda job: job[0])
         self.clock, node, needs = self.running.pop(0)
         self.free = Needs(self.free.cpus + needs.cpus, self.free.gpus + needs.gpus)
-        outcome = self.outcome(node, self.started.count(node.name))
-        return [Finished(node.signature, outcome, "" if outcome == "done" else f"{node.name} broke")]
+        tries = self.started.count(node.name)
+        outcome = self.outcome(node, tries)
+        cause = "" if outcome == "done" else f"{node.name} broke"
+        damaged = self.damaged if outcome == "damaged" else ()
+        return [Finished(node.signature, outcome, cause, self.reached(node, tries), damaged)]  # type: ignore[arg-type]
 
     def close(self) -> None:
         pass
@@ -88,10 +107,62 @@ def test_a_failed_node_blocks_its_dependents_and_nothing_else() -> None:
 
 def test_a_lost_node_is_tried_again_up_to_the_limit() -> None:
     executor = FakeExecutor(outcome=lambda n, tries: "done" if tries == 3 else "lost")
-    assert run_plan(plan(node("a")), executor, retries=2).done == 1
+    assert run_plan(plan(node("a")), executor, retries=2, pause_s=0).done == 1
     executor = FakeExecutor(outcome=lambda n, tries: "lost")
-    assert run_plan(plan(node("a")), executor, retries=2).failed == {"a": "a broke"}
+    summary = run_plan(plan(node("a"), node("b", "a")), executor, retries=2, pause_s=0)
+    assert summary.failed == {"a": "a broke (attempt 3 without progress; no more are made)"}
+    assert summary.blocked == ["b"]
     assert executor.started.count("a") == 3
+
+
+def test_a_job_that_gets_further_each_time_is_not_given_up() -> None:
+    executor = FakeExecutor(
+        outcome=lambda n, tries: "done" if tries == 9 else "lost", reached=lambda n, tries: 10 * (tries // 2)
+    )
+    assert run_plan(plan(node("a")), executor, retries=2, pause_s=0).done == 1
+    assert executor.started.count("a") == 9
+
+
+def test_attempts_pause_longer_each_time_and_other_jobs_go_on() -> None:
+    executor = FakeExecutor(cpus=1, outcome=lambda n, tries: "lost" if n.name == "a" and tries < 3 else "done")
+    began = time.monotonic()
+    assert run_plan(plan(node("a", cost=9), node("b"), node("c")), executor, pause_s=0.1).done == 3
+    assert executor.started == ["a", "b", "c", "a", "a"]
+    assert 0.3 <= time.monotonic() - began < 2
+
+
+def test_a_preempted_job_is_tried_again_at_once_and_without_limit() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "preempted" if tries < 30 else "done")
+    began = time.monotonic()
+    assert run_plan(plan(node("a")), executor, retries=0, pause_s=9).done == 1
+    assert time.monotonic() - began < 1
+
+
+def test_a_job_without_memory_gets_more_room_while_there_is_some() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "memory" if tries < 3 else "done", room=2)
+    assert run_plan(plan(node("a")), executor, pause_s=0).done == 1
+    executor = FakeExecutor(outcome=lambda n, tries: "memory", room=1)
+    summary = run_plan(plan(node("a")), executor, pause_s=0)
+    assert summary.failed == {"a": "a broke (it had all the room that there is)"}
+    assert executor.started.count("a") == 2
+
+
+def test_a_damaged_input_is_computed_again_and_nothing_else() -> None:
+    for cached in (("a", "b"), ("a",)):  # done long ago, or in this run
+        executor = FakeExecutor(
+            cpus=1, outcome=lambda n, tries: "damaged" if n.name == "c" and tries == 1 else "done", damaged=("b",)
+        )
+        nodes = plan(node("a"), node("b", "a"), node("c", "a", "b"), node("d", "b"), node("e", "c"), cached=cached)
+        summary = run_plan(nodes, executor, pause_s=0)
+        assert not summary.failed
+        assert executor.started.count("b") == 1 + ("b" not in cached)
+        assert executor.started.index("c") < len(executor.started) - 1 - executor.started[::-1].index("b")
+        assert executor.started.count("c") == 2
+        assert executor.started.count("a") == 0
+        assert executor.started.count("d") == executor.started.count("e") == 1
+    executor = FakeExecutor(outcome=lambda n, tries: "damaged" if n.name == "c" else "done", damaged=("b",))
+    summary = run_plan(plan(node("b"), node("c", "b")), executor, retries=2, pause_s=0)
+    assert "no more are made" in summary.failed["c"], "a disk that damages what is written is not waited for for ever"
 
 
 def test_a_job_that_never_fits_is_an_error_not_a_hang() -> None:

@@ -1,0 +1,47 @@
+"""What became of a job, read from its folder: the marks there say more than an exception from another machine.
+
+`done.json` says done, `failed.json` that the job itself raised and of which class the error is; neither, that it was
+stopped, or that its process or machine was lost - which alone is worth another attempt as it is.
+"""
+
+from features.errors import StoreError
+from features.files import read_json
+from orchestrator.graph import Node
+from orchestrator.jobs import OUT_OF_MEMORY
+from orchestrator.run import Run
+from orchestrator.scheduler import Finished
+
+__all__ = ["outcome_of"]
+
+
+def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
+    """Read the outcome of an attempt that has ended.
+
+    Args:
+        run: with the store.
+        node: whose attempt it was.
+        error: what its end looked like from here; empty if it returned.
+    """
+    store, signature = run.store, node.signature
+    store.refresh()
+    folder = store.folder(node)
+    if (folder / "done.json").exists():
+        return Finished(signature, "done")
+    reached = store.reached(node)
+    try:
+        failure = read_json(folder / "failed.json")
+        cause = str(failure["cause"])
+    except (StoreError, KeyError, TypeError):
+        if not error:
+            return Finished(
+                signature, "stopped", "stopped before its end", reached
+            )
+        return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
+    match failure.get("class"):
+        case "damaged":
+            inputs = [run.graph.nodes[parent] for parent in dict.fromkeys(node.parents)]
+            damaged = tuple(parent.signature for parent in inputs if store.state(parent).state != "done")
+            return Finished(signature, "damaged", cause, reached, damaged)
+        case "memory":
+            return Finished(signature, "memory", cause, reached)
+    return Finished(signature, "failed", cause, reached)

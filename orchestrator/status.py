@@ -1,0 +1,181 @@
+"""`sonogrid status`: a line a job, from the store alone - from another terminal, after a crash, without Ray."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from features.errors import StoreError
+from features.files import read_json
+from orchestrator.graph import Node
+from orchestrator.owner import current_owner
+from orchestrator.run import Run
+from orchestrator.store import read_lease
+
+__all__ = ["JobStatus", "Status", "read_status", "show", "watch"]
+
+FRESH_S = 15.0
+"""A sign of life is written every two seconds."""
+STYLES = {"running": "cyan", "retrying": "yellow", "failed": "red", "done": "green", "cached": "dim", "waiting": "dim"}
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What the store says of one node."""
+
+    name: str
+    kind: str
+    state: str
+    """waiting, running, retrying (running, not for the first time), stopped, failed, done, or cached (done before)."""
+    cause: str | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    best_lwlrap: float | None = None
+    age_s: float | None = None
+    """Since the last sign of life of a job that is not done."""
+    eta_s: float | None = None
+    """Until the last epoch, at the pace of those so far."""
+    host: str | None = None
+    attempt: int | None = None
+    log: str | None = None
+    seconds: float | None = None
+    peak_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Status:
+    """All jobs of a run, and who runs it."""
+
+    jobs: list[JobStatus]
+    owner: str | None
+    """The process that runs it, with the age of its last sign of life; None if nobody does."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON output."""
+        return {"owner": self.owner, "jobs": [asdict(job) for job in self.jobs]}
+
+
+def read_status(run: Run) -> Status:
+    """Read the store once."""
+    run.store.refresh()
+    owner = current_owner(run.folder)
+    words = None
+    if owner is not None:
+        age = max(0.0, time.time() - float(owner.get("time", 0)))
+        gone = "" if age < FRESH_S else "; it may be dead: launch or resume the run to go on"
+        words = f"process {owner.get('pid')} on {owner.get('host')}, last sign of life {_span(age)} ago{gone}"
+    launched = (run.folder / "run.json").stat().st_mtime
+    return Status([_job(run, node, launched) for node in run.graph.nodes.values()], words)
+
+
+def _job(run: Run, node: Node, launched: float) -> JobStatus:
+    store = run.store
+    known = store.state(node)
+    facts: dict[str, Any] = {"name": node.name, "kind": node.kind, "cause": known.cause}
+    if known.state == "new":
+        facts |= _training(run, node, [])
+        return JobStatus(state="waiting", **facts)
+    folder = store.folder(node)
+    if known.state == "done":
+        mark = store.done(node)
+        history = store.history(node) if node.kind == "train" else []
+        facts |= _training(run, node, history)
+        facts |= {"host": mark["host"], "attempt": mark["attempts"], "seconds": mark["seconds"]}
+        done = "cached" if mark["started"] < launched else "done"
+        return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
+    facts |= _training(run, node, store.history(node) if node.kind == "train" else [])
+    log = store.newest_log(node)
+    facts["log"] = str(log) if log else None
+    sign = store.alive(node)
+    attempt = read_lease(folder).get("attempt")
+    if sign is not None:
+        facts |= {"host": sign.get("host"), "age_s": round(max(0.0, time.time() - float(sign.get("time", 0))), 1)}
+    if known.state == "failed":
+        failure = read_json(folder / "failed.json")
+        facts |= {"host": failure.get("host"), "attempt": failure.get("attempt")}
+        return JobStatus(state="failed", **facts)
+    facts["attempt"] = attempt
+    if sign is None or facts["age_s"] > FRESH_S:
+        return JobStatus(state="waiting" if sign is None else "stopped", **facts)
+    return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
+
+
+def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
+    if node.kind != "train" or node.condition is None:
+        return {}
+    total = run.recipe.conditions[node.condition].train.total_epochs
+    pace = float(np.median([record["seconds"] for record in history])) if history else None
+    return {
+        "epoch": len(history),
+        "epochs": total,
+        "best_lwlrap": max((record["lwlrap"] for record in history), default=None),
+        "eta_s": None if pace is None else round(pace * (total - len(history)), 1),
+    }
+
+
+def show(status: Status) -> Group:
+    """The status as a table; shards are counted in a line."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("state", "job", "epoch", "best", "alive", "left", "host", "why"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("state", "job"))
+    for job in status.jobs:
+        if job.kind != "shard" or job.state in ("failed", "retrying", "damaged"):
+            table.add_row(*_row(job))
+    counts: dict[str, int] = {}
+    for job in status.jobs:
+        if job.kind != "shard":
+            counts[job.state] = counts.get(job.state, 0) + 1
+    shards = [job.state in ("done", "cached") for job in status.jobs if job.kind == "shard"]
+    lines = [
+        f"features: {sum(shards)} of {len(shards)} shards done",
+        "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items()),
+        f"run by {status.owner}" if status.owner else "nobody runs it now",
+    ]
+    return Group(table, *(Text(line) for line in lines))
+
+
+def _row(job: JobStatus) -> list[Text]:
+    over = job.state in ("done", "cached")
+    why = job.cause or ""
+    if job.log and job.state == "failed":
+        why += f" (log: {job.log})"
+    if job.state == "retrying":
+        why = f"attempt {job.attempt}"
+    cells = [
+        job.state,
+        job.name,
+        f"{job.epoch}/{job.epochs}" if job.epochs else "",
+        f"{job.best_lwlrap:.3f}" if job.best_lwlrap is not None else "",
+        f"{_span(job.age_s)} ago" if job.age_s is not None and not over else "",
+        _span(job.eta_s) if job.eta_s is not None and job.state in ("running", "retrying") else "",
+        job.host or "",
+        why,
+    ]
+    return [Text(cells[0], style=STYLES.get(job.state, "yellow")), *(Text(cell) for cell in cells[1:])]
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def watch(run_folder: Run, console: Console, every_s: float = 2.0) -> None:
+    """Show the status until all is done or Ctrl-C."""
+    with Live(console=console, screen=False, auto_refresh=False) as live:
+        while True:
+            try:
+                status = read_status(run_folder)
+            except StoreError:  # a file was renamed under our eyes; the next look has it
+                time.sleep(every_s)
+                continue
+            live.update(show(status), refresh=True)
+            if all(job.state in ("done", "cached") for job in status.jobs):
+                return
+            time.sleep(every_s)

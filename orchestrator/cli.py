@@ -145,9 +145,7 @@ def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
     parser.add_argument("--force", type=_names, default=(), metavar="A,B", help="run these nodes again although done")
-    parser.add_argument(
-        "--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s"
-    )
+    parser.add_argument("--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s")
     parser.add_argument(
         "--checkpoint-steps", type=int, default=0, metavar="N", help="checkpoints within epochs too, every N steps"
     )

@@ -28,7 +28,7 @@ from orchestrator.attempt import Attempt, log_path
 from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
 from orchestrator.secrets import redact
-from orchestrator.store import attempts, mark_failed, results
+from orchestrator.store import attempts, mark_failed, read_lease, results
 from trainers.supervisor import Stop
 
 __all__ = ["FailureClass", "JobSpec", "failure_class", "run_job"]
@@ -106,9 +106,10 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
                     "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
                 }
             )
-    except SupersededError:
-        return False
     except BaseException as error:
+        # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
+        if isinstance(error, SupersededError) or read_lease(spec.folder).get("attempt") != spec.attempt:
+            return False
         _remember_failure(spec, error)
         raise
     return True

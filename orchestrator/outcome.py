@@ -33,9 +33,7 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
         cause = str(failure["cause"])
     except (StoreError, KeyError, TypeError):
         if not error:
-            return Finished(
-                signature, "stopped", "stopped before its end", reached
-            )
+            return Finished(signature, "stopped", "stopped before its end", reached)
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
     match failure.get("class"):
         case "damaged":

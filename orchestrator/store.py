@@ -32,7 +32,7 @@ __all__ = ["State", "Store", "attempt_folder", "attempts", "mark_failed", "resul
 PREFIX = 12
 ALIVE = "alive.json"
 LEASE = "attempt.json"
-BUSY_S = 15.0
+ALIVE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -140,22 +140,30 @@ class Store:
         return max((int(read_about(path).get("step", 0)) for path in paths), default=0)
 
     def is_busy(self, node: Node, owner: str) -> bool:
-        """Whether the process of another owner works on the node: its last sign of life is young.
+        """Whether the process of another owner works on the node."""
+        lease = read_lease(self.folder(node))
+        return bool(lease) and lease.get("owner") != owner and self.is_alive(node)
 
-        Ages are told by the file system's own clock, whatever the machines' clocks say.
+    def is_alive(self, node: Node) -> bool:
+        """Whether the last sign of life of the node's latest attempt is young.
+
+        Its age is told by the file system's own clock, whatever the machines' clocks say.
         """
         folder = self.folder(node)
-        lease = read_lease(folder)
-        if not lease or lease.get("owner") == owner:
-            return False
         try:
-            probe = self.root / f".clock.{os.getpid()}.tmp"
-            probe.touch()
-            now = probe.stat().st_mtime
-            probe.unlink()
-            return now - (attempt_folder(folder, int(lease["attempt"])) / ALIVE).stat().st_mtime < BUSY_S
+            sign = attempt_folder(folder, int(read_lease(folder)["attempt"])) / ALIVE
+            age = self._clock() - sign.stat().st_mtime
         except (OSError, KeyError, TypeError, ValueError):
             return False
+        return age < ALIVE_S
+
+    def _clock(self) -> float:
+        probe = self.root / f".clock.{os.getpid()}.tmp"
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
 
     def claim(self, node: Node, owner: str) -> int:
         """Take a node for a new attempt; gives its number. Earlier attempts may write nothing more."""

@@ -31,6 +31,8 @@ ARTIFACTS = "sonogrid.artifacts"
 BATCH = 900
 """MLflow takes at most 1,000 metrics a call."""
 LONGEST_VALUE = 500
+PATIENCE_S = 60.0
+"""At a launch's end, for a server that does not answer."""
 OWN_FIELDS = frozenset({"epoch", "time"})
 
 
@@ -49,6 +51,7 @@ class Mirror:
         # With the server away a call would otherwise be repeated for minutes; the mirror itself tries again.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         self.run = run
         self._client: Any = None
         self._experiment = ""
@@ -85,7 +88,9 @@ class Mirror:
         state = self.run.store.state(node).state
         if state in ("done", "failed"):
             return state
-        return states.get(node.signature, "killed" if state == "partial" else "new")
+        if node.signature in states or state == "new":
+            return states.get(node.signature, "new")
+        return "running" if self.run.store.is_alive(node) else "killed"
 
     def _connect(self) -> None:
         """Experiment and existing runs, once."""
@@ -308,13 +313,13 @@ class MirrorThread:
         self.trouble = None
         return True
 
-    def finish(self, patience_s: float = 60.0) -> str | None:
+    def finish(self) -> str | None:
         """Stop, after a last mirroring; gives what is wrong if MLflow could not be reached."""
         self._ending.set()
-        self._thread.join(patience_s)
+        self._thread.join(PATIENCE_S)
         if self._thread.is_alive():
             return self.trouble or "MLflow does not answer"
-        deadline = time.monotonic() + patience_s
-        while not self._try() and time.monotonic() < deadline - patience_s / 2:
+        deadline = time.monotonic() + PATIENCE_S / 2
+        while not self._try() and time.monotonic() < deadline:
             time.sleep(1.0)
         return self.trouble

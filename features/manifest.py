@@ -90,12 +90,17 @@ class Manifest:
             raise StoreError(f"{path} is damaged: {error}") from None
         if not table.schema.equals(_SCHEMA):
             raise StoreError(f"{path} is not a manifest: its columns are {', '.join(table.column_names)}")
+        if any(column.null_count for column in table.columns):
+            raise StoreError(f"{path} is damaged: it has empty cells")
         words = read_json(folder / "manifest.json")
-        try:
-            lists = {name: tuple(words[name]) for name in ("classes", "skipped", "notes")}
-        except (KeyError, TypeError):
-            raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks a list") from None
-        return cls(_frame(table), **lists)
+        lists = {name: words.get(name) if isinstance(words, dict) else None for name in ("classes", "skipped", "notes")}
+        for name, items in lists.items():
+            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+                raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks the list '{name}'")
+        frame = _frame(table)
+        if not {label for labels in frame["labels"] for label in labels} <= set(lists["classes"] or ()):
+            raise StoreError(f"{path} is damaged: it has labels that are no classes of {folder / 'manifest.json'}")
+        return cls(frame, **{name: tuple(items or ()) for name, items in lists.items()})
 
 
 def build_manifest(

@@ -1,30 +1,41 @@
 """The command line: `sonogrid VERB`. Exit codes: 0 done, 1 a job failed or was stopped, 2 bad input."""
 
 import argparse
+import errno
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
-from features.errors import InputError, SonogridError
+from features.errors import DataError, InputError, SonogridError, printable
 
 __all__ = ["main"]
 
 Arguments = argparse.Namespace
 
+PROBLEMS_SHOWN = 50
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
-    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file's name may hold what the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+    given = sys.argv[1:] if argv is None else argv
+    if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
+        print("sonogrid: an argument is empty: give it a value or leave it out", file=sys.stderr)
+        return InputError.exit_code
+    arguments = _parser().parse_args(given)
     try:
         code: int = arguments.verb(arguments, _console())
     except SonogridError as error:
-        for line in str(error).splitlines():
-            print(f"sonogrid: {line}", file=sys.stderr)
+        _print_problems(error, all_of_them=arguments.verb is _check)
         return error.exit_code
     except KeyboardInterrupt:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
@@ -33,13 +44,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output is gone (`sonogrid report RUN | head`); nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        name = printable(os.fsdecode(error.filename))
+        words = f"{name} can't be used ({error.strerror}): check the path, its permissions and the free space"
+        print(f"sonogrid: {words}", file=sys.stderr)
+        return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
     return code
+
+
+def _print_problems(error: SonogridError, *, all_of_them: bool) -> None:
+    """A line a problem; of thousands only the first, unless they were asked for."""
+    problems = error.problems if isinstance(error, DataError) else [str(error)]
+    shown = problems if all_of_them else problems[:PROBLEMS_SHOWN]
+    for problem in shown:
+        print(f"sonogrid: {printable(problem)}", file=sys.stderr)
+    if len(shown) < len(problems):
+        more = len(problems) - len(shown)
+        print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
+
+
+class _PlainConsole(Console):
+    """Text is text: no markup in it is followed, and what does not print is escaped, as names come from files."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
 
 
 def _console() -> Console:
     """A console on standard output; a log file is wide enough for whole tables."""
-    console = Console(soft_wrap=True)
-    return console if console.is_terminal else Console(soft_wrap=True, width=160)
+    console = _PlainConsole(soft_wrap=True, markup=False, emoji=False)
+    return console if console.is_terminal else _PlainConsole(soft_wrap=True, markup=False, emoji=False, width=160)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,15 +115,15 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
     _run(tune)
-    tune.add_argument("--trials", type=int, metavar="N", help="trials of the study; default: as in the grid")
-    tune.add_argument("--budget", type=int, metavar="K", help="most predictions of the blend; default: as in the grid")
+    tune.add_argument("--trials", type=_whole(1, 1_000_000), metavar="N", help="trials of the study; default: as in the grid")
+    tune.add_argument("--budget", type=_whole(1, 10**9), metavar="K", help="most predictions of the blend; default: as in the grid")
     _json(tune)
 
     predict = _verb(verbs, "predict", _predict, "tag new audio files with the blend")
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
     predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=int, default=3, metavar="N", help="tags shown a file; default: %(default)s")
+    predict.add_argument("--top", type=_whole(1, 10**6), default=3, metavar="N", help="tags shown a file; default: %(default)s")
     _json(predict)
 
     submit = _verb(verbs, "submit", _submit, "write RUN/submission.csv")
@@ -105,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
 
     ui = _verb(verbs, "ui", _ui, "open a tracking server on localhost")
     _run(ui)
-    ui.add_argument("--port", type=int, default=5000, help="default: %(default)s")
+    ui.add_argument("--port", type=_whole(1, 65_535), default=5000, help="default: %(default)s")
     return parser
 
 
@@ -143,22 +179,49 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 def _machines(parser: argparse.ArgumentParser) -> None:
     default = "; default: %(default)s"
     parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=int, default=8, metavar="N", help="how many" + default)
+    parser.add_argument("--gpus", type=_whole(1, 100_000), default=8, metavar="N", help="how many" + default)
     parser.add_argument(
         "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
     )
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("names nothing; give names with commas between them, or leave it out")
+    return names
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in _names(text))
+    return tuple(_whole(0, 10**6)(part) for part in _names(text))
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number of an option."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a whole number from {least} to {most}")
+        return number
+
+    return read
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def _require_place(option: str, folder: Path, data: Path | None = None) -> None:
+    """Refuse a folder that can't be made or written to, or that lies in the dataset, which stays as it is."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        raise InputError(f"{option} {folder}: {there} is not a folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
+    if data is not None and folder.resolve().is_relative_to(data.resolve()):
+        raise InputError(f"{option} {folder} lies in the dataset {data}; choose a place outside")
 
 
 # Verbs import what they need when they run: `sonogrid --help` and a typing error should not wait for torch or MLflow.
@@ -169,7 +232,12 @@ def _demo(arguments: Arguments, console: Console) -> int:
     from orchestrator.grid import load_grid
     from orchestrator.launch import Selection, launch, prepare
     from orchestrator.recipe import Execution
+    from orchestrator.run import read_run_json
 
+    _require_place("--out", arguments.out)
+    previous = read_run_json(arguments.out)
+    if previous is not None and previous["grid"] != "demo":
+        raise InputError(f"--out {arguments.out} holds grid '{previous['grid']}', not 'demo'; choose another folder")
     data = arguments.out / "data"
     generate(data, seed=0)
     console.print(f"generated audio in {data}", highlight=False, markup=False)
@@ -183,7 +251,7 @@ def _check(arguments: Arguments, console: Console) -> int:
     from features.settings import DataSettings
 
     if not arguments.data.is_dir():
-        raise InputError(f"{arguments.data} is not a folder")
+        raise InputError(f"{arguments.data} is not a folder; name the folder that holds train_curated.csv")
     manifest = build_manifest(arguments.data, DataSettings(group_by=arguments.group_by))
     seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
     subsets = {
@@ -213,6 +281,9 @@ def _bind(arguments: Arguments) -> Any:
     """The run that a grid's arguments describe, checked."""
     from orchestrator.launch import prepare
 
+    for option in ("out", "store"):
+        if getattr(arguments, option) is not None:
+            _require_place(f"--{option}", getattr(arguments, option), arguments.data)
     return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
@@ -329,6 +400,10 @@ def _predict(arguments: Arguments, console: Console) -> int:
     from orchestrator.run import Run
     from orchestrator.submission import predict_files, write_scores
 
+    if arguments.csv is not None:
+        if arguments.csv.is_dir():
+            raise InputError(f"--csv {arguments.csv} is a folder; name a file")
+        _require_place("--csv", arguments.csv.absolute().parent)
     run = Run.open(arguments.run)
     scores = predict_files(run, arguments.files)
     names = [str(path) for path in arguments.files]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import GridError, InputError, StoreError
 from features.files import read_json, write_json
@@ -21,6 +21,27 @@ from orchestrator.store import Store, mark_done
 __all__ = ["Run", "check_recipe_fits"]
 
 SCHEMA = 1
+Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _NodeRecord(BaseModel):
+    model_config = ConfigDict(strict=True)
+    signature: Signature
+    payload: dict[str, Any]
+    inputs: dict[str, list[Signature]]
+
+
+class _RunFile(BaseModel):
+    """The form of run.json; its Recipe is judged by `Recipe` itself."""
+
+    model_config = ConfigDict(strict=True)
+    grid: str
+    recipe: dict[str, Any]
+    data_root: str
+    store: str
+    manifest: str = Field(pattern=r"^manifest-[0-9a-f]{12}$")
+    """In the store, and nowhere else."""
+    nodes: dict[str, _NodeRecord]
 
 
 @dataclass(frozen=True)
@@ -142,9 +163,12 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     raw = read_json(path)
     if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
         raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
-    missing = {"recipe", "store", "manifest", "data_root", "nodes"} - raw.keys()
-    if missing:
-        raise StoreError(f"{path} is damaged: {sorted(missing)[0]} is missing")
+    try:
+        _RunFile.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])[:200]
+        raise StoreError(f"{path} is damaged: {field}: {first['msg'].lower()}; launch the grid into a new folder") from None
     return dict(raw)
 
 

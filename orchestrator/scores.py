@@ -115,7 +115,15 @@ def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
     None if it was not, or if they are of other clips or classes than the run now has.
     """
     path = run.folder / "score.json"
-    truth = read_json(path).get("truth") if path.exists() else None
+    scored = read_json(path) if path.exists() else {}
+    truth = scored.get("truth") if isinstance(scored, dict) else None
+    if scored and (
+        not isinstance(truth, dict)
+        or not all(isinstance(truth.get(name), list) for name in ("clips", "labels"))
+        or len(truth["clips"]) != len(truth["labels"])
+        or not all(isinstance(label, str) for labels in truth["labels"] for label in labels)
+    ):
+        raise StoreError(f"{path} is damaged: write it again with: sonogrid score {run.folder} --labels CSV")
     if truth is None or truth["clips"] != run.manifest.subset("test")["clip"].tolist():
         return None
     column = {name: index for index, name in enumerate(run.manifest.classes)}
@@ -124,7 +132,7 @@ def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
     targets = np.zeros((len(truth["clips"]), len(column)), dtype=np.float32)  # (T, C)
     for row, labels in zip(targets, truth["labels"], strict=True):
         row[[column[label] for label in labels]] = 1.0
-    return targets, np.array(truth["usage"]) if truth["usage"] else None
+    return targets, np.array(truth["usage"]) if truth.get("usage") else None
 
 
 def parts_of_test(truth: np.ndarray, scores: np.ndarray, usage: np.ndarray | None) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ from orchestrator.store import Store, mark_done
 __all__ = ["Run", "check_recipe_fits"]
 
 SCHEMA = 1
+PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,8 +38,8 @@ class _RunFile(BaseModel):
     model_config = ConfigDict(strict=True)
     grid: str
     recipe: dict[str, Any]
-    data_root: str
-    store: str
+    data_root: PathText
+    store: PathText
     manifest: str = Field(pattern=r"^manifest-[0-9a-f]{12}$")
     """In the store, and nowhere else."""
     nodes: dict[str, _NodeRecord]
@@ -85,8 +86,9 @@ class Run:
         try:
             recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
         except ValidationError as error:
-            where = ".".join(str(part) for part in error.errors()[0]["loc"])
-            raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
+            first = error.errors(include_url=False, include_input=False)[0]
+            field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
+            raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
         store = Store((folder / raw["store"]).resolve())
         manifest = Manifest.read(store.root / raw["manifest"])
         return cls(folder, recipe, Path(raw["data_root"]), store, manifest)
@@ -161,7 +163,9 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     raw = read_json(path)
-    if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
+    if not isinstance(raw, Mapping):
+        raise StoreError(f"{path} is damaged: it holds no run; launch the grid into a new folder")
+    if raw.get("schema") != SCHEMA:
         raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
     try:
         _RunFile.model_validate(raw)

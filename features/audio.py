@@ -75,13 +75,13 @@ def probe(path: Path) -> AudioInfo:
             infinity or numbers far beyond full scale, is too long, or has an absurd sample rate.
     """
     with _descriptor(path) as descriptor:
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.lseek(descriptor, 0, os.SEEK_SET)
         with _decoder(path, descriptor) as sound:
             if sound.format not in _UNCOMPRESSED or not sound.subtype.startswith("PCM_"):
                 _check_samples(path, sound)
-            return AudioInfo(sound.frames, sound.samplerate, sound.channels, sha256)
+            facts = sound.frames, sound.samplerate, sound.channels
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            return AudioInfo(*facts, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:

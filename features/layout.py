@@ -280,7 +280,7 @@ class _Reader:
     def _note_unlisted(self, csv_path: Path, folder: Path, listed: set[str]) -> None:
         if folder.is_dir():
             with os.scandir(folder) as entries:
-                unlisted = sorted(entry.name for entry in entries if entry.is_file() and entry.name not in listed)
+                unlisted = sorted(entry.name for entry in entries if not _is_folder(entry) and entry.name not in listed)
             if unlisted:
                 self.notes.append(
                     f"{folder} holds {len(unlisted)} file(s) that {csv_path.name} does not list; "
@@ -348,9 +348,18 @@ def _name_fault(clip: str, folder: Path) -> str | None:
     path = folder / clip
     try:
         inside = ("/" not in clip and not path.is_symlink()) or path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # the name is too long, or its links run in a circle
+    except RuntimeError:
+        return "links to itself"
+    except OSError:
         return "cannot be a file's name"
     return None if inside else f"links to a file outside the folder {folder.name}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that run in a circle
+        return False
 
 
 def _controls(name: str) -> bool:

@@ -153,7 +153,7 @@ class _Reader:
             alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
         for twins in alike.values():
             if len(twins) > 1:
-                self.notes.append(f"the classes {_some(twins)} differ in case or spelling only; they count as different")
+                self.notes.append(f"the classes {_some(twins)} differ in case or spelling only; they are kept apart")
         if joined := [name for name in classes if ";" in name or "|" in name]:
             self.notes.append(f"labels are separated by commas, so that {_some(joined)} is one class each")
 
@@ -246,7 +246,9 @@ class _Reader:
                 continue
             rows[clip] = None
             if fault := _name_fault(clip, folder):
-                self.problems.append(f"{where} names {_short(clip)!r}, which {fault}: correct the name or remove the row")
+                self.problems.append(
+                    f"{where} names {_short(clip)!r}, which {fault}: correct the name or remove the row"
+                )
             elif subset != "test" and not labels:
                 self.problems.append(f"{where} gives {clip} no label: add one or remove the row")
             elif known and (unknown := [label for label in labels if label not in known]):
@@ -337,10 +339,8 @@ def split_labels(text: str) -> tuple[str, ...]:
 def _name_fault(clip: str, folder: Path) -> str | None:
     """Why a name may not be used: a CSV must not be able to reach files outside the audio folder."""
     plain = PurePosixPath(clip)
-    if not clip or _controls(clip):
-        return "is no file name"
-    if len(clip) > LONGEST_NAME:
-        return "is too long for a file's name"
+    if not clip or _controls(clip) or len(clip) > LONGEST_NAME:
+        return "is no file name" if len(clip) <= LONGEST_NAME else "is too long for a file's name"
     if plain.is_absolute() or ".." in plain.parts:
         return f"leaves the folder {folder.name}"
     if str(plain) != clip or clip == ".":
@@ -348,10 +348,8 @@ def _name_fault(clip: str, folder: Path) -> str | None:
     path = folder / clip
     try:
         inside = ("/" not in clip and not path.is_symlink()) or path.resolve().is_relative_to(folder.resolve())
-    except RuntimeError:
-        return "links to itself"
-    except OSError:
-        return "cannot be a file's name"
+    except (OSError, RuntimeError) as error:
+        return "cannot be a file's name" if isinstance(error, OSError) else "links to itself"
     return None if inside else f"links to a file outside the folder {folder.name}"
 
 

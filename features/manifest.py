@@ -209,7 +209,7 @@ def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
         return []
     return [
         f"{len(twins)} clip(s) are there under several names, the first is {' = '.join(twins[0][:3])}: where one is "
-        "trained on and another is scored, scores are too high"
+        "trained on and another is scored, scores are too high; keep one of them"
     ]
 
 

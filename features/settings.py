@@ -24,7 +24,9 @@ class DataSettings(Settings):
 
     folds: int = Field(5, ge=2, le=100, description="number of cross-validation folds")
     fold_seed: Seed = Field(42, description="seed of the shuffle that draws the folds")
-    group_by: str | None = Field(None, min_length=1, description="CSV column whose equal values stay on one side of a fold")
+    group_by: str | None = Field(
+        None, min_length=1, description="CSV column whose equal values stay on one side of a fold"
+    )
     stratify: bool = Field(False, description="balance the labels over the folds")
 
 

@@ -2,24 +2,21 @@
 
 import argparse
 import errno
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from features.errors import DataError, InputError, SonogridError, printable
+from features.errors import InputError, SonogridError, printable
+from orchestrator.terminal import make_console, names, numbers, print_json, print_problems, require_place, whole
 
 __all__ = ["main"]
 
 Arguments = argparse.Namespace
-
-PROBLEMS_SHOWN = 50
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,9 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return InputError.exit_code
     arguments = _parser().parse_args(given)
     try:
-        code: int = arguments.verb(arguments, _console())
+        code: int = arguments.verb(arguments, make_console())
     except SonogridError as error:
-        _print_problems(error, all_of_them=arguments.verb is _check)
+        print_problems(error, all_of_them=arguments.verb is _check)
         return error.exit_code
     except KeyboardInterrupt:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
@@ -52,30 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sonogrid: {words}", file=sys.stderr)
         return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
     return code
-
-
-def _print_problems(error: SonogridError, *, all_of_them: bool) -> None:
-    """A line a problem; of thousands only the first, unless they were asked for."""
-    problems = error.problems if isinstance(error, DataError) else [str(error)]
-    shown = problems if all_of_them else problems[:PROBLEMS_SHOWN]
-    for problem in shown:
-        print(f"sonogrid: {printable(problem)}", file=sys.stderr)
-    if len(shown) < len(problems):
-        more = len(problems) - len(shown)
-        print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
-
-
-class _PlainConsole(Console):
-    """Text is text: no markup in it is followed, and what does not print is escaped, as names come from files."""
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(printable(text), **options)
-
-
-def _console() -> Console:
-    """A console on standard output; a log file is wide enough for whole tables."""
-    console = _PlainConsole(soft_wrap=True, markup=False, emoji=False)
-    return console if console.is_terminal else _PlainConsole(soft_wrap=True, markup=False, emoji=False, width=160)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,15 +88,15 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
     _run(tune)
-    tune.add_argument("--trials", type=_whole(1, 1_000_000), metavar="N", help="trials of the study; default: as in the grid")
-    tune.add_argument("--budget", type=_whole(1, 10**9), metavar="K", help="most predictions of the blend; default: as in the grid")
+    tune.add_argument("--trials", type=whole(1, 10**6), metavar="N", help="default: as in the grid")
+    tune.add_argument("--budget", type=whole(1, 10**9), metavar="K", help="most predictions; default: as in the grid")
     _json(tune)
 
     predict = _verb(verbs, "predict", _predict, "tag new audio files with the blend")
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
     predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=_whole(1, 10**6), default=3, metavar="N", help="tags shown a file; default: %(default)s")
+    predict.add_argument("--top", type=whole(1, 10**6), default=3, metavar="N", help="tags shown; default: %(default)s")
     _json(predict)
 
     submit = _verb(verbs, "submit", _submit, "write RUN/submission.csv")
@@ -141,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 
     ui = _verb(verbs, "ui", _ui, "open a tracking server on localhost")
     _run(ui)
-    ui.add_argument("--port", type=_whole(1, 65_535), default=5000, help="default: %(default)s")
+    ui.add_argument("--port", type=whole(1, 65_535), default=5000, help="default: %(default)s")
     return parser
 
 
@@ -165,9 +138,9 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
     parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
-    parser.add_argument("--overlay", type=_names, default=(), metavar="A,B", help="overlays of the grid to put on it")
-    parser.add_argument("--only", type=_names, default=(), metavar="A,B", help="these conditions, and what they need")
-    parser.add_argument("--folds", type=_numbers, default=(), metavar="0,1", help="these folds")
+    parser.add_argument("--overlay", type=names, default=(), metavar="A,B", help="overlays of the grid to put on it")
+    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="these conditions, and what they need")
+    parser.add_argument("--folds", type=numbers, default=(), metavar="0,1", help="these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
 
 
@@ -179,49 +152,10 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 def _machines(parser: argparse.ArgumentParser) -> None:
     default = "; default: %(default)s"
     parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=_whole(1, 100_000), default=8, metavar="N", help="how many" + default)
+    parser.add_argument("--gpus", type=whole(1, 100_000), default=8, metavar="N", help="how many" + default)
     parser.add_argument(
         "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("names nothing; give names with commas between them, or leave it out")
-    return names
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(_whole(0, 10**6)(part) for part in _names(text))
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    """Reads a whole number of an option."""
-
-    def read(text: str) -> int:
-        number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 else None
-        if number is None or not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a whole number from {least} to {most}")
-        return number
-
-    return read
-
-
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
-def _require_place(option: str, folder: Path, data: Path | None = None) -> None:
-    """Refuse a folder that can't be made or written to, or that lies in the dataset, which stays as it is."""
-    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not there.is_dir():
-        raise InputError(f"{option} {folder}: {there} is not a folder; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
-    if data is not None and folder.resolve().is_relative_to(data.resolve()):
-        raise InputError(f"{option} {folder} lies in the dataset {data}; choose a place outside")
 
 
 # Verbs import what they need when they run: `sonogrid --help` and a typing error should not wait for torch or MLflow.
@@ -234,7 +168,7 @@ def _demo(arguments: Arguments, console: Console) -> int:
     from orchestrator.recipe import Execution
     from orchestrator.run import read_run_json
 
-    _require_place("--out", arguments.out)
+    require_place("--out", arguments.out)
     previous = read_run_json(arguments.out)
     if previous is not None and previous["grid"] != "demo":
         raise InputError(f"--out {arguments.out} holds grid '{previous['grid']}', not 'demo'; choose another folder")
@@ -259,7 +193,7 @@ def _check(arguments: Arguments, console: Console) -> int:
         for name, count in manifest.clips["subset"].value_counts(sort=False).items()
     }
     if arguments.json:
-        _print_json({"classes": list(manifest.classes), "subsets": subsets, "notes": list(manifest.notes)})
+        print_json({"classes": list(manifest.classes), "subsets": subsets, "notes": list(manifest.notes)})
         return 0
     for name, facts in subsets.items():
         console.print(f"{name}: {facts['clips']} clips, {facts['seconds']} s", highlight=False)
@@ -283,7 +217,7 @@ def _bind(arguments: Arguments) -> Any:
 
     for option in ("out", "store"):
         if getattr(arguments, option) is not None:
-            _require_place(f"--{option}", getattr(arguments, option), arguments.data)
+            require_place(f"--{option}", getattr(arguments, option), arguments.data)
     return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
@@ -315,7 +249,7 @@ def _plan(arguments: Arguments, console: Console) -> int:
     cost = Cost.of(plan, run.recipe, run.manifest, machines)
     if arguments.json:
         nodes = [planned.as_dict() for planned in plan.nodes]
-        _print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
+        print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
         return 0
     if assumed:
         console.print("no --data: the sizes of FSDKaggle2019 are assumed, and all work is new", highlight=False)
@@ -364,7 +298,7 @@ def _status(arguments: Arguments, console: Console) -> int:
             line |= {key: mark[key] for key in ("host", "seconds", "peak_mb")}
         lines.append(line)
     if arguments.json:
-        _print_json({"jobs": lines})
+        print_json({"jobs": lines})
         return 0
     shards = [line for line in lines if line["kind"] == "shard"]
     done = sum(line["state"] == "done" for line in shards)
@@ -383,7 +317,7 @@ def _tune(arguments: Arguments, console: Console) -> int:
 
     result = tune_again(arguments.run, arguments.trials, arguments.budget)
     if arguments.json:
-        _print_json(result)
+        print_json(result)
         return 0
     for member, weight in zip(result["members"], result["weights"], strict=True):
         if weight > 0:
@@ -403,7 +337,7 @@ def _predict(arguments: Arguments, console: Console) -> int:
     if arguments.csv is not None:
         if arguments.csv.is_dir():
             raise InputError(f"--csv {arguments.csv} is a folder; name a file")
-        _require_place("--csv", arguments.csv.absolute().parent)
+        require_place("--csv", arguments.csv.absolute().parent)
     run = Run.open(arguments.run)
     scores = predict_files(run, arguments.files)
     names = [str(path) for path in arguments.files]
@@ -413,7 +347,7 @@ def _predict(arguments: Arguments, console: Console) -> int:
         [(run.manifest.classes[index], float(row[index])) for index in (-row).argsort(kind="stable")] for row in scores
     ]
     if arguments.json:
-        _print_json({name: dict(tags) for name, tags in zip(names, ranked, strict=True)})
+        print_json({name: dict(tags) for name, tags in zip(names, ranked, strict=True)})
         return 0
     for name, tags in zip(names, ranked, strict=True):
         shown = "  ".join(f"{tag} {value:.3f}" for tag, value in tags[: arguments.top])
@@ -436,7 +370,7 @@ def _score(arguments: Arguments, console: Console) -> int:
 
     result = score(Run.open(arguments.run), arguments.labels)
     if arguments.json:
-        _print_json(result)
+        print_json(result)
         return 0
     for part in ("lwlrap", "public", "private"):
         if result[part] is not None:
@@ -453,7 +387,7 @@ def _report(arguments: Arguments, console: Console) -> int:
 
     report = build_report(Run.open(arguments.run))
     if arguments.json:
-        _print_json(report)
+        print_json(report)
     else:
         print_report(report, console)
     return 0

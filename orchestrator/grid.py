@@ -16,7 +16,6 @@ top of it when asked for. `false` drops an inherited part.
 """
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -29,6 +28,7 @@ from features.errors import GridError, printable
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
 from orchestrator.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
+from orchestrator.plain_yaml import load_plain, short, shown
 from orchestrator.recipe import ConditionSettings, Recipe
 from trainers.settings import (
     EnvNetSettings,
@@ -53,8 +53,8 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Of rows based on rows, of overlays that list overlays, and of the parts of a --set path."""
 MAX_OVERLAYS = 1_000
-MAX_INT = 2**63
-LONGEST_SHOWN = 120
+LONGEST_NAME = 120
+"""That is looked up among similar ones."""
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
 # Field names of every part, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted(
@@ -69,55 +69,6 @@ VOCABULARY = sorted(
     }
     | {*TOP_FIELDS, *ROW_FIELDS}
 )  # fmt: skip
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases (no bombs), tags and merge keys, without repeated keys, and with 1e-3 a number."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise GridError(
-                f"line {event.start_mark.line + 1}: aliases (*name) are not allowed; use 'base' or 'defaults'"
-            )
-        if (tag := getattr(self.peek_event(), "tag", None)) is not None:  # type: ignore[no-untyped-call]
-            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
-            raise GridError(f"line {line}: tags ({_shown(tag)}) are not allowed; write the value itself")
-        return super().compose_node(parent, index)
-
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
-            raise GridError(f"line {node.start_mark.line + 1}: '{node.value}' is not allowed; use 'base' or 'defaults'")
-        try:
-            value = super().construct_object(node, deep)
-        except GridError:
-            raise
-        except (ValueError, OverflowError):  # a day 99, or a number of too many digits
-            value = _NOTHING
-        # YAML 1.1 reads 010 as 8 and 1:30 as 90; nobody means that here.
-        odd = type(value) in (int, float) and _ODD_NUMBER.match(node.value)
-        if value is _NOTHING or odd or (type(value) is int and abs(value) > MAX_INT):
-            raise GridError(f"line {node.start_mark.line + 1}: {_shown(node.value)} is no value that a grid can have")
-        return value
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str):
-                raise GridError(f"line {node.start_mark.line + 1}: {_shown(key)} is not a name; quote it")
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise GridError(f"line {node.start_mark.line + 1}: '{twice}' is given twice")
-        return super().construct_mapping(node, deep)
-
-
-_NOTHING = object()
-_ODD_NUMBER = re.compile(r"[^:]*:|[-+]?0[0-9_]")
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def grid_names() -> list[str]:
@@ -138,37 +89,37 @@ def load_grid(grid: str, overrides: Sequence[str] = (), overlays: Sequence[str] 
         GridError: the grid does not exist, is not YAML, or a field is unknown or wrong.
     """
     raw = _with_base(grid)
-    known = _mapping(raw.pop("overlays", None), "overlays", _short(grid))
+    known = _mapping(raw.pop("overlays", None), "overlays", short(grid))
     for overlay in overlays:
-        for change in _changes(overlay, known, _short(grid), []):
+        for change in _changes(overlay, known, short(grid), []):
             raw = _merge(raw, change)
     for override in overrides:
         _override(raw, override)
-    return parse_grid(raw, _short(grid))
+    return parse_grid(raw, short(grid))
 
 
 def _read(grid: str) -> str:
     if grid in grid_names():
         return (resources.files("orchestrator") / "grids" / f"{grid}.yaml").read_text(encoding="utf-8")
-    path, shown = Path(grid), _short(grid)
+    path, where = Path(grid), short(grid)
     try:
         if not path.is_file():
             names = grid_names()
-            near = difflib.get_close_matches(grid[:LONGEST_SHOWN], names, n=1)
+            near = difflib.get_close_matches(grid[:LONGEST_NAME], names, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"give a YAML file or one of {', '.join(names)}"
-            raise GridError(f"there is no grid '{shown}': {hint}")
+            raise GridError(f"there is no grid '{where}': {hint}")
         if path.stat().st_size > MAX_BYTES:
-            raise GridError(f"{shown} has {path.stat().st_size} bytes; a grid file has at most {MAX_BYTES:,}")
+            raise GridError(f"{where} has {path.stat().st_size} bytes; a grid file has at most {MAX_BYTES:,}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise GridError(f"{shown} is not UTF-8 text: save it as UTF-8") from None
+        raise GridError(f"{where} is not UTF-8 text: save it as UTF-8") from None
     except OSError as error:
-        raise GridError(f"{shown} can't be read ({error.strerror}): check the file") from None
+        raise GridError(f"{where} can't be read ({error.strerror}): check the file") from None
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
-        raw = _load(text)
+        raw = load_plain(text)
     except yaml.YAMLError as error:
         raise GridError(f"{where} is not YAML: {printable(' '.join(str(error).split()))[:400]}") from None
     except GridError as error:
@@ -178,29 +129,16 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     return raw
 
 
-def _load(text: str) -> Any:
-    """YAML as plain values.
-
-    Raises:
-        yaml.YAMLError: it is not YAML.
-        GridError: it has what a grid may not have; the sentence lacks the file.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except RecursionError:
-        raise GridError("nested too deeply for a grid") from None
-
-
 def _with_base(grid: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A grid as written, on top of the grid it is based on."""
-    where = _short(grid)
+    where = short(grid)
     raw = _parse(_read(grid), where)
     base = raw.pop("base", None)
     if base is None:
         return raw
     if base not in grid_names():
         raise GridError(
-            f"{where}: base: {_shown(base)} is not a grid that ships with sonogrid{_nearest(base, grid_names())}"
+            f"{where}: base: {shown(base)} is not a grid that ships with sonogrid{_nearest(base, grid_names())}"
         )
     if base in (*above, grid):
         raise GridError(f"{where}: base leads back to {base}")
@@ -212,12 +150,14 @@ def _changes(
 ) -> list[dict[str, Any]]:
     """An overlay's changes to the grid, or those of all the overlays that it lists; `listed` counts them."""
     if not isinstance(name, str) or name not in known:
-        raise GridError(f"{where}: there is no overlay {_shown(name)}{_nearest(name, list(known))}")
+        raise GridError(f"{where}: there is no overlay {shown(name)}{_nearest(name, list(known))}")
     overlay = known[name]
     if isinstance(overlay, dict):
         listed.append(name)
         if len(listed) > MAX_OVERLAYS:
-            raise GridError(f"{where}: overlays.{(*above, name)[0]} lists more than {MAX_OVERLAYS} overlays; shorten it")
+            raise GridError(
+                f"{where}: overlays.{(*above, name)[0]} lists more than {MAX_OVERLAYS} overlays; shorten it"
+            )
         return [overlay]
     if not isinstance(overlay, list) or name in above or len(above) > MAX_DEPTH:
         raise GridError(f"{where}: overlays.{name} must be changes to the grid or a list of other overlays")
@@ -225,21 +165,21 @@ def _changes(
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
-    shown = f"--set {_short(override)}"
+    option = f"--set {short(override)}"
     path, equals, text = override.partition("=")
     *parents, last = path.split(".")
     if not equals or not all((*parents, last)) or len(parents) > MAX_DEPTH:
-        raise GridError(f"{shown}: write path=value, for instance conditions.A.epochs=2")
+        raise GridError(f"{option}: write path=value, for instance conditions.A.epochs=2")
     try:
-        value = _load(text)
+        value = load_plain(text)
     except yaml.YAMLError:
-        raise GridError(f"{shown}: {_shown(text)} is not a YAML value") from None
+        raise GridError(f"{option}: {shown(text)} is not a YAML value") from None
     except GridError as error:
-        raise GridError(f"{shown}: {error}") from None
+        raise GridError(f"{option}: {error}") from None
     place = raw
     for depth, name in enumerate(parents):
         if depth == 1 and parents[0] == "conditions" and name not in place:
-            raise GridError(f"{shown}: there is no condition {_shown(name)}{_nearest(name, list(place))}")
+            raise GridError(f"{option}: there is no condition {shown(name)}{_nearest(name, list(place))}")
         inner = place.get(name)
         place[name] = place = inner if isinstance(inner, dict) else {}
     place[last] = value
@@ -253,7 +193,7 @@ def parse_grid(raw: Mapping[str, Any], where: str) -> Recipe:
     """
     for field in raw:
         if field not in TOP_FIELDS:
-            raise GridError(f"{where}: {_shown(field)} is not a field of a grid{_nearest(field, TOP_FIELDS)}")
+            raise GridError(f"{where}: {shown(field)} is not a field of a grid{_nearest(field, TOP_FIELDS)}")
     rows, defaults, features = (
         _mapping(raw.get(field), field, where) for field in ("conditions", "defaults", "features")
     )
@@ -278,18 +218,18 @@ def _row(
     name: str, rows: dict[str, Any], defaults: dict[str, Any], where: str, below: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A row with everything it inherits."""
-    row = _mapping(rows[name], f"conditions.{_short(str(name))}", where)
+    row = _mapping(rows[name], f"conditions.{short(str(name))}", where)
     for field in (*row, *defaults):
         if field not in ROW_FIELDS:
             place = f"conditions.{name}.{field}" if field in row else f"defaults.{field}"
-            place = _short(place)
+            place = short(place)
             raise GridError(f"{where}: {place} is not a field of a condition{_nearest(field, ROW_FIELDS)}")
     base = row.get("base")
     if base is None:
         inherited = defaults
     elif not isinstance(base, str) or base not in rows:
         raise GridError(
-            f"{where}: conditions.{name}.base: {_shown(base)} is not a condition{_nearest(base, list(rows))}"
+            f"{where}: conditions.{name}.base: {shown(base)} is not a condition{_nearest(base, list(rows))}"
         )
     elif base in (*below, name):
         raise GridError(f"{where}: conditions.{name}.base leads back to itself")
@@ -341,7 +281,7 @@ def _mapping(value: Any, field: str, where: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise GridError(f"{where}: {field} must be a mapping, not {_shown(value)}")
+        raise GridError(f"{where}: {field} must be a mapping, not {shown(value)}")
     return value
 
 
@@ -357,32 +297,27 @@ def _sentence(error: ValidationError, data: Any) -> str:
             continue  # the tag of a union, not a field
         path.append(str(part))
     # A row is written flat; `train` is ours.
-    field = _short(".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train")))
-    if first["type"] == "missing":
-        return f"{field} is missing"
+    field = short(".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train")))
+    if first["type"] in ("missing", "too_short"):
+        return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least one'}"
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = first["ctx"]["discriminator"].strip("'")
+        known = first["ctx"].get("expected_tags", "")
+        given = first["input"].get(tag) if isinstance(first["input"], dict) else None
+        return f"{field}.{tag} is {shown(given)}: choose one{known and f' of {known}'}"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a field here{_nearest(path[-1], VOCABULARY)}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return printable(f"{field}: {message}" if field else message)[:600]
-    return f"{field} is {_shown(first['input'])}: {_short(message[0].lower() + message[1:], 300)}"
+    return f"{field} is {shown(first['input'])}: {short(message[0].lower() + message[1:], 300)}"
 
 
 def _nearest(name: Any, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name)[:LONGEST_SHOWN], names, n=1)
+    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], names, n=1)
     known = [*near, *names][: len(near) or 13]
-    words = ", ".join(_short(one) for one in known)
+    words = ", ".join(short(one) for one in known)
     return f"; did you mean '{words}'?" if near else f"; there are {words}" if 0 < len(known) <= 12 else ""
-
-
-def _shown(value: Any) -> str:
-    """A value of a grid in a sentence: as Python writes it, short, nothing that a terminal would take for a command."""
-    return _short(repr(value))
-
-
-def _short(text: str, longest: int = LONGEST_SHOWN) -> str:
-    text = printable(text)
-    return text if len(text) <= longest else f"{text[: longest - 20]}...{text[-15:]}"
 
 
 def settings_of(condition: ConditionSettings) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class Recipe(Settings):
     """A whole grid: data, conditions, blend, and what the report compares."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64, description="name of the grid and of its MLflow experiment"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=64,
+        description="name of the grid and of its MLflow experiment",
     )
     data: DataSettings
     conditions: dict[str, ConditionSettings] = Field(min_length=1)
@@ -81,7 +83,7 @@ class Recipe(Settings):
         for name in (*self.members, *self.paper_weights):
             self._known(name, "members" if name in self.members else "paper_weights")
         if self.paper_weights and not any(self.paper_weights.get(name) for name in self.blended):
-            raise ValueError("paper_weights: no condition that is blended has a weight above 0; give one or leave it out")
+            raise ValueError("paper_weights: no blended condition has a weight above 0; give one or leave them out")
         for name, condition in self.conditions.items():
             for field, other in parents(condition.train).items():
                 self._known(other, f"conditions.{name}.{field}")

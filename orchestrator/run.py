@@ -171,8 +171,8 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
         _RunFile.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:200]
-        raise StoreError(f"{path} is damaged: {field}: {first['msg'].lower()}; launch the grid into a new folder") from None
+        what = f"{'.'.join(str(part) for part in first['loc'])[:200]}: {first['msg'].lower()}"
+        raise StoreError(f"{path} is damaged: {what}; launch the grid into a new folder") from None
     return dict(raw)
 
 

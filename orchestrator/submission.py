@@ -90,15 +90,14 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
     return result
 
 
-def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
-    """Labels (T, C) and, where the CSV has that column, usage (T,) of the test clips."""
+def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:
+    """Rows of a CSV of labels by clip, whether it has a column usage, and a sentence for each bad row."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give the test labels with --labels")
     table = CsvTable.read(path)
     if not {"fname", "labels"} <= set(table.header) or len(set(table.header)) < len(table.header):
         header = printable(", ".join(table.header)[:80])
         raise InputError(f"{path} needs the columns fname and labels, each column once; it has {header}")
-    clips, classes = run.manifest.subset("test")["clip"].tolist(), run.manifest.classes
     problems: list[str] = []
     rows: dict[str, dict[str, str]] = {}
     for line, fields in table.rows:
@@ -115,6 +114,13 @@ def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
         if (part := row.get("usage", "").strip()) not in ("", "Public", "Private"):
             problems.append(f"{path} line {line} has usage '{part}'; write Public or Private, or nothing")
         rows[clip] = row
+    return rows, "usage" in table.header, problems
+
+
+def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels (T, C) and, where the CSV has that column, usage (T,) of the test clips."""
+    clips, classes = run.manifest.subset("test")["clip"].tolist(), run.manifest.classes
+    rows, has_usage, problems = _label_rows(path)
     # Clips that were set aside have their labels, but no prediction.
     if not run.manifest.skipped:
         others = rows.keys() - set(clips)
@@ -135,7 +141,7 @@ def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
                 problems.append(f"{path}: {clip} has label '{label}', which is not a class of this run")
     if problems:
         raise DataError(problems)
-    usage = np.array([rows[clip]["usage"].strip() for clip in clips]) if "usage" in table.header else None
+    usage = np.array([rows[clip]["usage"].strip() for clip in clips]) if has_usage else None
     return truth, usage
 
 

@@ -99,19 +99,7 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
         for key, value in parameters.items():
             if key not in defaults:
                 raise ValueError(f"'{name}.{key}' is not a parameter; there are {', '.join(defaults)}")
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"'{name}.{key}' must be a number, not {value!r}")
-            if not -math.inf < value < math.inf:
-                raise ValueError(f"'{name}.{key}' must be a finite number, not {value!r}")
-            if isinstance(defaults[key], int) and value != int(value):
-                raise ValueError(f"'{name}.{key}' must be a whole number, not {value!r}")
-            if isinstance(defaults[key], int) and value < 0:
-                raise ValueError(f"'{name}.{key}' is a width and must not be negative, not {value!r}")
-            if key == "p" and not 0 <= value <= 1:
-                raise ValueError(f"'{name}.p' is a probability and must lie in 0..1, not {value!r}")
-            least, most = BOUNDS.get(f"{name}.{key}", BOUNDS.get(key, (-WIDEST, WIDEST)))
-            if not least <= value <= most:
-                raise ValueError(f"'{name}.{key}' must lie in {least:g}..{most:g}, not {value!r}")
+            _check_number(name, key, value, whole=isinstance(defaults[key], int))
         resolved[name] = {key: type(default)(parameters.get(key, default)) for key, default in defaults.items()}
         low, high = resolved[name].get("low", -math.inf), resolved[name].get("high", math.inf)
         if low > high:
@@ -122,6 +110,22 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
             raise ValueError(f"{' and '.join(rivals)} exclude each other; choose one of them")
     order = sorted(AUGMENTATIONS, key=lambda name: get_args(Stage).index(AUGMENTATIONS[name].stage))
     return {name: resolved[name] for name in order if name in resolved}
+
+
+def _check_number(name: str, key: str, value: Any, *, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"'{name}.{key}' must be a number, not {value!r}")
+    if not -math.inf < value < math.inf:
+        raise ValueError(f"'{name}.{key}' must be a finite number, not {value!r}")
+    if whole and value != int(value):
+        raise ValueError(f"'{name}.{key}' must be a whole number, not {value!r}")
+    if whole and value < 0:
+        raise ValueError(f"'{name}.{key}' is a width and must not be negative, not {value!r}")
+    if key == "p" and not 0 <= value <= 1:
+        raise ValueError(f"'{name}.p' is a probability and must lie in 0..1, not {value!r}")
+    least, most = BOUNDS.get(f"{name}.{key}", BOUNDS.get(key, (-WIDEST, WIDEST)))
+    if not least <= value <= most:
+        raise ValueError(f"'{name}.{key}' must lie in {least:g}..{most:g}, not {value!r}")
 
 
 def augment(batch: Batch, chosen: dict[str, dict[str, Any]], draw: Callable[[str], np.random.Generator]) -> Batch:

@@ -31,8 +31,7 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         try:
             code = main([str(argument) for argument in arguments])
         except SystemExit as stop:  # argparse's way
-            assert isinstance(stop.code, int)
-            code = stop.code
+            code = int(str(stop.code))
         out, error = capsys.readouterr()
         assert "Traceback" not in out + error
         assert all(line.isprintable() for line in (out + error).split("\n"))
@@ -75,7 +74,7 @@ def _cell(text: str) -> str:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Ten curated clips c0.wav ... of classes A and B, four noisy, three test ones, in Kaggle's layout; to be broken."""
+    """Ten curated clips c0.wav ... of classes A and B, four noisy, three test ones, in Kaggle's layout."""
     root, random = tmp_path / "data", np.random.default_rng(0)
     for folder, letter, n in (("train_curated", "c", 10), ("train_noisy", "n", 4), ("test", "t", 3)):
         (root / folder).mkdir(parents=True)

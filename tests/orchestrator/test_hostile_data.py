@@ -39,9 +39,10 @@ def named(name: str, *, there: bool = True) -> Change:
         if there:
             path = root / "train_curated" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / "train_curated" / "c0.wav", path)
+            path.write_bytes((root / "train_curated" / "c0.wav").read_bytes()[:-2] + f"{len(name):02}".encode())
         quoted = name.replace('"', '""')
-        (root / "train_curated.csv").write_text(f'{CURATED}"{quoted}",A\n')
+        with (root / "train_curated.csv").open("a") as file:
+            file.write(f'"{quoted}",A\n')
 
     return change
 
@@ -56,7 +57,15 @@ def replaced(name: str, make: Callable[[Path], Any]) -> Change:
 
 
 def copied(source: str, target: str | bytes) -> Change:
-    return lambda root: shutil.copy(os.fsencode(root / source), os.fsencode(root) + b"/" + os.fsencode(target)) and None
+    def change(root: Path) -> None:
+        shutil.copy(os.fsencode(root / source), os.fsencode(root) + b"/" + os.fsencode(target))
+
+    return change
+
+
+def zenodo(root: Path) -> None:
+    (root / "FSDKaggle2019.meta").mkdir()
+    shutil.copy(root / "train_curated.csv", root / "FSDKaggle2019.meta" / "train_curated_post_competition.csv")
 
 
 def both(*changes: Change) -> Change:
@@ -87,8 +96,8 @@ REFUSED: dict[str, Change] = {
     "a clip twice with other labels": csv(CURATED + "c0.wav,B\n"),
     "labels separated by ;": csv(CURATED.replace("c1.wav,B", "c1.wav,A;B")),
     "a label in other case": csv(CURATED.replace("c1.wav,B", "c1.wav,b")),
-    "a noisy label that no curated clip has": both(
-        csv("fname,labels\nn0.wav,C\nn1.wav,A\n", name="train_noisy.csv", without=["sample_submission.csv"])
+    "a noisy label that no curated clip has": csv(
+        "fname,labels\nn0.wav,C\nn1.wav,A\n", name="train_noisy.csv", without=["sample_submission.csv"]
     ),
     "one class": csv(CURATED.replace(",B", ",A"), without=ALONE),
     "a class 'fname'": csv(CURATED.replace(",A", ",fname"), without=ALONE),
@@ -111,13 +120,9 @@ REFUSED: dict[str, Change] = {
     "the folder train_curated is a file": replaced("train_curated", lambda path: path.write_text("x")),
     "no folder train_curated": replaced("train_curated", lambda path: None),
     "no train_curated.csv": replaced("train_curated.csv", lambda path: None),
-    "DATA is a file": lambda root: (shutil.rmtree(root), root.write_text("x")) and None,
+    "DATA is a file": replaced(".", lambda path: path.write_text("x")),
     "DATA is not there": shutil.rmtree,
-    "Zenodo's CSV without its audio": lambda root: (
-        (root / "FSDKaggle2019.meta").mkdir(),
-        (root / "train_curated.csv").rename(root / "FSDKaggle2019.meta" / "train_curated_post_competition.csv"),
-    )
-    and None,
+    "Zenodo's CSV without its audio": both(zenodo, replaced("train_curated.csv", lambda path: None)),
     "a name with a line break": named("a\nb.wav"),
     "a name with a tab": named("a\tb.wav"),
     "a name with an escape sequence": named("\x1b[31mred.wav"),
@@ -155,11 +160,7 @@ ACCEPTED: dict[str, Change] = {
     "a class like a path": csv(CURATED.replace(",A", ",../../x"), without=ALONE),
     "a class without a clip": classes("fname,A,B,C\nt0.wav,0,0,0\nt1.wav,0,0,0\nt2.wav,0,0,0\n"),
     "values in sample_submission.csv that are no numbers": classes("fname,A,B\nt0.wav,x,nan\nt1.wav,,\nt2.wav,0,0\n"),
-    "Kaggle's and Zenodo's CSV": lambda root: (
-        (root / "FSDKaggle2019.meta").mkdir(),
-        shutil.copy(root / "train_curated.csv", root / "FSDKaggle2019.meta" / "train_curated_post_competition.csv"),
-    )
-    and None,
+    "Kaggle's and Zenodo's CSV": zenodo,
     "a folder without its CSV": lambda root: (root / "train_noisy.csv").unlink(),
     "a name with a leading -": named("-rf.wav"),
     "a name like a formula": named("=cmd|' /C calc'!A0.wav"),

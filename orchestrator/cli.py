@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
-from features.errors import InputError, SonogridError, printable
+from features.errors import InputError, SonogridError
+from orchestrator.plain_yaml import short
 from orchestrator.terminal import make_console, names, numbers, print_json, print_problems, require_place, whole
 
 __all__ = ["main"]
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        name = printable(os.fsdecode(error.filename))
+        name = short(os.fsdecode(error.filename))
         words = f"{name} can't be used ({error.strerror}): check the path, its permissions and the free space"
         print(f"sonogrid: {words}", file=sys.stderr)
         return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code

@@ -302,9 +302,9 @@ def _sentence(error: ValidationError, data: Any) -> str:
         return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least one'}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
         tag = first["ctx"]["discriminator"].strip("'")
-        known = first["ctx"].get("expected_tags", "")
-        given = first["input"].get(tag) if isinstance(first["input"], dict) else None
-        return f"{field}.{tag} is {shown(given)}: choose one{known and f' of {known}'}"
+        if first["type"] == "union_tag_not_found":
+            return f"{field} is {shown(first['input'])}: it needs a {tag}"
+        return f"{field}.{tag} is {shown(first['input'][tag])}: choose one of {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a field here{_nearest(path[-1], VOCABULARY)}"
     message = first["msg"].removeprefix("Value error, ")

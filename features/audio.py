@@ -26,12 +26,22 @@ __all__ = ["AudioInfo", "probe", "read_mono", "resampled_length"]
 
 MIN_RATE_HZ = 1_000
 MAX_RATE_HZ = 384_000
+MAX_SAMPLE = 100.0
+"""Full scale is 1; forty decibels above it a file holds numbers of another scale, or no audio."""
+MAX_VALUES = 1 << 30
+"""Samples of all channels, which are decoded into memory as float32: 6.8 hours of mono at 44.1 kHz."""
 
 _BLOCK_SAMPLES = 1 << 18
 _UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"}
+# Those whose damage is noticed: libsndfile reads others too, but takes half a file for a whole one.
+_FORMATS = _UNCOMPRESSED | {"FLAC", "OGG", "MP3", "MPEG"}
 # libsndfile quietly cuts a data chunk that claims more bytes than there are, and says so only in its log.
 _CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_CLAIM = "does not match value from 'ds64' chunk"
+# Of Ogg it decodes the pages that are whole, and of a WAV file what its data chunk claims, though more was recorded.
+_OGG_DAMAGE = re.compile(r"lacks an end-of-stream bit|Corrupted bitstream|reports a hole")
+_RIFF_SIZES = re.compile(r"^Length : (\d+)\nRIFF : (\d+)$", re.MULTILINE)
+_RIFF_JUNK = "Exiting parser"
 # Bounds the resampling kernel, which at 44,101 Hz would take gigabytes. Every usual rate has an exact ratio below this;
 # the pitch of the others is off by less than half a cent.
 _MAX_DENOMINATOR = 2_048
@@ -61,17 +71,17 @@ def probe(path: Path) -> AudioInfo:
         Length, rate, channels and checksum.
 
     Raises:
-        DataError: one sentence; the file is missing, no regular file, empty, truncated, not audio, holds NaN or
-            infinity, or has an absurd sample rate.
+        DataError: one sentence; the file is missing, no regular file, empty, truncated, not audio, holds NaN,
+            infinity or numbers far beyond full scale, is too long, or has an absurd sample rate.
     """
     with _descriptor(path) as descriptor:
-        with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.lseek(descriptor, 0, os.SEEK_SET)
         with _decoder(path, descriptor) as sound:
             if sound.format not in _UNCOMPRESSED or not sound.subtype.startswith("PCM_"):
                 _check_samples(path, sound)
-            return AudioInfo(sound.frames, sound.samplerate, sound.channels, sha256)
+            facts = sound.frames, sound.samplerate, sound.channels
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            return AudioInfo(*facts, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
@@ -91,7 +101,8 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
     with _descriptor(path) as descriptor, _decoder(path, descriptor) as sound:
         source_hz = sound.samplerate
         try:
-            frames = sound.read(dtype="float32", always_2d=True)  # (samples, channels)
+            # The number is given because some codings (GSM) can't seek to find it.
+            frames = sound.read(sound.frames, dtype="float32", always_2d=True)  # (samples, channels)
         except soundfile.LibsndfileError as error:
             raise _damaged(path, error) from None
     if len(frames) == 0:
@@ -151,11 +162,7 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
         reason = error.error_string.rstrip(".")
         raise DataError([f"{path} is not readable audio ({reason}): restore it or remove its row"]) from None
     with sound:
-        log = sound.extra_info
-        if any(int(claimed) > int(present) for claimed, present in _CLAIM.findall(log)) or _RF64_CLAIM in log:
-            raise DataError([f"{path} is truncated (its header claims more data than it has): restore it"])
-        if sound.frames <= 0:
-            raise DataError([f"{path} holds no samples: restore it or remove its row"])
+        _check_header(path, sound)
         if not MIN_RATE_HZ <= sound.samplerate <= MAX_RATE_HZ:
             raise DataError(
                 [
@@ -166,8 +173,28 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
         yield sound
 
 
+def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
+    """Refuse what can't be read whole; libsndfile says much of that in its log alone."""
+    if sound.format not in _FORMATS:
+        raise DataError(
+            [f"{path} is {sound.format} audio, of which a lost part would go unnoticed: convert it to WAV or FLAC"]
+        )
+    log = sound.extra_info
+    if any(int(claimed) > int(present) for claimed, present in _CLAIM.findall(log)) or _RF64_CLAIM in log:
+        raise DataError([f"{path} is truncated (its header claims more data than it has): restore it"])
+    if sound.format == "OGG" and _OGG_DAMAGE.search(log):
+        raise DataError([f"{path} is truncated or damaged (pages of its Ogg stream are missing): restore it"])
+    sizes = _RIFF_SIZES.search(log)
+    if sizes and _RIFF_JUNK in log and int(sizes[2]) + 8 >= int(sizes[1]):
+        raise DataError([f"{path} is damaged (its header claims fewer samples than it has): restore it"])
+    if sound.frames <= 0:
+        raise DataError([f"{path} holds no samples: restore it or remove its row"])
+    if sound.frames * sound.channels > MAX_VALUES:
+        raise DataError([f"{path} is too long ({sound.frames} samples, {sound.channels} channels): cut it into clips"])
+
+
 def _check_samples(path: Path, sound: soundfile.SoundFile) -> None:
-    """Decode in blocks; refuse NaN, infinity and a stream that ends before its header says."""
+    """Decode in blocks; refuse NaN, infinity, absurd levels and a stream that ends before its header says."""
     decoded = 0
     try:
         # As float32, the way they will be used: a float64 sample beyond its range is infinite too.
@@ -175,6 +202,10 @@ def _check_samples(path: Path, sound: soundfile.SoundFile) -> None:
             decoded += len(block)
             if not np.isfinite(block).all():
                 raise DataError([f"{path} holds NaN or infinite samples: restore it or remove its row"])
+            if (highest := float(np.abs(block).max())) > MAX_SAMPLE:
+                raise DataError(
+                    [f"{path} holds samples of up to {highest:g} where full scale is 1: scale it or remove its row"]
+                )
     except soundfile.LibsndfileError as error:
         raise _damaged(path, error) from None
     if decoded != sound.frames:

@@ -18,8 +18,19 @@ from collections.abc import Sequence
 
 __all__ = [
     "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "SonogridError",
-    "StoreError", "SupersededError", "TrackingError",
+    "StoreError", "SupersededError", "TrackingError", "printable",
 ]  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a log: what does not print is shown escaped.
+
+    Names come from files of other people: an escape sequence in one must not reach the terminal, nor a line break or
+    a mark that turns the direction of writing pass one name off as another.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 class SonogridError(Exception):

@@ -12,13 +12,20 @@ Noisy and test parts are optional, and any folder with Kaggle's names is a datas
 import csv
 import io
 import os
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from features.errors import DataError
+from features.errors import DataError, printable
 
-__all__ = ["Layout", "Part", "Row", "find_layout"]
+__all__ = ["CsvTable", "Layout", "Part", "Row", "find_layout", "split_labels"]
+
+SHOWN = 5
+"""Of a long list of names."""
+LONGEST_NAME = 1_000
+"""Characters of a path inside the dataset, and of the name of a class."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +109,16 @@ def find_layout(root: Path) -> Layout:
     """
     if not root.is_dir():
         raise DataError([f"{root} is not a folder: name the folder that holds train_curated.csv"])
-    names = next((names for names in _LAYOUTS if (root / names.parts["curated"][0]).exists()), None)
-    if names is None:
+    # A link that leads nowhere is a CSV too, one that can't be read.
+    found = [names for names in _LAYOUTS if os.path.lexists(root / names.parts["curated"][0])]
+    if not found:
         zipped = " (unpack its zip files first)" if any(root.glob("*.zip")) else ""
         wanted = " or ".join(names.parts["curated"][0] for names in _LAYOUTS)
         raise DataError([f"{root} has no {wanted}: name the dataset's folder{zipped}"])
-    return _Reader(root, names).layout()
+    reader = _Reader(root, found[0])
+    if len(found) > 1:
+        reader.notes.append(f"{root / found[1].parts['curated'][0]} is ignored: {found[0].parts['curated'][0]} is used")
+    return reader.layout()
 
 
 class _Reader:
@@ -132,24 +143,37 @@ class _Reader:
         used = {label for row in parts["curated"].rows for label in row.labels}
         if missing := [name for name in classes if name not in used]:
             self.notes.append(f"{parts['curated'].csv} has no clip of {len(missing)} class(es): {_some(missing)}")
+        self._note_odd_classes(classes)
         return Layout(self.root, classes, parts, tuple(self.problems), tuple(self.notes))
 
-    def _table(self, subset: str, csv_name: str, folder_name: str) -> "_Table | None":
+    def _note_odd_classes(self, classes: tuple[str, ...]) -> None:
+        """Classes that are more likely a slip of the pen than meant."""
+        alike = defaultdict(list)
+        for name in classes:
+            alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
+        for twins in alike.values():
+            if len(twins) > 1:
+                self.notes.append(f"the classes {_some(twins)} differ in case or spelling only; they are kept apart")
+        if joined := [name for name in classes if ";" in name or "|" in name]:
+            self.notes.append(f"labels are separated by commas, so that {_some(joined)} is one class each")
+
+    def _table(self, subset: str, csv_name: str, folder_name: str) -> "CsvTable | None":
         """The CSV of a subset, or None when the dataset has no such part or it cannot be used."""
         path, folder = self.root / csv_name, self.root / folder_name
-        if not path.exists():
+        if not os.path.lexists(path):
             if folder.is_dir():
                 self.notes.append(f"{folder} is ignored: there is no {csv_name} to say what it holds")
             return None
         try:
-            table = _Table.read(path, folder)
+            table = CsvTable.read(path)
         except DataError as error:
             self.structural += error.problems
             return None
         wanted = ("fname",) if subset == "test" else ("fname", "labels")
         if missing := [name for name in wanted if name not in table.header]:
+            first = printable(",".join(table.header)[:80])
             self.structural.append(
-                f"{path} has no column {' and '.join(missing)}: its first line is '{','.join(table.header)[:80]}' "
+                f"{path} has no column {' and '.join(missing)}: its first line is '{first}' "
                 f"and should name the columns {','.join(wanted)}"
             )
             return None
@@ -159,19 +183,20 @@ class _Reader:
         if not table.rows:
             self.structural.append(f"{path} lists no clips: fill it or remove it")
         elif not folder.is_dir():
+            what = "is not a folder" if os.path.lexists(folder) else "is missing"
             self.structural.append(
-                f"{folder} is missing, but {path} lists {len(table.rows)} clips for it: add it or remove the CSV"
+                f"{folder} {what}, but {path} lists {len(table.rows)} clips for it: add it or remove the CSV"
             )
         return table
 
-    def _classes(self, test: "_Table | None", curated: "_Table | None") -> tuple[str, ...]:
+    def _classes(self, test: "CsvTable | None", curated: "CsvTable | None") -> tuple[str, ...]:
         vocabulary = self.root / self.names.vocabulary
         if test is not None and test.path.name == "sample_submission.csv":
             path, classes = test.path, [name for name in test.header if name != "fname"]
-        elif vocabulary.exists():
+        elif os.path.lexists(vocabulary):
             path = vocabulary
             try:
-                table = _Table.read(vocabulary, self.root)
+                table = CsvTable.read(vocabulary)
             except DataError as error:
                 self.structural += error.problems
                 return ()
@@ -184,53 +209,69 @@ class _Reader:
             path = curated.path
             column = curated.header.index("labels")
             fields_of_rows = (fields for _, fields in curated.rows if len(fields) == len(curated.header))
-            classes = sorted({label for fields in fields_of_rows for label in _labels(fields[column])})
+            classes = sorted({label for fields in fields_of_rows for label in split_labels(fields[column])})
         else:
             return ()
         if not classes or not all(classes):
             self.structural.append(f"{path} names no classes or an empty one: name every class")
+        elif len(classes) == 1:
+            self.structural.append(f"{path} names one class only, {_some(classes)}: tagging needs at least two")
+        if bad := [name for name in classes if name == "fname" or len(name) > LONGEST_NAME or _controls(name)]:
+            self.structural.append(
+                f"{path} names the class(es) {_some(bad)}: a class is not called fname, has no control characters and "
+                f"at most {LONGEST_NAME} letters"
+            )
         if twice := _repeated(classes):
             self.structural.append(f"{path} names the class(es) {_some(twice)} twice: remove one")
         return tuple(classes)
 
-    def _part(self, subset: str, table: "_Table", classes: tuple[str, ...]) -> Part:
+    def _part(self, subset: str, table: "CsvTable", classes: tuple[str, ...]) -> Part:
         known = set(classes)
+        folder = self.root / self.names.parts[subset][1]
         rows: dict[str, Row | None] = {}  # None: the clip has a problem that was told
+        repeats: list[str] = []
         for line, fields in table.rows:
             where = f"{table.path} line {line}"
             if len(fields) != len(table.header):
+                mend = "quote labels that hold commas" if len(fields) > len(table.header) else "complete or remove it"
                 self.problems.append(
-                    f"{where} has {len(fields)} fields where the header has {len(table.header)}: quote labels that "
-                    "hold commas"
+                    f"{where} has {len(fields)} fields where the header has {len(table.header)}: {mend}"
                 )
                 continue
             columns = dict(zip(table.header, fields, strict=True))
             clip = columns["fname"].strip()
-            labels = () if subset == "test" else _labels(columns["labels"])
+            labels = () if subset == "test" else split_labels(columns["labels"])
             if clip in rows:
-                self._repeat(where, clip, labels, rows)
+                self._repeat(where, clip, labels, rows, repeats)
                 continue
             rows[clip] = None
-            if fault := _name_fault(clip, table.folder):
-                self.problems.append(f"{where} names {clip!r}, which {fault}: correct the name or remove the row")
+            if fault := _name_fault(clip, folder):
+                self.problems.append(
+                    f"{where} names {_short(clip)!r}, which {fault}: correct the name or remove the row"
+                )
             elif subset != "test" and not labels:
                 self.problems.append(f"{where} gives {clip} no label: add one or remove the row")
-            elif unknown := [label for label in labels if label not in known]:
+            elif known and (unknown := [label for label in labels if label not in known]):
                 self.problems.append(
                     f"{where} gives {clip} the unknown label(s) {_some(unknown)}: use a class of the dataset"
                 )
             else:
                 rows[clip] = Row(clip, labels, columns)
         usable = tuple(row for row in rows.values() if row is not None)
-        self._note_unlisted(table, set(rows))
-        return Part(subset, table.path, table.folder, table.header, usable)
+        self.notes += repeats[:SHOWN]
+        if len(repeats) > SHOWN:
+            self.notes.append(f"{table.path} repeats clips in {len(repeats) - SHOWN} more lines: each is used once")
+        self._note_unlisted(table.path, folder, set(rows))
+        return Part(subset, table.path, folder, table.header, usable)
 
-    def _repeat(self, where: str, clip: str, labels: tuple[str, ...], rows: dict[str, Row | None]) -> None:
+    def _repeat(
+        self, where: str, clip: str, labels: tuple[str, ...], rows: dict[str, Row | None], repeats: list[str]
+    ) -> None:
         first = rows[clip]
         if first is None:
             return
         if set(first.labels) == set(labels):
-            self.notes.append(f"{where} repeats {clip}: it is used once")
+            repeats.append(f"{where} repeats {clip}: it is used once")
         else:
             rows[clip] = None
             self.problems.append(
@@ -238,28 +279,32 @@ class _Reader:
                 "keep the right row"
             )
 
-    def _note_unlisted(self, table: "_Table", listed: set[str]) -> None:
-        if table.folder.is_dir():
-            with os.scandir(table.folder) as entries:
-                unlisted = sorted(entry.name for entry in entries if entry.is_file() and entry.name not in listed)
+    def _note_unlisted(self, csv_path: Path, folder: Path, listed: set[str]) -> None:
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                unlisted = sorted(entry.name for entry in entries if not _is_folder(entry) and entry.name not in listed)
             if unlisted:
                 self.notes.append(
-                    f"{table.folder} holds {len(unlisted)} file(s) that {table.path.name} does not list; "
+                    f"{folder} holds {len(unlisted)} file(s) that {csv_path.name} does not list; "
                     f"ignored: {_some(unlisted)}"
                 )
 
 
 @dataclass(frozen=True)
-class _Table:
+class CsvTable:
     """A CSV file as text: header, and (line number, fields) of every row that is not blank."""
 
     path: Path
-    folder: Path
     header: tuple[str, ...]
     rows: list[tuple[int, list[str]]]
 
     @classmethod
-    def read(cls, path: Path, folder: Path) -> "_Table":
+    def read(cls, path: Path) -> "CsvTable":
+        """Read a whole file.
+
+        Raises:
+            DataError: it is no regular file, not UTF-8, not CSV, or empty.
+        """
         try:
             if not path.is_file():
                 raise DataError([f"{path} is not a regular file: put the CSV itself there"])
@@ -271,7 +316,7 @@ class _Table:
         except UnicodeDecodeError:
             raise DataError([f"{path} is not UTF-8 text: save it as a UTF-8 CSV"]) from None
         if "\0" in text:
-            raise DataError([f"{path} is not a text file: save it as a UTF-8 CSV"])
+            raise DataError([f"{path} is not a text file (it holds a zero byte): save it as a UTF-8 CSV"])
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         try:
             lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
@@ -279,10 +324,14 @@ class _Table:
             raise DataError([f"{path} line {reader.line_num} is not CSV ({error}): correct it"]) from None
         if not lines:
             raise DataError([f"{path} is empty: it should list the dataset's clips"])
-        return cls(path, folder, tuple(name.strip() for name in lines[0][1]), lines[1:])
+        header = tuple(name.strip() for name in lines[0][1])
+        other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
+        if len(header) == 1 and other is not None:
+            raise DataError([f"{path} line 1 separates its columns with {other!r}: save it with commas"])
+        return cls(path, header, lines[1:])
 
 
-def _labels(text: str) -> tuple[str, ...]:
+def split_labels(text: str) -> tuple[str, ...]:
     """Labels of a cell: comma-separated, spaces, empty items and repeats dropped, in the order written."""
     return tuple(dict.fromkeys(label.strip() for label in text.split(",") if label.strip()))
 
@@ -290,24 +339,40 @@ def _labels(text: str) -> tuple[str, ...]:
 def _name_fault(clip: str, folder: Path) -> str | None:
     """Why a name may not be used: a CSV must not be able to reach files outside the audio folder."""
     plain = PurePosixPath(clip)
-    if not clip or not clip.isprintable():
-        return "is no file name"
+    if not clip or _controls(clip) or len(clip) > LONGEST_NAME:
+        return "is no file name" if len(clip) <= LONGEST_NAME else "is too long for a file's name"
     if plain.is_absolute() or ".." in plain.parts:
         return f"leaves the folder {folder.name}"
-    if str(plain) != clip:
+    if str(plain) != clip or clip == ".":
         return "is not a plain relative path"
     path = folder / clip
     try:
         inside = ("/" not in clip and not path.is_symlink()) or path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # the name is too long, or its links run in a circle
-        return "cannot be a file's name"
+    except (OSError, RuntimeError) as error:
+        return "cannot be a file's name" if isinstance(error, OSError) else "links to itself"
     return None if inside else f"links to a file outside the folder {folder.name}"
 
 
-def _repeated(names: tuple[str, ...] | list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that run in a circle
+        return False
 
 
-def _some(names: list[str]) -> str:
+def _controls(name: str) -> bool:
+    """Line breaks and other control characters; marks inside an emoji or of a script are none."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def _some(names: Sequence[str]) -> str:
     """The first names of a list that may be long."""
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return ", ".join(_short(printable(name)) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}"

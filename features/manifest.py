@@ -5,6 +5,7 @@ checksum.
 """
 
 import difflib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,12 +91,17 @@ class Manifest:
             raise StoreError(f"{path} is damaged: {error}") from None
         if not table.schema.equals(_SCHEMA):
             raise StoreError(f"{path} is not a manifest: its columns are {', '.join(table.column_names)}")
+        if any(column.null_count for column in table.columns):
+            raise StoreError(f"{path} is damaged: it has empty cells")
         words = read_json(folder / "manifest.json")
-        try:
-            lists = {name: tuple(words[name]) for name in ("classes", "skipped", "notes")}
-        except (KeyError, TypeError):
-            raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks a list") from None
-        return cls(_frame(table), **lists)
+        lists = {name: words.get(name) if isinstance(words, dict) else None for name in ("classes", "skipped", "notes")}
+        for name, items in lists.items():
+            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+                raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks the list '{name}'")
+        frame = _frame(table)
+        if not {label for labels in frame["labels"] for label in labels} <= set(lists["classes"] or ()):
+            raise StoreError(f"{path} is damaged: it has labels that are no classes of {folder / 'manifest.json'}")
+        return cls(frame, **{name: tuple(items or ()) for name, items in lists.items()})
 
 
 def build_manifest(
@@ -107,7 +113,8 @@ def build_manifest(
         root: the dataset folder, in one of the layouts of `features.layout`.
         settings: folds and groups.
         skip_bad: set clips with a problem aside, listing them in `Manifest.skipped`, instead of stopping.
-        cache: a JSON file that remembers checked files by path, size and time, so that the next check is fast.
+        cache: a JSON file that remembers checked files by path, size, times and inode, so that the next check is
+            fast.
 
     Returns:
         The manifest.
@@ -130,7 +137,7 @@ def build_manifest(
     if problems and not skip_bad:
         raise DataError(problems)
 
-    notes = list(layout.notes)
+    notes = [*layout.notes, *_same_audio(records)]
     fold_problems: list[str] = []
     for subset in ("curated", "noisy"):
         if subset in layout.parts:
@@ -193,6 +200,20 @@ def _records(
     return records
 
 
+def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence where clips hold the same bytes under several names."""
+    names = defaultdict(list)
+    for record in records:
+        names[record["sha256"]].append(record["path"])
+    twins = [paths for paths in names.values() if len(paths) > 1]
+    if not twins:
+        return []
+    return [
+        f"{len(twins)} clip(s) are there under several names, the first is {' = '.join(twins[0][:3])}: where one is "
+        "trained on and another is scored, scores are too high; keep one of them"
+    ]
+
+
 def _draw_folds(
     members: list[dict[str, Any]],
     csv: Path,
@@ -243,7 +264,8 @@ class _Probes:
             except StoreError:  # only a shortcut: without it everything is checked again
                 stored = None
             if isinstance(stored, dict) and stored.get("root") == self._place:
-                self._known = stored.get("files", {})
+                files = stored.get("files")
+                self._known = files if isinstance(files, dict) else {}
 
     def probe(self, names: Sequence[str]) -> list[AudioInfo | DataError]:
         """Check files (posix, below the root), in order; an error in place of the facts where one is not usable."""
@@ -259,11 +281,12 @@ class _Probes:
             write_json(self._cache, {"root": self._place, "files": self._seen})
 
     def _remembered(self, name: str) -> AudioInfo | None:
-        known = self._known.get(name)
-        if known is None or known[:2] != self._key(name):
+        known, key = self._known.get(name), self._key(name)
+        facts = known[len(key) :] if isinstance(known, list) and key and known[: len(key)] == key else []
+        if [type(fact) for fact in facts] != [int, int, int, str]:
             return None
-        self._seen[name] = known
-        return AudioInfo(*known[2:])
+        self._seen[name] = [*key, *facts]
+        return AudioInfo(*facts)
 
     def _check(self, name: str) -> AudioInfo | DataError:
         key = self._key(name)  # before the file is read, so that a change while it is read is noticed next time
@@ -279,7 +302,8 @@ class _Probes:
             status = (self.root / name).stat()
         except OSError:  # `probe` has the sentence
             return []
-        return [status.st_size, status.st_mtime_ns]
+        # Size and mtime can be kept when a file is replaced (`cp -p`, `rsync -t`), the other two can't.
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _targets(labels: Sequence[Sequence[str]], classes: tuple[str, ...]) -> np.ndarray:

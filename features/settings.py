@@ -3,11 +3,14 @@
 Settings are frozen and refuse unknown fields; the words under a field are its documentation.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DataSettings", "FeatureSettings", "MelSettings", "Settings", "WaveformSettings"]
+__all__ = ["DataSettings", "FeatureSettings", "MelSettings", "Seed", "Settings", "WaveformSettings"]
+
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+"""What every generator of random numbers takes."""
 
 
 class Settings(BaseModel):
@@ -20,8 +23,10 @@ class DataSettings(Settings):
     """How a dataset folder is read and split."""
 
     folds: int = Field(5, ge=2, le=100, description="number of cross-validation folds")
-    fold_seed: int = Field(42, ge=0, description="seed of the shuffle that draws the folds")
-    group_by: str | None = Field(None, description="CSV column whose equal values stay on one side of a fold")
+    fold_seed: Seed = Field(42, description="seed of the shuffle that draws the folds")
+    group_by: str | None = Field(
+        None, min_length=1, description="CSV column whose equal values stay on one side of a fold"
+    )
     stratify: bool = Field(False, description="balance the labels over the folds")
 
 
@@ -31,11 +36,24 @@ class MelSettings(Settings):
     kind: Literal["mel"] = "mel"
     sample_rate_hz: int = Field(44_100, ge=1_000, le=384_000)
     n_mels: int = Field(128, ge=8, le=1_024)
-    n_fft_samples: int = Field(2_560, ge=64)
-    hop_samples: int = Field(347, ge=1)
+    n_fft_samples: int = Field(2_560, ge=64, le=1 << 20)
+    hop_samples: int = Field(347, ge=1, le=1 << 20)
     fmin_hz: float = Field(20.0, ge=0)
     fmax_hz: float = Field(22_050.0, gt=0)
     shard_mb: int = Field(64, ge=1, le=4_096, description="largest size of a shard's array")
+
+    @model_validator(mode="after")
+    def _band_fits(self) -> Self:
+        if self.fmax_hz > self.sample_rate_hz / 2:
+            raise ValueError(
+                f"fmax_hz is {self.fmax_hz:g}, above half of sample_rate_hz {self.sample_rate_hz}: "
+                f"set it to at most {self.sample_rate_hz / 2:g}"
+            )
+        if self.fmin_hz >= self.fmax_hz:
+            raise ValueError(f"fmin_hz {self.fmin_hz:g} is not below fmax_hz {self.fmax_hz:g}: lower it")
+        if self.n_mels > (bins := self.n_fft_samples // 2 + 1):
+            raise ValueError(f"n_mels {self.n_mels} is more than the {bins} bins of n_fft_samples {self.n_fft_samples}")
+        return self
 
 
 class WaveformSettings(Settings):

@@ -68,11 +68,7 @@ class ShardPlan:
 
 
 def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) -> list[ShardPlan]:
-    """Cut each subset, in manifest order, into shards of at most `shard_mb` (MiB); a larger clip gets its own.
-
-    Raises:
-        GridError: the mel band does not fit the sample rate.
-    """
+    """Cut each subset, in manifest order, into shards of at most `shard_mb` (MiB); a larger clip gets its own."""
     features = FeatureExtractor(settings)
     plans: list[ShardPlan] = []
     for subset in _SUBSETS:

@@ -41,10 +41,15 @@ REACH = 0.1  # how far the search moves the root of a weight, where the largest 
 class BlendSettings(Settings):
     """How ensemble weights are searched."""
 
-    trials: int = Field(200, ge=0, description="weightings CMA-ES tries on all clips, and again without each fold")
+    trials: int = Field(
+        200, ge=0, le=1_000_000, description="weightings CMA-ES tries on all clips, and again without each fold"
+    )
     seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of CMA-ES")
     budget: int | None = Field(
-        None, ge=1, description="most predictions, members with a weight x folds, of the blend; none: all members"
+        None,
+        ge=1,
+        le=10**9,
+        description="most predictions, members with a weight x folds, of the blend; none: all members",
     )
 
 

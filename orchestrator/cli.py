@@ -1,30 +1,35 @@
 """The command line: `sonogrid VERB`. Exit codes: 0 done, 1 a job failed or was stopped, 2 bad input."""
 
 import argparse
-import json
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from features.errors import InputError, SonogridError
+from features.errors import InputError, SonogridError, printable
+from orchestrator import verbs as verb
+from orchestrator.terminal import make_console, names, numbers, print_problems, whole
 
 __all__ = ["main"]
-
-Arguments = argparse.Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
-    arguments = _parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a file's name may hold what the terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
+    given = sys.argv[1:] if argv is None else argv
+    if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
+        print("sonogrid: an argument is empty: give it a value or leave it out", file=sys.stderr)
+        return InputError.exit_code
+    arguments = _parser().parse_args(given)
     try:
-        code: int = arguments.verb(arguments, _console())
+        code: int = arguments.verb(arguments, make_console())
     except SonogridError as error:
-        for line in str(error).splitlines():
-            print(f"sonogrid: {line}", file=sys.stderr)
+        print_problems(error, all_of_them=arguments.verb is verb.check)
         return error.exit_code
     except KeyboardInterrupt:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
@@ -33,13 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output is gone (`sonogrid report RUN | head`); nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        from orchestrator.jobs import MACHINE, cause_of
+
+        if error.errno not in MACHINE and error.filename is None:
+            raise
+        print(f"sonogrid: {printable(cause_of(error))}", file=sys.stderr)
+        return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
     return code
-
-
-def _console() -> Console:
-    """A console on standard output; a log file is wide enough for whole tables."""
-    console = Console(soft_wrap=True)
-    return console if console.is_terminal else Console(soft_wrap=True, width=160)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,72 +53,78 @@ def _parser() -> argparse.ArgumentParser:
         prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels."
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _verbs_that_run(verbs)
+    _verbs_that_read(verbs)
+    return parser
 
-    demo = _verb(verbs, "demo", _demo, "generate audio and run the demo grid on it")
+
+def _verbs_that_run(verbs: Any) -> None:
+    demo = _verb(verbs, "demo", verb.demo, "generate audio and run the demo grid on it")
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="default: %(default)s")
     _execution(demo)
 
-    check = _verb(verbs, "check", _check, "check a dataset folder and print all its problems")
+    check = _verb(verbs, "check", verb.check, "check a dataset folder and print all its problems")
     check.add_argument("data", type=Path, metavar="DATA")
     check.add_argument("--group-by", metavar="COLUMN", help="also check the CSV column that groups clips")
     _json(check)
 
-    plan = _verb(verbs, "plan", _plan, "what a launch would do, why, and what it costs")
+    plan = _verb(verbs, "plan", verb.plan, "what a launch would do, why, and what it costs")
     _grid(plan, data="dataset folder; none: FSDKaggle2019's sizes are assumed")
     plan.add_argument("--out", type=Path, default=None, metavar="RUN", help="compare with this run")
     _machines(plan)
     _json(plan)
 
-    launch = _verb(verbs, "launch", _launch, "run a grid; launching again resumes it")
+    launch = _verb(verbs, "launch", verb.launch, "run a grid; launching again resumes it")
     _grid(launch)
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _execution(launch)
 
-    status = _verb(verbs, "status", _status, "a line a job, from the store alone")
-    _run(status)
-    status.add_argument("--watch", action="store_true", help="until all is done or Ctrl-C")
-    _json(status)
-
-    resume = _verb(verbs, "resume", _resume, "launch a run again with what its run.json says")
+    resume = _verb(verbs, "resume", verb.resume, "launch a run again with what its run.json says")
     _run(resume)
     resume.add_argument("--skip-bad", action="store_true", help="set bad clips aside")
     resume.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run")
     resume.add_argument("--failed", action="store_true", help="only failed jobs, and what waits for them alone")
     _execution(resume)
 
-    sync = _verb(verbs, "sync", _sync, "bring MLflow up to date with the store")
+
+def _verbs_that_read(verbs: Any) -> None:
+    status = _verb(verbs, "status", verb.status, "a line a job, from the store alone")
+    _run(status)
+    status.add_argument("--watch", action="store_true", help="until all is done or Ctrl-C")
+    _json(status)
+
+    sync = _verb(verbs, "sync", verb.sync, "bring MLflow up to date with the store")
     _run(sync)
 
-    tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
+    tune = _verb(verbs, "tune", verb.tune, "tune the blend's weights again")
     _run(tune)
-    tune.add_argument("--trials", type=int, metavar="N", help="trials of the study; default: as in the grid")
-    tune.add_argument("--budget", type=int, metavar="K", help="most predictions of the blend; default: as in the grid")
+    tune.add_argument("--trials", type=whole(1, 10**6), metavar="N", help="default: as in the grid")
+    tune.add_argument("--budget", type=whole(1, 10**9), metavar="K", help="most predictions; default: as in the grid")
     _json(tune)
 
-    predict = _verb(verbs, "predict", _predict, "tag new audio files with the blend")
+    predict = _verb(verbs, "predict", verb.predict, "tag new audio files with the blend")
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
     predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=int, default=3, metavar="N", help="tags shown a file; default: %(default)s")
+    predict.add_argument("--top", type=whole(1, 10**6), default=3, metavar="N", help="tags shown; default: %(default)s")
     _json(predict)
 
-    submit = _verb(verbs, "submit", _submit, "write RUN/submission.csv")
+    submit = _verb(verbs, "submit", verb.submit, "write RUN/submission.csv")
     _run(submit)
     submit.add_argument("--ensemble", metavar="NAME", help="of an ensemble of the grid: RUN/submission-NAME.csv")
 
-    score = _verb(verbs, "score", _score, "lwlrap on the test clips, given their labels")
+    score = _verb(verbs, "score", verb.score, "lwlrap on the test clips, given their labels")
     _run(score)
     score.add_argument("--labels", type=Path, required=True, metavar="CSV", help="fname,labels[,usage]")
     _json(score)
 
-    report = _verb(verbs, "report", _report, "scores of conditions, folds and the blend")
+    report = _verb(verbs, "report", verb.report, "scores of conditions, folds and the blend")
     _run(report)
     _json(report)
 
-    ui = _verb(verbs, "ui", _ui, "open a tracking server on localhost")
+    ui = _verb(verbs, "ui", verb.ui, "open a tracking server on localhost")
     _run(ui)
-    ui.add_argument("--port", type=int, default=5000, help="default: %(default)s")
-    return parser
+    ui.add_argument("--port", type=whole(1, 65_535), default=5000, help="default: %(default)s")
 
 
 def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -135,16 +147,16 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
     parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
-    parser.add_argument("--overlay", type=_names, default=(), metavar="A,B", help="overlays of the grid to put on it")
-    parser.add_argument("--only", type=_names, default=(), metavar="A,B", help="these conditions, and what they need")
-    parser.add_argument("--folds", type=_numbers, default=(), metavar="0,1", help="these folds")
+    parser.add_argument("--overlay", type=names, default=(), metavar="A,B", help="overlays of the grid to put on it")
+    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="these conditions, and what they need")
+    parser.add_argument("--folds", type=numbers, default=(), metavar="0,1", help="these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
 
 
 def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
-    parser.add_argument("--force", type=_names, default=(), metavar="A,B", help="run these nodes again although done")
+    parser.add_argument("--force", type=names, default=(), metavar="A,B", help="run these nodes again although done")
     parser.add_argument("--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s")
     parser.add_argument(
         "--checkpoint-steps", type=int, default=0, metavar="N", help="checkpoints within epochs too, every N steps"
@@ -158,253 +170,10 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 def _machines(parser: argparse.ArgumentParser) -> None:
     default = "; default: %(default)s"
     parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=int, default=8, metavar="N", help="how many" + default)
+    parser.add_argument("--gpus", type=whole(1, 100_000), default=8, metavar="N", help="how many" + default)
     parser.add_argument(
         "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in _names(text))
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-# Verbs import what they need when they run: `sonogrid --help` and a typing error should not wait for torch or MLflow.
-
-
-def _demo(arguments: Arguments, console: Console) -> int:
-    from features.synthetic import generate
-    from orchestrator.grid import load_grid
-    from orchestrator.launch import Selection, launch, prepare
-
-    data = arguments.out / "data"
-    generate(data, seed=0)
-    console.print(f"generated audio in {data}", highlight=False, markup=False)
-    run = prepare(load_grid("demo"), data, arguments.out)
-    selection = Selection(force=arguments.force)
-    return launch(run, _execution_of(arguments), selection, console, labels=data / "test_labels.csv")
-
-
-def _check(arguments: Arguments, console: Console) -> int:
-    from features.manifest import build_manifest
-    from features.settings import DataSettings
-
-    if not arguments.data.is_dir():
-        raise InputError(f"{arguments.data} is not a folder")
-    manifest = build_manifest(arguments.data, DataSettings(group_by=arguments.group_by))
-    seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
-    subsets = {
-        name: {"clips": int(count), "seconds": round(float(seconds[manifest.clips["subset"] == name].sum()), 1)}
-        for name, count in manifest.clips["subset"].value_counts(sort=False).items()
-    }
-    if arguments.json:
-        _print_json({"classes": list(manifest.classes), "subsets": subsets, "notes": list(manifest.notes)})
-        return 0
-    for name, facts in subsets.items():
-        console.print(f"{name}: {facts['clips']} clips, {facts['seconds']} s", highlight=False)
-    console.print(f"{len(manifest.classes)} classes", highlight=False)
-    for note in manifest.notes:
-        console.print(f"note: {note}", highlight=False, markup=False)
-    console.print("no problems")
-    return 0
-
-
-def _execution_of(arguments: Arguments) -> Any:
-    """How to run, from the arguments of a verb that runs a grid."""
-    from orchestrator.recipe import Execution
-
-    more = {name: getattr(arguments, name) for name in ("retries", "checkpoint_steps", "stall_s")}
-    return Execution.create(arguments.executor, arguments.address, **more)
-
-
-def _recipe(arguments: Arguments) -> Any:
-    """The grid that the arguments name, with its overlays and changes."""
-    from orchestrator.grid import load_grid
-
-    return load_grid(arguments.grid, arguments.set, arguments.overlay)
-
-
-def _bind(arguments: Arguments) -> Any:
-    """The run that a grid's arguments describe, checked."""
-    from orchestrator.launch import prepare
-
-    return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
-
-
-def _assumed(arguments: Arguments) -> Any:
-    """The run of a grid on data of FSDKaggle2019's sizes; it lies nowhere."""
-    from features.assumed import assumed_manifest
-    from orchestrator.run import Run
-    from orchestrator.store import Store
-
-    for option in ("out", "store", "skip_bad"):
-        if getattr(arguments, option):
-            raise InputError(f"--{option.replace('_', '-')} needs --data: without data there is nothing to compare")
-    recipe = _recipe(arguments)
-    nowhere = Path(os.devnull)
-    return Run(nowhere, recipe, nowhere, Store(nowhere), assumed_manifest(recipe.data))
-
-
-def _plan(arguments: Arguments, console: Console) -> int:
-    from orchestrator.cost import Cost, Machines, print_cost
-    from orchestrator.gpus import find_gpu
-    from orchestrator.launch import Selection, plan_of
-
-    machines = Machines(find_gpu(arguments.gpu), arguments.gpus, arguments.utilisation)
-    assumed = arguments.data is None
-    if not assumed:
-        arguments.out = arguments.out or Path("runs") / Path(arguments.grid).stem
-    run = _assumed(arguments) if assumed else _bind(arguments)
-    plan = plan_of(run, Selection(arguments.only, arguments.folds))
-    cost = Cost.of(plan, run.recipe, run.manifest, machines)
-    if arguments.json:
-        nodes = [planned.as_dict() for planned in plan.nodes]
-        _print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
-        return 0
-    if assumed:
-        console.print("no --data: the sizes of FSDKaggle2019 are assumed, and all work is new", highlight=False)
-    for planned in plan.nodes:
-        if planned.node.kind != "shard" and not assumed:
-            console.print(f"{planned.action:9} {planned.node.name}: {planned.reason}", highlight=False, markup=False)
-    for kind, counts in plan.counts().items():
-        numbers = ", ".join(f"{count} {action}" for action, count in counts.items())
-        console.print(f"{kind}: {numbers}", highlight=False)
-    print_cost(cost, console)
-    return 0
-
-
-def _launch(arguments: Arguments, console: Console) -> int:
-    from orchestrator.launch import Selection, launch
-
-    execution = _execution_of(arguments)
-    selection = Selection(arguments.only, arguments.folds, force=arguments.force)
-    return launch(_bind(arguments), execution, selection, console)
-
-
-def _resume(arguments: Arguments, console: Console) -> int:
-    from orchestrator.launch import Selection, resume
-
-    selection = Selection(failed=arguments.failed, force=arguments.force)
-    return resume(
-        arguments.run, _execution_of(arguments), console, skip_bad=arguments.skip_bad, selection=selection,
-        changes=arguments.set,
-    )  # fmt: skip
-
-
-def _status(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.status import read_status, show, watch
-
-    run = Run.open(arguments.run)
-    if arguments.watch:
-        watch(run, console)
-        return 0
-    status = read_status(run)
-    if arguments.json:
-        _print_json(status.as_dict())
-    else:
-        console.print(show(status))
-    return 0
-
-
-def _sync(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.tracking import bring_up_to_date
-
-    bring_up_to_date(Run.open(arguments.run))
-    console.print("MLflow is up to date", highlight=False)
-    return 0
-
-
-def _tune(arguments: Arguments, console: Console) -> int:
-    from orchestrator.tuning import tune_again
-
-    result = tune_again(arguments.run, arguments.trials, arguments.budget)
-    if arguments.json:
-        _print_json(result)
-        return 0
-    for member, weight in zip(result["members"], result["weights"], strict=True):
-        if weight > 0:
-            name = "{condition} cycle {cycle} {head} head pad {pad}".format(**member)
-            console.print(f"{weight:6.3f}  {name}", highlight=False)
-    for key, value in result.items():
-        if "lwlrap" in key and value is not None:
-            console.print(f"{key}: {value:.4f}{' (leaky)' if result['leaky'] else ''}", highlight=False)
-    console.print(f"predictions: {result['predictions']}", highlight=False)
-    return 0
-
-
-def _predict(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.submission import predict_files, write_scores
-
-    run = Run.open(arguments.run)
-    scores = predict_files(run, arguments.files)
-    names = [str(path) for path in arguments.files]
-    if arguments.csv is not None:
-        write_scores(arguments.csv, names, run.manifest.classes, scores)
-    ranked = [
-        [(run.manifest.classes[index], float(row[index])) for index in (-row).argsort(kind="stable")] for row in scores
-    ]
-    if arguments.json:
-        _print_json({name: dict(tags) for name, tags in zip(names, ranked, strict=True)})
-        return 0
-    for name, tags in zip(names, ranked, strict=True):
-        shown = "  ".join(f"{tag} {value:.3f}" for tag, value in tags[: arguments.top])
-        console.print(f"{name}: {shown}", highlight=False, markup=False)
-    return 0
-
-
-def _submit(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.submission import write_submission
-
-    path = write_submission(Run.open(arguments.run), arguments.ensemble)
-    console.print(f"wrote {path}", highlight=False, markup=False)
-    return 0
-
-
-def _score(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.submission import score
-
-    result = score(Run.open(arguments.run), arguments.labels)
-    if arguments.json:
-        _print_json(result)
-        return 0
-    for part in ("lwlrap", "public", "private"):
-        if result[part] is not None:
-            console.print(f"{part}: {result[part]:.4f}", highlight=False)
-    for name, value in (*result["conditions"].items(), *result["ensembles"].items(), *result["classes"].items()):
-        console.print(f"  {name}: {'-' if value is None else format(value, '.4f')}", highlight=False, markup=False)
-    return 0
-
-
-def _report(arguments: Arguments, console: Console) -> int:
-    from orchestrator.report import build_report
-    from orchestrator.report_tables import print_report
-    from orchestrator.run import Run
-
-    report = build_report(Run.open(arguments.run))
-    if arguments.json:
-        _print_json(report)
-    else:
-        print_report(report, console)
-    return 0
-
-
-def _ui(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
-    from orchestrator.ui import serve
-
-    return serve(Run.open(arguments.run), arguments.port, console)
 
 
 if __name__ == "__main__":

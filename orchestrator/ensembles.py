@@ -50,7 +50,7 @@ class EnsembleSettings(Settings):
     """A weighted mean of members with fixed weights."""
 
     members: dict[str, EnsemblePart] = Field(min_length=1, description="condition -> its members")
-    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict, description="condition -> weight, shared equally by its members; default 1"
     )
 

@@ -25,10 +25,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from features.errors import GridError
+from features.errors import GridError, printable
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
 from orchestrator.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
+from orchestrator.plain_yaml import load_plain, short, shown
 from orchestrator.recipe import ConditionSettings, Recipe
 from trainers.settings import (
     EnvNetSettings,
@@ -49,6 +50,12 @@ TOP_FIELDS = (
     "comparisons",
 )  # fmt: skip
 ROW_FIELDS = ("base", "features", "predict", *TrainSettings.model_fields)
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 100
+"""Of rows based on rows, of overlays that list overlays, and of the parts of a --set path."""
+MAX_OVERLAYS = 1_000
+LONGEST_NAME = 120
+"""That is looked up among similar ones."""
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
 # Field names of every part, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted(
@@ -63,34 +70,6 @@ VOCABULARY = sorted(
     }
     | {*TOP_FIELDS, *ROW_FIELDS}
 )  # fmt: skip
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases (no bombs), without repeated keys, and with 1e-3 a number."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            raise GridError(
-                f"line {event.start_mark.line + 1}: aliases (*name) are not allowed; use 'base' or 'defaults'"
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if not isinstance(key, str):
-                raise GridError(f"line {node.start_mark.line + 1}: {key!r} is not a name; quote it")
-            if keys.count(key) > 1:
-                raise GridError(f"line {node.start_mark.line + 1}: '{key}' is given twice")
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    __import__("re").compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def grid_names() -> list[str]:
@@ -111,38 +90,39 @@ def load_grid(grid: str, overrides: Sequence[str] = (), overlays: Sequence[str] 
         GridError: the grid does not exist, is not YAML, or a field is unknown or wrong.
     """
     raw = _with_base(grid)
-    known = raw.pop("overlays", None) or {}
+    known = _mapping(raw.pop("overlays", None), "overlays", short(grid))
     for overlay in overlays:
-        raw = _overlaid(raw, overlay, known, grid)
+        for change in _changes(overlay, known, short(grid), []):
+            raw = _merge(raw, change)
     for override in overrides:
         _override(raw, override)
-    return parse_grid(raw, grid)
+    return parse_grid(raw, short(grid))
 
 
 def _read(grid: str) -> str:
     if grid in grid_names():
         return (resources.files("orchestrator") / "grids" / f"{grid}.yaml").read_text(encoding="utf-8")
-    path = Path(grid)
-    if not path.is_file():
-        names = grid_names()
-        near = difflib.get_close_matches(grid, names, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"give a YAML file or one of {', '.join(names)}"
-        raise GridError(f"there is no grid '{grid}': {hint}")
-    if path.stat().st_size > 1_000_000:
-        raise GridError(f"{grid} has {path.stat().st_size} bytes; a grid file has at most 1,000,000")
+    path, where = Path(grid), short(grid)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GridError(f"{grid} can't be read: {error}") from None
+        if not path.is_file():
+            names = grid_names()
+            near = difflib.get_close_matches(grid[:LONGEST_NAME], names, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"give a YAML file or one of {', '.join(names)}"
+            raise GridError(f"there is no grid '{where}': {hint}")
+        if path.stat().st_size > MAX_BYTES:
+            raise GridError(f"{where} has {path.stat().st_size} bytes; a grid file has at most {MAX_BYTES:,}")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise GridError(f"{where} is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise GridError(f"{where} can't be read ({error.strerror}): check the file") from None
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
-        raw = yaml.load(text, Loader=_Loader)
+        raw = load_plain(text)
     except yaml.YAMLError as error:
-        raise GridError(f"{where} is not YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise GridError(f"{where} is nested too deeply for a grid") from None
+        raise GridError(f"{where} is not YAML: {printable(' '.join(str(error).split()))[:400]}") from None
     except GridError as error:
         raise GridError(f"{where}, {error}") from None
     if not isinstance(raw, dict):
@@ -152,47 +132,55 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 def _with_base(grid: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A grid as written, on top of the grid it is based on."""
-    raw = _parse(_read(grid), grid)
+    where = short(grid)
+    raw = _parse(_read(grid), where)
     base = raw.pop("base", None)
     if base is None:
         return raw
     if base not in grid_names():
         raise GridError(
-            f"{grid}: base: {base!r} is not a grid that ships with sonogrid{_nearest(str(base), grid_names())}"
+            f"{where}: base: {shown(base)} is not a grid that ships with sonogrid{_nearest(base, grid_names())}"
         )
     if base in (*above, grid):
-        raise GridError(f"{grid}: base leads back to {base}")
+        raise GridError(f"{where}: base leads back to {base}")
     return _merge(_with_base(base, (*above, grid)), raw)
 
 
-def _overlaid(raw: dict[str, Any], name: str, known: Any, where: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The grid with an overlay's changes, or those of all the overlays that it lists."""
-    if not isinstance(known, dict) or name not in known:
-        names = [str(key) for key in known] if isinstance(known, dict) else []
-        raise GridError(f"{where}: there is no overlay '{name}'{_nearest(name, names)}")
+def _changes(
+    name: Any, known: Mapping[str, Any], where: str, listed: list[str], above: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """An overlay's changes to the grid, or those of all the overlays that it lists; `listed` counts them."""
+    if not isinstance(name, str) or name not in known:
+        raise GridError(f"{where}: there is no overlay {shown(name)}{_nearest(name, list(known))}")
     overlay = known[name]
     if isinstance(overlay, dict):
-        return _merge(raw, overlay)
-    if not isinstance(overlay, list) or name in above:
+        listed.append(name)
+        if len(listed) > MAX_OVERLAYS:
+            raise GridError(
+                f"{where}: overlays.{(*above, name)[0]} lists more than {MAX_OVERLAYS} overlays; shorten it"
+            )
+        return [overlay]
+    if not isinstance(overlay, list) or name in above or len(above) > MAX_DEPTH:
         raise GridError(f"{where}: overlays.{name} must be changes to the grid or a list of other overlays")
-    for part in overlay:
-        raw = _overlaid(raw, str(part), known, where, (*above, name))
-    return raw
+    return [change for part in overlay for change in _changes(part, known, where, listed, (*above, name))]
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
+    option = f"--set {short(override)}"
     path, equals, text = override.partition("=")
-    if not equals or not path:
-        raise GridError(f"--set {override}: write path=value, for instance conditions.A.epochs=2")
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        raise GridError(f"--set {override}: '{text}' is not a YAML value") from None
     *parents, last = path.split(".")
+    if not equals or not all((*parents, last)) or len(parents) > MAX_DEPTH:
+        raise GridError(f"{option}: write path=value, for instance conditions.A.epochs=2")
+    try:
+        value = load_plain(text)
+    except yaml.YAMLError:
+        raise GridError(f"{option}: {shown(text)} is not a YAML value") from None
+    except GridError as error:
+        raise GridError(f"{option}: {error}") from None
     place = raw
     for depth, name in enumerate(parents):
         if depth == 1 and parents[0] == "conditions" and name not in place:
-            raise GridError(f"--set {override}: there is no condition '{name}'{_nearest(name, list(place))}")
+            raise GridError(f"{option}: there is no condition {shown(name)}{_nearest(name, list(place))}")
         inner = place.get(name)
         place[name] = place = inner if isinstance(inner, dict) else {}
     place[last] = value
@@ -225,19 +213,20 @@ def parse_grid(raw: Mapping[str, Any], where: str) -> Recipe:
     """
     for field in raw:
         if field not in TOP_FIELDS:
-            raise GridError(f"{where}: '{field}' is not a field of a grid{_nearest(field, TOP_FIELDS)}")
-    for field in ("features", "defaults", "conditions"):
-        if not isinstance(raw.get(field) or {}, dict):
-            raise GridError(f"{where}: {field} must be a mapping, not {raw[field]!r}")
-    rows = raw.get("conditions") or {}
+            raise GridError(f"{where}: {shown(field)} is not a field of a grid{_nearest(field, TOP_FIELDS)}")
+    rows, defaults, features = (
+        _mapping(raw.get(field), field, where) for field in ("conditions", "defaults", "features")
+    )
+    for kind in features:
+        if kind not in FEATURES:
+            raise GridError(f"{where}: features.{kind} is not a kind of features{_nearest(kind, list(FEATURES))}")
     resolved: dict[str, Any] = {
         key: raw[key] for key in TOP_FIELDS if key in raw and key not in ("features", "defaults")
     }
-    resolved["data"] = raw.get("data") or {}
-    resolved["blend"] = raw.get("blend") or {}
+    for part in ("data", "blend"):
+        resolved[part] = _mapping(raw.get(part), part, where)
     resolved["conditions"] = {
-        name: _condition(name, _row(name, rows, raw.get("defaults") or {}, where), raw.get("features") or {}, where)
-        for name in rows
+        name: _condition(name, _row(name, rows, defaults, where), features, where) for name in rows
     }
     try:
         return Recipe.model_validate(resolved)
@@ -249,22 +238,23 @@ def _row(
     name: str, rows: dict[str, Any], defaults: dict[str, Any], where: str, below: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A row with everything it inherits."""
-    row = rows[name] if rows[name] is not None else {}
-    if not isinstance(row, dict):
-        raise GridError(f"{where}: conditions.{name} must be a mapping, not {row!r}")
+    row = _mapping(rows[name], f"conditions.{short(str(name))}", where)
     for field in (*row, *defaults):
         if field not in ROW_FIELDS:
             place = f"conditions.{name}.{field}" if field in row else f"defaults.{field}"
+            place = short(place)
             raise GridError(f"{where}: {place} is not a field of a condition{_nearest(field, ROW_FIELDS)}")
     base = row.get("base")
     if base is None:
         inherited = defaults
     elif not isinstance(base, str) or base not in rows:
         raise GridError(
-            f"{where}: conditions.{name}.base: {base!r} is not a condition{_nearest(str(base), list(rows))}"
+            f"{where}: conditions.{name}.base: {shown(base)} is not a condition{_nearest(base, list(rows))}"
         )
     elif base in (*below, name):
         raise GridError(f"{where}: conditions.{name}.base leads back to itself")
+    elif len(below) > MAX_DEPTH:
+        raise GridError(f"{where}: conditions.{name}.base is the end of more than {MAX_DEPTH} bases; use fewer")
     else:
         inherited = _row(base, rows, defaults, where, (*below, name))
     return _merge(inherited, {key: value for key, value in row.items() if key != "base"})
@@ -287,9 +277,6 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: str) -> dict[str, Any]:
     """Split a merged row into the parts of `ConditionSettings`."""
-    for kind in features:
-        if kind not in FEATURES:
-            raise GridError(f"{where}: features.{kind} is not a kind of features{_nearest(kind, list(FEATURES))}")
     train = {key: value for key, value in row.items() if key not in ("features", "predict")}
     if train.get("augment") is None:
         train.pop("augment", None)
@@ -302,12 +289,20 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
         }
     network = train.get("network")
     is_envnet = isinstance(network, dict) and network.get("kind") == "envnet"
-    own = row.get("features") or {}
-    if not isinstance(own, dict):
-        raise GridError(f"{where}: conditions.{name}.features must be a mapping, not {own!r}")
+    own = _mapping(row.get("features"), f"conditions.{name}.features", where)
     feature_kind = "waveform" if is_envnet else "mel"
-    chosen = _merge(features.get(feature_kind) or {}, own)
-    return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": row.get("predict") or {}}
+    chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
+    predict = _mapping(row.get("predict"), f"conditions.{name}.predict", where)
+    return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": predict}
+
+
+def _mapping(value: Any, field: str, where: str) -> dict[str, Any]:
+    """A part of a grid; what is left empty is an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise GridError(f"{where}: {field} must be a mapping, not {shown(value)}")
+    return value
 
 
 def _sentence(error: ValidationError, data: Any) -> str:
@@ -322,20 +317,27 @@ def _sentence(error: ValidationError, data: Any) -> str:
             continue  # the tag of a union, not a field
         path.append(str(part))
     # A row is written flat; `train` is ours.
-    field = ".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train"))
-    if first["type"] == "missing":
-        return f"{field} is missing"
+    field = short(".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train")))
+    if first["type"] in ("missing", "too_short"):
+        return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least one'}"
+    if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        tag = first["ctx"]["discriminator"].strip("'")
+        if first["type"] == "union_tag_not_found":
+            return f"{field} is {shown(first['input'])}: it needs a {tag}"
+        return f"{field}.{tag} is {shown(first['input'][tag])}: choose one of {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
         return f"{field} is not a field here{_nearest(path[-1], VOCABULARY)}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return f"{field}: {message}" if field else message
-    return f"{field} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+        return printable(f"{field}: {message}" if field else message)[:600]
+    return f"{field} is {shown(first['input'])}: {short(message[0].lower() + message[1:], 300)}"
 
 
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(names)}" if len(names) <= 12 else ""
+def _nearest(name: Any, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], names, n=1)
+    known = [*near, *names][: len(near) or 13]
+    words = ", ".join(short(one) for one in known)
+    return f"; did you mean '{words}'?" if near else f"; there are {words}" if 0 < len(known) <= 12 else ""
 
 
 def settings_of(condition: ConditionSettings) -> dict[str, Any]:

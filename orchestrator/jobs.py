@@ -162,6 +162,8 @@ def cause_of(error: BaseException) -> str:
     if number in MACHINE:
         place = getattr(error, "filename", None)
         return f"{place or 'the store'}: {MACHINE[number]}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used ({error.strerror}): check the path, its permissions and the free space"
     return f"{type(error).__name__}: {text}"
 
 

@@ -5,6 +5,7 @@ so a changed default changes the signature. Grid files are read by `orchestrator
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,11 @@ from orchestrator.ensembles import EnsembleSettings, PublishedSettings, check_en
 from trainers.settings import PredictSettings, TrainSettings
 
 __all__ = ["ConditionSettings", "Execution", "Recipe"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}")  # part of a folder's name
+MAX_TRAININGS = 50_000
+MAX_CHAIN = 100
+MAX_BATCH_GB = 64.0
 
 
 class ConditionSettings(Settings):
@@ -34,6 +40,13 @@ class ConditionSettings(Settings):
             )
         if "noisy" in self.predict.heads and not self.train.multitask:
             raise ValueError("predict.heads: there is a noisy head only with multitask")
+        crop, clips = max(self.train.crops), 2 * self.train.batch_size  # clips and their mixup partners
+        gb = 4e-9 * clips * crop * (self.features.n_mels if self.features.kind == "mel" else 1)
+        if gb > MAX_BATCH_GB:
+            raise ValueError(
+                f"crop {crop} and batch_size {self.train.batch_size} make batches of {gb:,.0f} GB, above the limit of "
+                f"{MAX_BATCH_GB:g} GB: lower one of them"
+            )
         return self
 
 
@@ -41,13 +54,17 @@ class Recipe(Settings):
     """A whole grid: data, conditions, blend, and what the report compares."""
 
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name of the grid and of its MLflow experiment"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=64,
+        description="name of the grid and of its MLflow experiment",
     )
     data: DataSettings
     conditions: dict[str, ConditionSettings] = Field(min_length=1)
     blend: BlendSettings
     members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; empty: all")
-    paper_weights: dict[str, float] = Field(default_factory=dict, description="condition -> published weight")
+    paper_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(
+        default_factory=dict, description="condition -> published weight"
+    )
     ensembles: dict[str, EnsembleSettings] = Field(default_factory=dict, description="fixed means of snapshots")
     published: PublishedSettings = Field(default_factory=PublishedSettings, description="figures printed beside ours")
     comparisons: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
@@ -56,8 +73,18 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
+        for name in self.conditions:
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"conditions: {name[:80]!r} has to name folders too; use at most 64 letters, digits, '_', '-' and "
+                    "'+', a letter or digit first"
+                )
+        if (trainings := len(self.conditions) * self.data.folds) > MAX_TRAININGS:
+            raise ValueError(f"conditions x data.folds are {trainings} trainings; at most {MAX_TRAININGS} are planned")
         for name in (*self.members, *self.paper_weights):
             self._known(name, "members" if name in self.members else "paper_weights")
+        if self.paper_weights and not any(self.paper_weights.get(name) for name in self.blended):
+            raise ValueError("paper_weights: no blended condition has a weight above 0; give one or leave them out")
         for name, condition in self.conditions.items():
             for field, other in parents(condition.train).items():
                 self._known(other, f"conditions.{name}.{field}")
@@ -95,18 +122,21 @@ class Recipe(Settings):
             raise ValueError(f"{field}: '{name}' is not a condition; there are {', '.join(self.conditions)}")
 
     def _no_cycle(self) -> None:
-        done: set[str] = set()
+        depths: dict[str, int] = {}
 
-        def visit(name: str, path: tuple[str, ...]) -> None:
+        def depth(name: str, path: tuple[str, ...]) -> int:
             if name in path:
                 raise ValueError(f"conditions depend on each other in a circle: {' <- '.join((*path, name))}")
-            if name not in done:
-                for other in parents(self.conditions[name].train).values():
-                    visit(other, (*path, name))
-                done.add(name)
+            if name not in depths and len(path) <= MAX_CHAIN:
+                others = parents(self.conditions[name].train).values()
+                depths[name] = 1 + max((depth(other, (*path, name)) for other in others), default=0)
+            if len(path) + depths.get(name, 1) > MAX_CHAIN:
+                first = (*path, name)[0]
+                raise ValueError(f"conditions.{first} depends on a chain of more than {MAX_CHAIN} others; shorten it")
+            return depths[name]
 
         for name in self.conditions:
-            visit(name, ())
+            depth(name, ())
 
     @property
     def blended(self) -> tuple[str, ...]:

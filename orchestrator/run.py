@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from features.errors import GridError, InputError, StoreError
 from features.files import hash_of, read_json, write_json
@@ -21,6 +21,28 @@ from orchestrator.store import Store, mark_done, results
 __all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
 
 SCHEMA = 2
+PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
+Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _NodeRecord(BaseModel):
+    model_config = ConfigDict(strict=True)
+    signature: Signature
+    payload: dict[str, Any]
+    inputs: dict[str, list[Signature]]
+
+
+class _RunFile(BaseModel):
+    """The form of run.json; its Recipe is judged by `Recipe` itself."""
+
+    model_config = ConfigDict(strict=True)
+    grid: str
+    recipe: dict[str, Any]
+    data_root: PathText
+    store: PathText
+    manifest: str = Field(pattern=r"^manifest-[0-9a-f]{12}$")
+    """In the store, and nowhere else."""
+    nodes: dict[str, _NodeRecord]
 
 
 @dataclass(frozen=True)
@@ -143,11 +165,16 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     raw = read_json(path)
-    if not isinstance(raw, Mapping) or raw.get("schema") != SCHEMA:
+    if not isinstance(raw, Mapping):
+        raise StoreError(f"{path} is damaged: it holds no run; launch the grid into a new folder")
+    if raw.get("schema") != SCHEMA:
         raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
-    missing = {"recipe", "store", "manifest", "data_root", "nodes"} - raw.keys()
-    if missing:
-        raise StoreError(f"{path} is damaged: {sorted(missing)[0]} is missing")
+    try:
+        _RunFile.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        what = f"{'.'.join(str(part) for part in first['loc'])[:200]}: {first['msg'].lower()}"
+        raise StoreError(f"{path} is damaged: {what}; launch the grid into a new folder") from None
     return dict(raw)
 
 
@@ -165,8 +192,9 @@ def read_binding(folder: Path) -> tuple[Recipe, Path, Path]:
     try:
         recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise InputError(f"{folder / 'run.json'}: recipe.{where} is not valid; launch the grid again") from None
+        first = error.errors(include_url=False, include_input=False)[0]
+        field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
     return recipe, Path(raw["data_root"]), (folder / raw["store"]).resolve()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from features.errors import StoreError
 from features.files import load_npy, read_json
@@ -17,6 +18,18 @@ from trainers.lwlrap import lwlrap
 __all__ = [
     "Predicted", "Scores", "blended_test", "known_labels", "mean_predictions", "parts_of_test", "predictions_of",
 ]  # fmt: skip
+
+
+class _TestLabels(BaseModel):
+    clips: list[str]
+    labels: list[list[str]]
+    usage: list[str] | None
+
+
+class _ScoreFile(BaseModel):
+    """What is read back of score.json."""
+
+    truth: _TestLabels
 
 
 @dataclass(frozen=True)
@@ -114,18 +127,29 @@ def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Labels (T, C) and usage (T,) of the test clips, as `sonogrid score` was given them.
 
     None if it was not, or if they are of other clips or classes than the run now has.
+
+    Raises:
+        StoreError: the file that keeps them is damaged.
     """
     path = run.folder / "score.json"
-    truth = read_json(path).get("truth") if path.exists() else None
-    if truth is None or truth["clips"] != run.manifest.subset("test")["clip"].tolist():
+    if not path.exists():
+        return None
+    try:
+        truth = _ScoreFile.model_validate(read_json(path)).truth
+        same = [len(truth.clips)] * 2 == [len(truth.labels), len(truth.usage or truth.clips)]
+    except ValidationError:
+        same = False
+    if not same:
+        raise StoreError(f"{path} is damaged: write it again with: sonogrid score {run.folder} --labels CSV")
+    if truth.clips != run.manifest.subset("test")["clip"].tolist():
         return None
     column = {name: index for index, name in enumerate(run.manifest.classes)}
-    if not {label for labels in truth["labels"] for label in labels} <= column.keys():
+    if not {label for labels in truth.labels for label in labels} <= column.keys():
         return None
-    targets = np.zeros((len(truth["clips"]), len(column)), dtype=np.float32)  # (T, C)
-    for row, labels in zip(targets, truth["labels"], strict=True):
+    targets = np.zeros((len(truth.clips), len(column)), dtype=np.float32)  # (T, C)
+    for row, labels in zip(targets, truth.labels, strict=True):
         row[[column[label] for label in labels]] = 1.0
-    return targets, np.array(truth["usage"]) if truth["usage"] else None
+    return targets, np.array(truth.usage) if truth.usage else None
 
 
 def parts_of_test(truth: np.ndarray, scores: np.ndarray, usage: np.ndarray | None) -> dict[str, float | None]:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from features.audio import read_mono
-from features.errors import DataError, InputError, StoreError
+from features.errors import DataError, InputError, StoreError, printable
 from features.files import atomic, read_json, write_json
+from features.layout import CsvTable, split_labels
 from features.shards import FeatureExtractor
 from orchestrator.run import Run
 from orchestrator.scores import blended_test, mean_predictions, parts_of_test
@@ -49,9 +50,10 @@ def _ensemble_test(run: Run, name: str) -> np.ndarray:
 def write_scores(path: Path, clips: Sequence[str], classes: Sequence[str], scores: np.ndarray) -> None:
     """Write scores (N, C) as `fname` and a column a class."""
     frame = pd.DataFrame(scores, columns=list(classes))
-    frame.insert(0, "fname", list(clips))
+    # A file's name need not be text: its bytes are kept, which pandas' own strings can't.
+    frame.insert(0, "fname", pd.Series(list(clips), dtype=object))
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.7g")
+        frame.to_csv(temporary, index=False, float_format="%.7g", errors="surrogateescape")
 
 
 def score(run: Run, labels_csv: Path) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
     """
     clips = run.manifest.subset("test")["clip"].tolist()
     classes = run.manifest.classes
-    truth, usage = _read_labels(labels_csv, clips, classes)
+    truth, usage = _read_labels(labels_csv, run)
     blended = blended_test(run)
     per_class, weight = lwlrap_per_class(truth, blended)
     scores = {name: lwlrap(truth, mean.test) for name, mean in mean_predictions(run).items()}
@@ -88,38 +90,58 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
     return result
 
 
-def _read_labels(path: Path, clips: list[str], classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give the test labels with --labels") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path} can't be read as CSV: {error}") from None
-    if not {"fname", "labels"} <= set(frame.columns):
-        raise InputError(f"{path} needs the columns fname and labels; it has {', '.join(frame.columns)}")
-    problems = [
-        f"{path}: {name} is listed twice; keep one row" for name in frame.loc[frame["fname"].duplicated(), "fname"]
-    ]
-    rows = {row.fname: row for row in frame.itertuples()}
+def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:
+    """Rows of a CSV of labels by clip, whether it has a column usage, and a sentence for each bad row."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the test labels with --labels")
+    table = CsvTable.read(path)
+    if not {"fname", "labels"} <= set(table.header) or len(set(table.header)) < len(table.header):
+        header = printable(", ".join(table.header)[:80])
+        raise InputError(f"{path} needs the columns fname and labels, each column once; it has {header}")
+    problems: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    for line, fields in table.rows:
+        if len(fields) != len(table.header):
+            problems.append(
+                f"{path} line {line} has {len(fields)} fields where the header has {len(table.header)}: quote labels "
+                "that hold commas"
+            )
+            continue
+        row = dict(zip(table.header, fields, strict=True))
+        clip = row["fname"].strip()
+        if clip in rows:
+            problems.append(f"{path}: {clip} is listed twice; keep one row")
+        if (part := row.get("usage", "").strip()) not in ("", "Public", "Private"):
+            problems.append(f"{path} line {line} has usage '{part}'; write Public or Private, or nothing")
+        rows[clip] = row
+    return rows, "usage" in table.header, problems
+
+
+def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels (T, C) and, where the CSV has that column, usage (T,) of the test clips."""
+    clips, classes = run.manifest.subset("test")["clip"].tolist(), run.manifest.classes
+    rows, has_usage, problems = _label_rows(path)
+    # Clips that were set aside have their labels, but no prediction.
+    if not run.manifest.skipped:
+        others = rows.keys() - set(clips)
+        problems += [f"{path}: {clip} is not a test clip of this run; remove its row" for clip in sorted(others)]
     truth = np.zeros((len(clips), len(classes)), dtype=np.float32)
     column = {name: index for index, name in enumerate(classes)}
-    problems += [f"{path}: {clip} has no row; every test clip needs its labels" for clip in clips if clip not in rows]
     for index, clip in enumerate(clips):
-        for label in (part.strip() for part in str(rows[clip].labels).split(",")) if clip in rows else ():
+        if clip not in rows:
+            problems.append(f"{path}: {clip} has no row; every test clip needs its labels")
+            continue
+        labels = split_labels(rows[clip]["labels"])
+        if not labels:
+            problems.append(f"{path}: {clip} has no label; fill it in")
+        for label in labels:
             if label in column:
                 truth[index, column[label]] = 1.0
-            elif label:
+            else:
                 problems.append(f"{path}: {clip} has label '{label}', which is not a class of this run")
-    problems += (
-        []
-        if problems
-        else [
-            f"{path}: {clip} has no label; fill it in" for clip, row in zip(clips, truth, strict=True) if not row.any()
-        ]
-    )
     if problems:
         raise DataError(problems)
-    usage = np.array([rows[clip].usage for clip in clips]) if "usage" in frame.columns else None
+    usage = np.array([rows[clip]["usage"].strip() for clip in clips]) if has_usage else None
     return truth, usage
 
 

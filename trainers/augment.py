@@ -57,6 +57,20 @@ class Augmentation:
 
 AUGMENTATIONS: dict[str, Augmentation] = {}
 
+# Of a parameter, by its name or by that of its augmentation too. Beyond them a draw fails, or a batch fills the memory.
+BOUNDS = {
+    "alpha": (1e-3, 1e3),
+    "factor": (0.1, 10.0),
+    "range_db": (0.0, 100.0),
+    "gain.low": (0.0, 1e3),
+    "gain.high": (0.0, 1e3),
+    "noise.low": (-100.0, 200.0),
+    "noise.high": (-100.0, 200.0),
+    "additional_crop.low": (0.0, 1.0),
+    "additional_crop_released.low": (0.0, 1.0),
+}
+WIDEST = 1e6
+
 
 def register(name: str, inputs: tuple[str, ...], stage: Stage) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function known to grids under a name; its keyword-only parameters become settings."""
@@ -85,17 +99,8 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
         for key, value in parameters.items():
             if key not in defaults:
                 raise ValueError(f"'{name}.{key}' is not a parameter; there are {', '.join(defaults)}")
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"'{name}.{key}' must be a number, not {value!r}")
-            if not math.isfinite(value):
-                raise ValueError(f"'{name}.{key}' must be a finite number, not {value!r}")
-            if isinstance(defaults[key], int) and value != int(value):
-                raise ValueError(f"'{name}.{key}' must be a whole number, not {value!r}")
-            if isinstance(defaults[key], int) and value < 0:
-                raise ValueError(f"'{name}.{key}' is a width and must not be negative, not {value!r}")
+            _check_number(name, key, value, whole=isinstance(defaults[key], int))
         resolved[name] = {key: type(default)(parameters.get(key, default)) for key, default in defaults.items()}
-        if not 0 <= resolved[name].get("p", 1.0) <= 1:
-            raise ValueError(f"'{name}.p' is a probability and must lie in 0..1, not {resolved[name]['p']}")
         low, high = resolved[name].get("low", -math.inf), resolved[name].get("high", math.inf)
         if low > high:
             raise ValueError(f"'{name}.low' {low} is above '{name}.high' {high}")
@@ -105,6 +110,22 @@ def resolve_augmentations(chosen: dict[str, dict[str, Any]]) -> dict[str, dict[s
             raise ValueError(f"{' and '.join(rivals)} exclude each other; choose one of them")
     order = sorted(AUGMENTATIONS, key=lambda name: get_args(Stage).index(AUGMENTATIONS[name].stage))
     return {name: resolved[name] for name in order if name in resolved}
+
+
+def _check_number(name: str, key: str, value: Any, *, whole: bool) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"'{name}.{key}' must be a number, not {value!r}")
+    if not -math.inf < value < math.inf:
+        raise ValueError(f"'{name}.{key}' must be a finite number, not {value!r}")
+    if whole and value != int(value):
+        raise ValueError(f"'{name}.{key}' must be a whole number, not {value!r}")
+    if whole and value < 0:
+        raise ValueError(f"'{name}.{key}' is a width and must not be negative, not {value!r}")
+    if key == "p" and not 0 <= value <= 1:
+        raise ValueError(f"'{name}.p' is a probability and must lie in 0..1, not {value!r}")
+    least, most = BOUNDS.get(f"{name}.{key}", BOUNDS.get(key, (-WIDEST, WIDEST)))
+    if not least <= value <= most:
+        raise ValueError(f"'{name}.{key}' must lie in {least:g}..{most:g}, not {value!r}")
 
 
 def augment(batch: Batch, chosen: dict[str, dict[str, Any]], draw: Callable[[str], np.random.Generator]) -> Batch:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from features.settings import Settings
+from features.settings import Seed, Settings
 from trainers import augment_mel, augment_waveform  # noqa: F401  importing them registers what they hold
 from trainers.augment import AUGMENTATIONS, resolve_augmentations
 from trainers.clips import Padding
@@ -28,6 +28,14 @@ __all__ = [
     "SemiSettings",
     "TrainSettings",
 ]
+
+# Upper limits are far above what anyone trains; they keep a slip of the finger from filling a memory or a decade.
+MAX_CROP = 100_000_000
+MAX_PAD = 1_000_000
+HeadUnits = Annotated[int, Field(ge=8, le=65_536, description="units of the two hidden layers of a head")]
+Factor = Annotated[float, Field(gt=0, le=1e6)]
+Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
+Epochs = Annotated[float, Field(ge=0, le=1e9)]
 
 Normalise = Annotated[
     Literal["clip", "dataset"],
@@ -51,7 +59,7 @@ class ResNetSettings(Settings):
     kind: Literal["resnet"] = "resnet"
     depth: Literal[10, 18, 34] = Field(34, description="weighted layers")
     width: int = Field(64, ge=4, le=512, description="channels of the first stage")
-    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    head_units: HeadUnits = 1024
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     normalise: Normalise = "clip"
 
@@ -62,7 +70,7 @@ class SEResNeXtSettings(Settings):
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
     kind: Literal["seresnext"] = "seresnext"
     width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem; two of them a group")
-    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    head_units: HeadUnits = 1024
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     normalise: Normalise = "clip"
 
@@ -73,7 +81,7 @@ class EnvNetSettings(Settings):
     reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
     kind: Literal["envnet"] = "envnet"
     width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
-    head_units: int = Field(1024, ge=8, description="units of the two hidden layers of a head")
+    head_units: HeadUnits = 1024
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
 
 
@@ -89,8 +97,8 @@ class PseudoSettings(Settings):
         description="same: the teacher of this fold only (clean); all: mean of all folds (leaks validation labels); "
         "crossed: mean of teachers that hold out this fold and one other (clean, and an ensemble; one more job a pair)",
     )
-    weight: float = Field(20.0, gt=0, description="factor of this stream's loss")
-    temperature: float = Field(2.0, gt=0, description="exponent that sharpens the mean prediction")
+    weight: Factor = Field(20.0, description="factor of this stream's loss")
+    temperature: Temperature = Field(2.0, description="exponent that sharpens the mean prediction")
     loss: LossName = Field("mse", description="name of a registered loss")
 
 
@@ -99,9 +107,9 @@ class PseudoLabelSettings(Settings):
 
     method: Literal["pseudo_label"] = "pseudo_label"
     threshold: float = Field(0.5, gt=0, lt=1, description="score from which a sigmoid head's class is a label")
-    weight: float = Field(3.0, gt=0, description="factor of the unlabelled clips' loss after the ramp, alpha_f")
-    ramp_start: float = Field(100.0, ge=0, description="epochs before which the factor is 0, T1")
-    ramp_end: float = Field(600.0, ge=0, description="epochs after which the factor is whole, T2")
+    weight: Factor = Field(3.0, description="factor of the unlabelled clips' loss after the ramp, alpha_f")
+    ramp_start: Epochs = Field(100.0, description="epochs before which the factor is 0, T1")
+    ramp_end: Epochs = Field(600.0, description="epochs after which the factor is whole, T2")
 
     @model_validator(mode="after")
     def _ramp_rises(self) -> Self:
@@ -115,8 +123,8 @@ class MeanTeacherSettings(Settings):
 
     method: Literal["mean_teacher"] = "mean_teacher"
     decay: float = Field(0.999, ge=0, lt=1, description="of the moving average of the weights, a step")
-    weight: float = Field(100.0, gt=0, description="factor of the consistency cost after the ramp")
-    ramp_epochs: float = Field(80.0, ge=0, description="epochs in which the factor rises, sigmoid-shaped")
+    weight: Factor = Field(100.0, description="factor of the consistency cost after the ramp")
+    ramp_epochs: Epochs = Field(80.0, description="epochs in which the factor rises, sigmoid-shaped")
 
 
 class MixMatchSettings(Settings):
@@ -124,10 +132,10 @@ class MixMatchSettings(Settings):
 
     method: Literal["mixmatch"] = "mixmatch"
     views: int = Field(2, ge=1, le=8, description="augmentations of an unlabelled clip whose scores are averaged, K")
-    temperature: float = Field(0.5, gt=0, description="T: the guessed label is raised to 1 / T")
-    alpha: float = Field(0.75, gt=0, description="lambda ~ Beta(alpha, alpha)")
-    weight: float = Field(75.0, gt=0, description="factor of the unlabelled clips' loss after the ramp, lambda_u")
-    ramp_epochs: float = Field(8.0, ge=0, description="epochs in which the factor rises, in a line")
+    temperature: Temperature = Field(0.5, description="T: the guessed label is raised to 1 / T")
+    alpha: float = Field(0.75, ge=1e-3, le=1e3, description="lambda ~ Beta(alpha, alpha)")
+    weight: Factor = Field(75.0, description="factor of the unlabelled clips' loss after the ramp, lambda_u")
+    ramp_epochs: Epochs = Field(8.0, description="epochs in which the factor rises, in a line")
 
 
 SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSettings, Field(discriminator="method")]
@@ -138,7 +146,7 @@ class PredictSettings(Settings):
 
     # YAML has lists, not tuples: the outer type alone may be converted.
     pads: tuple[int, ...] = Field(
-        (8, 32), min_length=1, strict=False, description="zeros on both sides: frames or samples"
+        (8, 32), min_length=1, max_length=64, strict=False, description="zeros on both sides: frames or samples"
     )
 
     heads: tuple[Literal["curated", "noisy"], ...] = Field(
@@ -158,8 +166,8 @@ class PredictSettings(Settings):
     @field_validator("pads")
     @classmethod
     def _distinct(cls, pads: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(pads)) != len(pads) or min(pads) < 0:
-            raise ValueError("pads must be distinct and not negative")
+        if len(set(pads)) != len(pads) or min(pads) < 0 or max(pads) > MAX_PAD:
+            raise ValueError(f"pads must be distinct, not negative and at most {MAX_PAD}")
         return pads
 
 
@@ -180,11 +188,13 @@ class TrainSettings(Settings):
         512, description="length of a training crop, mel frames or samples; of several, each step draws one"
     )
     padding: Padding = Field("zeros", description="what surrounds a clip that is too short: zeros, or its repetition")
-    batch_size: int = Field(64, ge=2, description="clips a stream and step")
-    cycles: int = Field(8, ge=1, description="restarts of the learning rate; one snapshot each")
-    epochs: int = Field(64, ge=1, description="epochs a cycle; an epoch is one pass over the fold's curated clips")
+    batch_size: int = Field(64, ge=2, le=65_536, description="clips a stream and step")
+    cycles: int = Field(8, ge=1, le=1_000, description="restarts of the learning rate; one snapshot each")
+    epochs: int = Field(
+        64, ge=1, le=1_000_000, description="epochs a cycle; an epoch is one pass over the fold's curated clips"
+    )
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd: Nesterov momentum 0.9")
-    lr_max: float = Field(1e-3, gt=0)
+    lr_max: float = Field(1e-3, gt=0, le=1e3)
     lr_min: float = Field(1e-6, ge=0)
     augment: dict[str, dict[str, Any]] = Field(default_factory=dict, description="augmentation -> its parameters")
     loss: LossName = Field("bce", description="loss of the curated head, a registered name")
@@ -199,7 +209,7 @@ class TrainSettings(Settings):
     rescue: dict[str, RescueSettings] = Field(
         default_factory=dict, description="held-out fold, like '0' (or '0-1' for a pair) -> how to go on with less"
     )
-    seed: int = Field(0, ge=0)
+    seed: Seed = 0
     threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")
 
     @field_validator("crop", mode="before")
@@ -207,8 +217,10 @@ class TrainSettings(Settings):
     def _lengths(cls, crop: Any) -> Any:
         """Ascending, and a list of one as a number: equal conditions are written alike."""
         lengths = list(crop) if isinstance(crop, list | tuple) else [crop]
-        if not lengths or any(type(length) is not int or length < 1 for length in lengths):
-            raise ValueError(f"a crop is a whole number from 1 on, or a list of such numbers, not {crop!r}")
+        if not lengths or any(type(length) is not int or not 1 <= length <= MAX_CROP for length in lengths):
+            raise ValueError(
+                f"a crop is a whole number from 1 to {MAX_CROP}, or a list of such numbers, not {repr(crop)[:80]}"
+            )
         if len(set(lengths)) < len(lengths):
             raise ValueError(f"a crop length is given twice in {crop!r}; list each once")
         return tuple(sorted(lengths)) if len(lengths) > 1 else lengths[0]

@@ -2,10 +2,10 @@
 
     python tests/chaos/chaos.py --seed 0 --kills 30
 
-Real Ray on several nodes of this machine, with a declared GPU each, and a real MLflow server. A seeded schedule ends (with
-SIGKILL) the driver, a Train worker, a Train controller, a node, or the MLflow server. The driver is started again with
-`sonogrid resume`, nodes and server come back after a while. When a grid is finished before all kills are spent, one
-with another seed follows. Then, for each:
+Real Ray on several nodes of this machine, with a declared GPU each, and a real MLflow server. A seeded schedule ends
+(with SIGKILL) the driver, a Train worker, a Train controller, a node, or the MLflow server, or freezes a worker (with
+SIGSTOP). The driver is started again with `sonogrid resume`, nodes and server come back after a while. When a grid is
+finished before all kills are spent, one with another seed follows. Then, for each:
 
     every result is the undisturbed run's, byte for byte (but for times)
     no attempt went on from further back than the last checkpoint that was written: at most one epoch is repeated a kill
@@ -58,7 +58,7 @@ conditions:
   B: {base: A, init_from: plain, pseudo: {teacher: A}}
 blend: {trials: 5}
 """
-TARGETS = ("driver", "worker", "worker", "controller", "node", "mlflow")
+TARGETS = ("driver", "worker", "worker", "controller", "node", "mlflow", "freeze")
 MARK = "SONOGRID_CHAOS"
 TIMES = {"seconds", "samples_per_s", "time"}
 
@@ -155,7 +155,7 @@ class Chaos:
     def disturbed(self, seed: int) -> Path:
         """The grid on the cluster, with kills until it is finished."""
         out = self.folder / f"disturbed-{seed}"
-        how = ["--address", self.cluster.address, "--retries", "8"]
+        how = ["--address", self.cluster.address, "--retries", "8", "--stall-s", "20"]
         first = ["launch", str(self.grid), "--data", str(self.data), "--out", str(out), *how]
         self.driver = self.sonogrid(*first, "--set", f"defaults.seed={seed}", tracking=self.server.uri)
         pause = self.next_kill()
@@ -175,7 +175,7 @@ class Chaos:
             time.sleep(0.1)
 
     def next_kill(self) -> float:
-        return time.monotonic() + self.random.uniform(1.0, 9.0)
+        return time.monotonic() + self.random.uniform(2.0, 14.0)
 
     def bring_back(self) -> None:
         for when, what in list(self.due):
@@ -203,12 +203,15 @@ class Chaos:
         self.driver.wait()
         return str(self.driver.pid)
 
-    def find_worker(self, out: Path) -> str | None:
+    def find_freeze(self, out: Path) -> str | None:
+        return self.find_worker(out, signal.SIGSTOP)
+
+    def find_worker(self, out: Path, how: signal.Signals = signal.SIGKILL) -> str | None:
         signs = [path for path in out.glob("store/*/attempt-*/alive.json") if time.time() - path.stat().st_mtime < 5]
         self.random.shuffle(signs)
         for path in signs:
             pid = int(read_json(path)["pid"])
-            if kill_process(pid):
+            if kill_process(pid, how):
                 return f"{path.parent.parent.name} ({pid})"
         return None
 
@@ -241,9 +244,9 @@ class Chaos:
         self.server.kill()
 
 
-def kill_process(pid: int) -> bool:
+def kill_process(pid: int, how: signal.Signals = signal.SIGKILL) -> bool:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, how)
     except ProcessLookupError:
         return False
     return True
@@ -366,7 +369,8 @@ def main() -> int:
         assert repeated == 0, f"{repeated} epochs were trained again although a checkpoint had them"
     facts = {
         "kills": dict(chaos.counts), "grids": rounds, "files_compared": files, "mlflow_runs": runs,
-        "attempts_made_again": again, "epochs_lost_from_checkpoints": repeated, "seconds": round(time.monotonic() - began),
+        "attempts_made_again": again, "epochs_lost_from_checkpoints": repeated,
+        "seconds": round(time.monotonic() - began),
     }  # fmt: skip
     print(json.dumps(facts))
     return 0

@@ -1,0 +1,86 @@
+"""YAML without its traps: plain values only, each with one meaning, and words for what is not allowed."""
+
+import re
+from typing import Any
+
+import yaml
+
+from features.errors import GridError, printable
+
+__all__ = ["load_plain", "short", "shown"]
+
+MAX_INT = 2**63
+LONGEST_SHOWN = 120
+
+
+def load_plain(text: str) -> Any:
+    """Read YAML as plain values.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+        GridError: it has what a grid may not have; the sentence begins with the line and lacks the file.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except RecursionError:
+        raise GridError("nested too deeply for a grid") from None
+
+
+def shown(value: Any) -> str:
+    """A value of a grid in a sentence: as Python writes it, short, nothing that a terminal would take for a command."""
+    return short(repr(value))
+
+
+def short(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """Text in a sentence, its middle left out where it is long."""
+    text = printable(text)
+    return text if len(text) <= longest else f"{text[: longest - 20]}...{text[-15:]}"
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases (no bombs), tags and merge keys, without repeated keys, and with 1e-3 a number."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+            raise GridError(
+                f"line {event.start_mark.line + 1}: aliases (*name) are not allowed; use 'base' or 'defaults'"
+            )
+        if (tag := getattr(self.peek_event(), "tag", None)) is not None:  # type: ignore[no-untyped-call]
+            line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+            raise GridError(f"line {line}: tags ({shown(tag)}) are not allowed; write the value itself")
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
+            raise GridError(f"line {node.start_mark.line + 1}: '{node.value}' is not allowed; use 'base' or 'defaults'")
+        try:
+            value = super().construct_object(node, deep)
+        except GridError:
+            raise
+        except (ValueError, OverflowError):  # a day 99, or a number of too many digits
+            value = _NOTHING
+        # YAML 1.1 reads 010 as 8 and 1:30 as 90; nobody means that here.
+        odd = type(value) in (int, float) and _ODD_NUMBER.match(node.value)
+        if value is _NOTHING or odd or (type(value) is int and abs(value) > MAX_INT):
+            raise GridError(f"line {node.start_mark.line + 1}: {shown(node.value)} is no value that a grid can have")
+        return value
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if not isinstance(key, str):
+                raise GridError(f"line {node.start_mark.line + 1}: {shown(key)} is not a name; quote it")
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise GridError(f"line {node.start_mark.line + 1}: '{twice}' is given twice")
+        return super().construct_mapping(node, deep)
+
+
+_NOTHING = object()
+_ODD_NUMBER = re.compile(r"[^:]*:|[-+]?0[0-9_]")
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)

@@ -1,0 +1,92 @@
+"""Between the command line and the terminal: types of options, places to write to, and text that is only text.
+
+Names of files, labels and conditions come from other people: nothing in them may be taken for markup or for a command
+of the terminal.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from features.errors import DataError, InputError, SonogridError, printable
+
+__all__ = ["make_console", "names", "numbers", "print_json", "print_problems", "require_place", "whole"]
+
+PROBLEMS_SHOWN = 50
+
+
+def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
+    """A line a problem; of thousands only the first, unless they were asked for."""
+    problems = error.problems if isinstance(error, DataError) else [str(error)]
+    shown = problems if all_of_them else problems[:PROBLEMS_SHOWN]
+    for problem in shown:
+        print(f"sonogrid: {printable(problem)}", file=sys.stderr)
+    if len(shown) < len(problems):
+        more = len(problems) - len(shown)
+        print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
+
+
+class _PlainConsole(Console):
+    """Text is text: no markup in it is followed, and what does not print is escaped, as names come from files."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+def make_console() -> Console:
+    """A console on standard output; a log file is wide enough for whole tables."""
+    console = _PlainConsole(soft_wrap=True, markup=False, emoji=False)
+    return console if console.is_terminal else _PlainConsole(soft_wrap=True, markup=False, emoji=False, width=160)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Type of an option: names with commas between them, at least one."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError("names nothing; give names with commas between them, or leave it out")
+    return found
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Type of an option: whole numbers with commas between them, at least one."""
+    return tuple(whole(0, 10**6)(part) for part in names(text))
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Type of an option: a whole number of a range."""
+
+    def read(text: str) -> int:
+        number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 else None
+        if number is None or not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a whole number from {least} to {most}")
+        return number
+
+    return read
+
+
+def print_json(value: Any) -> None:
+    """One JSON value, with what does not print escaped."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def require_place(option: str, folder: Path, data: Path | None = None) -> None:
+    """Refuse a folder that can't be made or written to, or that lies in the dataset, which stays as it is.
+
+    Raises:
+        InputError: the sentence names the option.
+    """
+    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
+    if not there.is_dir():
+        raise InputError(f"{option} {folder}: {there} is not a folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
+    if data is not None and folder.resolve().is_relative_to(data.resolve()):
+        raise InputError(f"{option} {folder} lies in the dataset {data}; choose a place outside")

@@ -68,6 +68,7 @@ class GcsStorage(Storage):
                 f"{host}/upload/storage/v1/b/{self.bucket}/o",
                 params={"uploadType": "media", "name": self.prefix + key, "ifGenerationMatch": "0"},
                 data=data,
+                headers={"Content-Type": "application/octet-stream"},
                 timeout=PATIENCE_S,
             )
         except requests.RequestException as error:

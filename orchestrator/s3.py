@@ -2,15 +2,15 @@
 
 Why boto3 and not `pyarrow.fs.S3FileSystem`: seen with pyarrow 25, a read across an overwrite returns the beginning of
 the new object at the length of the old one, a writer that fails half-way publishes what it wrote, and a removed object
-leaves an empty one named like its folder. It knows no conditional write either. In boto3 a read is one request, a failed
-upload is aborted, and `IfNoneMatch` is there.
+leaves an empty one named like its folder. It knows no conditional write either. In boto3 a read is one request, a
+failed upload is aborted, and `IfNoneMatch` is there.
 """
 
 import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -162,7 +162,7 @@ class S3Storage(Storage):
                     continue
                 version = {"IfMatch": answer["ETag"]}
                 try:
-                    with answer["Body"] as body:
+                    with closing(answer["Body"]) as body:  # its own `with` gives the stream inside, with other errors
                         copy(body, file)
                     return
                 except (HTTPClientError, IncompleteReadError):
@@ -173,12 +173,12 @@ class S3Storage(Storage):
     @contextmanager
     def _errors(self, key: str, handled: tuple[str, ...] = ()) -> Iterator[None]:
         """Turn boto3's errors into those of `Storage`, but for codes that the caller handles."""
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+        from botocore import exceptions as boto
 
         where = self.where(key) if key else self.url
         try:
             yield
-        except ClientError as error:
+        except boto.ClientError as error:
             code = str(error.response["Error"]["Code"])
             if code in handled:
                 raise
@@ -191,12 +191,12 @@ class S3Storage(Storage):
             raise StoreError(
                 f"{where}: the store answers {status} {code} ({message.rstrip('.')}); {REMEDIES.get(code, remedy)}"
             ) from None
-        except (HTTPClientError, IncompleteReadError) as error:
+        except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError) as error:
             raise StoreError(
                 f"{where}: no whole answer from the store in {ATTEMPTS} attempts ({type(error).__name__}); "
                 "check the network and AWS_ENDPOINT_URL, then launch again"
             ) from None
-        except BotoCoreError as error:
+        except boto.BotoCoreError as error:
             cause = " ".join(redact(str(error)).rstrip(".").split())
             raise StoreError(f"{where}: {cause}; set AWS_ACCESS_KEY_ID and the like, or AWS_PROFILE") from None
 

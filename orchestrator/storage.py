@@ -108,10 +108,11 @@ def open_storage(root: str | Path) -> Storage:
     text = str(root)
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
         return LocalStorage(Path(text))
-    scheme, _, rest = text.partition("://")
-    if scheme not in ("s3", "gs") or not rest:
+    scheme, _, rest = text.partition(":")
+    rest = rest.removeprefix("//")
+    if scheme not in ("s3", "gs") or f"{scheme}://{rest}" != text:
         raise InputError(
-            f"{scheme}://... can't be a store; give a local folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+            f"{scheme}:/... can't be a store; give a local folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
         )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+(/[A-Za-z0-9._=-]+)*/?", rest):
         raise InputError(

@@ -126,8 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None:
             fault(self, forward)
         else:
-            begin(self, answer := forward())
-            self.wfile.write(answer[2])
+            Faults.send(self, forward())
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer
 
@@ -149,14 +148,19 @@ class Faults:
     """What a proxy can do to a request."""
 
     @staticmethod
+    def send(handler: BaseHTTPRequestHandler, answer: tuple[int, dict[str, str], bytes]) -> None:
+        """No fault: the whole answer."""
+        begin(handler, answer)
+        handler.wfile.write(answer[2])
+
+    @staticmethod
     def status(number: int, code: str) -> Fault:
         """An error of the service."""
 
         def fault(handler: BaseHTTPRequestHandler, forward: Callable[[], object]) -> None:
             body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} it is.</Message></Error>"
             content = b"" if handler.command == "HEAD" else body.encode()
-            begin(handler, (number, {"Content-Type": "application/xml"}, content))
-            handler.wfile.write(content)
+            Faults.send(handler, (number, {"Content-Type": "application/xml"}, content))
 
         return fault
 

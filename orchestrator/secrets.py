@@ -6,7 +6,7 @@ import re
 __all__ = ["redact"]
 
 HIDDEN = "***"
-SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY|ACCESS_KEY_ID)$|^AWS_.*SECRET")
+SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY)$|^AWS_.*SECRET")
 """Names of environment variables that hold a secret: AWS_SECRET_ACCESS_KEY, MLFLOW_TRACKING_PASSWORD, RAY_AUTH_TOKEN,
 PGPASSWORD and the like."""
 SHORTEST = 4

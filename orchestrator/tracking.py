@@ -20,6 +20,7 @@ from orchestrator.graph import Node
 from orchestrator.grid import settings_of
 from orchestrator.report import build_report
 from orchestrator.run import Run
+from orchestrator.secrets import redact
 from trainers.loop import read_history
 
 __all__ = ["Mirror", "MirrorThread", "tracking_uri"]
@@ -96,7 +97,7 @@ class Mirror:
         client = mlflow.MlflowClient()
         name = self.run.recipe.name
         experiment = client.get_experiment_by_name(name)
-        self._experiment = experiment.experiment_id if experiment else client.create_experiment(name)
+        self._experiment = experiment.experiment_id if experiment else client.create_experiment(name, _artifacts(name))
         token = None
         while True:
             page = client.search_runs([self._experiment], max_results=1000, page_token=token)
@@ -247,6 +248,12 @@ def _joint_status(states: list[str]) -> str:
     return "FAILED" if "failed" in states else "KILLED" if "killed" in states else "RUNNING"
 
 
+def _artifacts(experiment: str) -> str | None:
+    """Where an experiment's artifacts go; a server decides that itself, for a database MLflow's variable says it."""
+    root = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    return None if root is None or tracking_uri().startswith("http") else f"{root.rstrip('/')}/{experiment}"
+
+
 def _git_revision() -> str:
     """The revision of the code, for a tag; 'unknown' outside a checkout."""
     folder = Path(__file__).resolve().parent
@@ -284,7 +291,7 @@ class MirrorThread:
             self.mirror.sync(dict(self.states))
         except Exception as error:
             # Whatever the client, the database or the network raises: the view is late, nothing more.
-            self.trouble = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self.trouble = f"{type(error).__name__}: {' '.join(redact(str(error)).split())[:300]}"
             return False
         self.trouble = None
         return True

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench services services-stop clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,13 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# PostgreSQL and an S3 endpoint on localhost; then: source runs/services/environment
+services: setup
+	$(BIN)/python -m orchestrator.services start
+
+services-stop: setup
+	$(BIN)/python -m orchestrator.services stop
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -7,51 +7,51 @@ node's `attempt.json` names may write. A thread writes a sign of life every few 
 import faulthandler
 import logging
 import os
-import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from features.errors import StoreError, SupersededError
-from features.files import write_json
-from orchestrator.store import ALIVE, attempt_folder, attempts, mark_done, read_lease
+from orchestrator.store import ALIVE, Store
 from trainers.progress import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
 
-__all__ = ["Attempt", "log_path"]
+__all__ = ["Attempt"]
 
-BEAT_S = 2.0
 UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, ALIVE})
 """Files of an attempt that are no results."""
 
 log = logging.getLogger("sonogrid")
 
 
-def log_path(folder: Path, number: int) -> Path:
-    """What an attempt at a node had to say."""
-    return folder / "logs" / f"{number}.log"
-
-
 class Attempt(Supervisor):
     """Use as a context manager around the work.
 
     Args:
-        node: the node's folder.
+        store: where the node is.
+        name: of the node's folder.
         number: of this attempt.
-        stopping: whether to stop, asked at most every `BEAT_S` and at the end of an epoch.
+        stopping: whether the process was asked to stop; that the node was is in the store.
         stall_s: without progress for so long, the log gets the stack of every thread; 0: never.
         place: what the cluster calls the machine.
     """
 
     def __init__(
-        self, node: Path, number: int, stopping: Callable[[], Stop], *, stall_s: float = 0.0, place: str = ""
+        self,
+        store: Store,
+        name: str,
+        number: int,
+        stopping: Callable[[], Stop] = lambda: "no",
+        *,
+        stall_s: float = 0.0,
+        place: str = "",
     ) -> None:
-        self.node, self.number = node, number
-        self.folder = attempt_folder(node, number)
+        self.store, self.name, self.number = store, name, number
         self.stall_s = stall_s
         self._stopping = stopping
         self._asked: Stop = "no"
@@ -63,10 +63,8 @@ class Attempt(Supervisor):
 
     def __enter__(self) -> Self:
         self.before_write()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = log_path(self.node, self.number)
-        path.parent.mkdir(exist_ok=True)
-        self._log = path.open("a", encoding="utf-8")
+        self.folder = self.store.begin(self.name, self.number)
+        self._log = self.store.log_file(self.name, self.number).open("a", encoding="utf-8")
         self._handler = logging.StreamHandler(self._log)
         self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self._handler)
@@ -84,11 +82,13 @@ class Attempt(Supervisor):
             log.error("%s", error, exc_info=error)
         log.removeHandler(self._handler)
         self._log.close()
+        with suppress(StoreError):  # what went wrong with the store is told by the job itself
+            self.store.keep_log(self.name, self.number)
+        self.store.end(self.folder)
 
-    @property
     def earlier(self) -> list[Path]:
         """Folders of earlier attempts, newest first."""
-        return [path for path in attempts(self.node) if path != self.folder]
+        return self.store.earlier(self.name, self.number)
 
     def stop(self) -> Stop:
         """What was asked when last looked."""
@@ -101,15 +101,15 @@ class Attempt(Supervisor):
 
     def before_write(self) -> None:
         """Refuse when another attempt has the node."""
-        if read_lease(self.node).get("attempt") != self.number:
-            raise SupersededError(f"attempt {self.number} at {self.node.name} is not the latest any more and ends")
+        if self.store.lease(self.name).get("attempt") != self.number:
+            raise SupersededError(f"attempt {self.number} at {self.name} is not the latest any more and ends")
 
     def after_write(self) -> None:
-        """There is a checkpoint of this attempt: those of attempts before the last one are of no use any more."""
+        """Keep the checkpoint, and look at once whether to stop."""
+        self.store.checkpointed(self.name, self.number, self.folder)
         log.info("checkpoint at %s", self._where)
-        self._asked = self._stopping()
-        for path in self.earlier[1:]:
-            shutil.rmtree(path, ignore_errors=True)
+        self._sign["saved"] = self._where.get("step", 0)
+        self._look()
 
     def finish(self, mark: dict[str, Any]) -> None:
         """Make the attempt's files the node's results.
@@ -122,16 +122,20 @@ class Attempt(Supervisor):
         self.before_write()
         files = [p for p in self.folder.iterdir() if p.name not in UNFINISHED and not p.name.startswith(".")]
         log.info("done")
-        mark_done(self.node, {**mark, "attempts": self.number}, files)
+        self.store.finish(self.name, {**mark, "attempts": self.number}, sorted(files))
+
+    def _look(self) -> None:
+        asked = self._stopping()
+        self._asked = asked if asked != "no" else self.store.stop_asked(self.name)
 
     def _beat(self) -> None:
         seen = -1
-        while not self._ended.wait(BEAT_S):
+        while not self._ended.wait(self.store.beat_s):
             if self.stall_s and self._count != seen:
                 seen = self._count
                 faulthandler.dump_traceback_later(self.stall_s, file=self._log)
             try:
-                self._asked = self._stopping()
+                self._look()
                 self.before_write()
                 self._show_life()
             except SupersededError:
@@ -140,4 +144,5 @@ class Attempt(Supervisor):
                 continue
 
     def _show_life(self) -> None:
-        write_json(self.folder / ALIVE, {**self._sign, **self._where, "count": self._count, "time": time.time()})
+        sign = {**self._sign, **self._where, "count": self._count, "time": time.time()}
+        self.store.beat(self.name, self.number, sign)

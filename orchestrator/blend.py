@@ -23,11 +23,10 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from pydantic import Field
 
 from features.settings import Settings
+from orchestrator.studies import Studies, open_studies
 from trainers.lwlrap import Lwlrap
 
 __all__ = ["BlendResult", "BlendSettings", "tune_blend"]
@@ -161,19 +160,24 @@ def tune_blend(
     *,
     journal: Path,
     paper: Sequence[float] | None = None,
+    database: str | None = None,
+    study: str = "",
 ) -> BlendResult:
     """Tune ensemble weights on out-of-fold predictions and estimate what they are worth on clips they did not see.
 
-    Equal inputs give equal results to the bit. Every trial is written to the journal, and a second call with it tries
-    only what is missing; studies of other inputs in the same journal are left alone.
+    Equal inputs give equal results to the bit, wherever the trials are recorded. In a journal, a second call tries only
+    what is missing; studies of other inputs in the same journal are left alone. In a database each call replaces the
+    studies of its name: they are there to be looked at, and nothing is read from them.
 
     Args:
         oof: (M, N, C) finite out-of-fold predictions of M members.
         truth: (N, C) bool or numbers, true where > 0.
         folds: (N,) the fold of each clip; at least two folds have labelled clips.
         settings: how long to search.
-        journal: Optuna journal file; it is made when missing.
+        journal: Optuna journal file; it is made when missing, and without a database.
         paper: (M,) weights to try as well; their scale is free.
+        database: SQLAlchemy URL of an Optuna storage that is used instead of the journal.
+        study: how the studies in the database are named, before 'all folds' or 'without fold K'.
 
     Returns:
         The weights and their scores. The scores equal `lwlrap(truth, blend)` but for rounding in near-ties.
@@ -181,6 +185,8 @@ def tune_blend(
     Raises:
         ValueError: shapes do not fit, a value is not finite, weights are negative or all zero, labels are missing, or
             the budget does not pay for one member.
+        InputError: the database's URL is wrong, or its driver is missing.
+        StoreError: the database fails.
     """
     oof = np.asarray(oof, dtype=np.float32)  # (M, N, C)
     positive = np.asarray(truth) > 0  # (N, C)
@@ -203,18 +209,16 @@ def tune_blend(
         seeds["paper"] = _normalised(paper, members=len(oof))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(journal)))
     inputs = _fingerprint(oof, positive, folds, *seeds.values(), np.array([settings.seed, limit]))
-
     everything = Contest(oof, positive, np.ones(len(folds), dtype=bool))
-    weights, scores = _tune(everything, seeds, limit, settings, storage, f"{inputs} all folds")
     held_out = []
-    for fold in labelled_folds:
-        others = Contest(oof, positive, folds != fold)
-        fold_weights, _ = _tune(others, seeds, limit, settings, storage, f"{inputs} without fold {fold}")
-        contest = Contest(oof, positive, folds == fold)
-        held_out.append(contest.precisions(contest.mix(fold_weights)))
+    with open_studies(journal, inputs, database, study) as studies:
+        weights, scores = _tune(everything, seeds, limit, settings, studies, "all folds")
+        for fold in labelled_folds:
+            others = Contest(oof, positive, folds != fold)
+            fold_weights, _ = _tune(others, seeds, limit, settings, studies, f"without fold {fold}")
+            contest = Contest(oof, positive, folds == fold)
+            held_out.append(contest.precisions(contest.mix(fold_weights)))
     return BlendResult(
         weights=tuple(weights.tolist()),
         oof_lwlrap=everything.score(weights),
@@ -245,7 +249,7 @@ def _fingerprint(*arrays: NDArray[Any]) -> str:
 
 
 def _tune(
-    contest: Contest, seeds: dict[str, Floats], limit: int, settings: BlendSettings, storage: JournalStorage, name: str
+    contest: Contest, seeds: dict[str, Floats], limit: int, settings: BlendSettings, studies: Studies, name: str
 ) -> tuple[Floats, dict[str, float]]:
     """Return the best weights (M,) found, at most `limit` of them not 0, and the scores of all seeds, greedy ones too.
 
@@ -259,7 +263,7 @@ def _tune(
     searched = np.arange(members) if limit == members else np.flatnonzero(seeds[best])
     if len(searched) == 1 or settings.trials == 0:
         return seeds[best], scores
-    found, score = _search(contest, seeds[best], searched, settings, storage, name)
+    found, score = _search(contest, seeds[best], searched, settings, studies, name)
     return (found if score > scores[best] else seeds[best]), scores
 
 
@@ -268,7 +272,7 @@ def _search(
     start: Floats,
     searched: NDArray[np.integer],
     settings: BlendSettings,
-    storage: JournalStorage,
+    studies: Studies,
     name: str,
 ) -> tuple[Floats, float]:
     """Return the best weights (M,) that CMA-ES finds around `start`, and their score; only those searched are moved.
@@ -284,9 +288,10 @@ def _search(
         normalised: Floats = moved**2 / (moved**2).sum()  # (M,)
         return normalised
 
-    record = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-    known = [trial.value for trial in record.get_trials(deepcopy=False)]
-    if len(known) < settings.trials:
+    record = studies.open(name)
+    tried = record.tried[: settings.trials]
+    known = len(tried)
+    if known < settings.trials:
         # The study that asks is kept in memory: in a journal each parameter of each trial would be a write of its own,
         # and CMA-ES would leave pickles there. After an interruption it is asked anew and told the recorded values, so
         # that it is in the state it was in. CMA-ES starts at the middle of the space, with a sixth of it as its spread.
@@ -298,11 +303,11 @@ def _search(
         for number in range(settings.trials):
             trial = study.ask(space)
             params = trial.params
-            value = known[number] if number < len(known) else contest.score(weights_of(params))
+            value = tried[number][1] if number < known else contest.score(weights_of(params))
             study.tell(trial, value)
-            if number >= len(known):
-                record.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
-    tried = record.get_trials(deepcopy=False)[: settings.trials]
-    values = np.array([trial.value for trial in tried])
-    weights = weights_of(tried[int(np.argmax(values))].params)  # the first of equals
+            if number >= known:
+                record.add(params, space, value)
+                tried.append((params, value))
+    best = int(np.argmax([value for _, value in tried]))  # the first of equals
+    weights = weights_of(tried[best][0])
     return weights, contest.score(weights)

@@ -145,7 +145,7 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     """Arguments that bind a grid; with `data`, its help, the dataset may be left out."""
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
-    parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
+    parser.add_argument("--store", metavar="STORE", help="folder, s3:// or gs:// URL of the nodes; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
     parser.add_argument("--overlay", type=names, default=(), metavar="A,B", help="overlays of the grid to put on it")
     parser.add_argument("--only", type=names, default=(), metavar="A,B", help="these conditions, and what they need")

@@ -19,16 +19,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from features.errors import DamagedInputError, JobError, NotFiniteError, SonogridError, SupersededError
+from features.errors import DamagedInputError, JobError, NotFiniteError, SonogridError, StoreError, SupersededError
 from features.files import load_npy, save_npy
 from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
-from orchestrator.attempt import Attempt, log_path
+from orchestrator.attempt import Attempt
 from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
 from orchestrator.secrets import redact
-from orchestrator.store import attempts, mark_failed, read_lease, results
+from orchestrator.store import FAILED, Store, open_store
 from trainers.supervisor import Stop
 
 __all__ = ["FailureClass", "JobSpec", "failure_class", "run_job"]
@@ -44,12 +44,15 @@ class JobSpec:
     name: str
     kind: Kind
     signature: str
-    folder: Path
+    store: str
+    """What `open_store` takes."""
+    node: str
+    """Name of the node's folder there, as in the following."""
     attempt: int
-    inputs: dict[str, tuple[Path, ...]]
-    """Folders of finished nodes by role."""
+    inputs: dict[str, tuple[str, ...]]
+    """Finished nodes by role."""
     input_signatures: dict[str, tuple[str, ...]]
-    manifest: Path
+    manifest: str
     data_root: Path
     cpus: float = 1.0
     gpus: float = 0.0
@@ -58,8 +61,8 @@ class JobSpec:
     stall_s: float = 0.0
     held_out: tuple[int, ...] = ()
     """Folds whose clips a training job does not see."""
-    unrescued: Path | None = None
-    """Folder of the same training job without its rescue."""
+    unrescued: str | None = None
+    """The same training job without its rescue."""
     condition: ConditionSettings | None = None
     shard: ShardPlan | None = None
     settings: Settings | None = None
@@ -84,12 +87,10 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         Exception: whatever went wrong; its cause is in `failed.json` by then.
     """
     started = time.time()
+    store = open_store(spec.store)
     try:
-        with Attempt(spec.folder, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
-            for folder in {folder for group in spec.inputs.values() for folder in group}:
-                results(folder)
-                attempt.progress()
-            result = JOBS[spec.kind](spec, attempt)
+        with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
+            result = JOBS[spec.kind](_Work(spec, attempt))
             if result is None:
                 return False
             attempt.finish(
@@ -108,28 +109,47 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
             )
     except BaseException as error:
         # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
-        if isinstance(error, SupersededError) or read_lease(spec.folder).get("attempt") != spec.attempt:
+        if isinstance(error, SupersededError) or store.lease(spec.node).get("attempt") != spec.attempt:
             return False
-        _remember_failure(spec, error)
+        _remember_failure(store, spec, error)
         raise
     return True
 
 
-def _remember_failure(spec: JobSpec, error: BaseException) -> None:
+class _Work:
+    """A job with its inputs at hand: local folders, every file checked."""
+
+    def __init__(self, spec: JobSpec, attempt: Attempt) -> None:
+        self.spec, self.attempt = spec, attempt
+        store = attempt.store
+        self.manifest_folder = store.results_of(spec.manifest)
+        self.inputs: dict[str, tuple[Path, ...]] = {}
+        for role, names in spec.inputs.items():
+            folders = []
+            for name in names:
+                folders.append(store.results_of(name))
+                attempt.progress()
+            self.inputs[role] = tuple(folders)
+
+    def read_manifest(self) -> Manifest:
+        """The clips."""
+        return Manifest.read(self.manifest_folder)
+
+
+def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None:
     mark = {
         "class": failure_class(error),
         "cause": cause_of(error),
         "attempt": spec.attempt,
         "host": socket.gethostname(),
         "time": time.time(),
-        "log": str(log_path(spec.folder, spec.attempt).relative_to(spec.folder)),
         "trace": trace_of(error),
     }
     if isinstance(error, NotFiniteError):
         mark["epochs_done"] = error.epochs_done
     try:
-        mark_failed(spec.folder, mark)
-    except OSError:  # the disk is full, perhaps: whoever waits for the job gets the error itself
+        store.set_mark(spec.node, FAILED, mark)
+    except (OSError, StoreError):  # the disk is full, perhaps: whoever waits for the job gets the error itself
         return
 
 
@@ -178,29 +198,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
-def _shard(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
+def _shard(work: _Work) -> dict[str, Any]:
     import torch
 
+    spec, attempt = work.spec, work.attempt
     assert spec.shard is not None
     torch.set_num_threads(1)  # one shard a core: more threads only wait for each other
     built = build_shard(spec.shard, spec.data_root, spec.settings, attempt.folder, attempt.progress)  # type: ignore[arg-type]
     return dict(built)
 
 
-def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
+def _train(work: _Work) -> dict[str, Any] | None:
     from trainers.loop import FoldClips, TrainJob, train
     from trainers.progress import read_history, snapshot_path
 
+    spec, attempt = work.spec, work.attempt
     assert spec.condition is not None
     settings = spec.condition.train
-    manifest = Manifest.read(spec.manifest)
+    manifest = work.read_manifest()
 
     def clips(subset: str) -> FoldClips | None:
-        if subset not in spec.inputs:
+        if subset not in work.inputs:
             return None
         fold = manifest.subset(subset)["fold"].to_numpy()
         return FoldClips(
-            _shards(spec, manifest, subset),
+            _shards(work, manifest, subset),
             manifest.targets(subset),
             np.flatnonzero(~np.isin(fold, spec.held_out)),
             np.flatnonzero(np.isin(fold, spec.held_out)),
@@ -209,8 +231,8 @@ def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
     curated = clips("curated")
     assert curated is not None
     start = None
-    if "init" in spec.inputs:
-        folder = spec.inputs["init"][0]
+    if "init" in work.inputs:
+        folder = work.inputs["init"][0]
         start = max(folder.glob("snapshot-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
     job = TrainJob(
         settings,
@@ -218,13 +240,13 @@ def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
         len(manifest.classes),
         curated,
         clips("noisy"),
-        load_npy(spec.inputs["pseudo"][0] / "soft_labels.npy") if "pseudo" in spec.inputs else None,
+        load_npy(work.inputs["pseudo"][0] / "soft_labels.npy") if "pseudo" in work.inputs else None,
         start,
         _device(spec),
         _resident_bytes(spec),
         spec.checkpoint_steps,
-        attempt.earlier,
-        attempts(spec.unrescued) if spec.unrescued else (),
+        attempt.earlier(),
+        attempt.store.earlier(spec.unrescued, 0) if spec.unrescued else (),
     )
     if not train(job, attempt.folder, attempt):
         return None
@@ -236,17 +258,18 @@ def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
     }
 
 
-def _predict(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
+def _predict(work: _Work) -> dict[str, Any]:
     import torch
 
     from trainers.clips import ClipBank
     from trainers.predict import predict
 
+    spec, attempt = work.spec, work.attempt
     assert spec.condition is not None
     torch.set_num_threads(spec.condition.train.threads)
-    manifest = Manifest.read(spec.manifest)
+    manifest = work.read_manifest()
     device = _device(spec)
-    networks = load_networks(spec.inputs["train"][0], spec.condition, len(manifest.classes), device)
+    networks = load_networks(work.inputs["train"][0], spec.condition, len(manifest.classes), device)
     pads, heads = spec.condition.predict.pads, spec.condition.predict.heads
     shape = (len(networks), len(heads), len(pads), 0, len(manifest.classes))
     for subset in ("curated", "noisy", "test"):
@@ -254,7 +277,7 @@ def _predict(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
         rows = np.flatnonzero(np.isin(folds, spec.held_out)) if subset == "curated" else np.arange(len(folds))
         scores = np.zeros(shape, dtype=np.float32)
         if len(rows):
-            bank = ClipBank(_shards(spec, manifest, subset), device, resident_bytes=_resident_bytes(spec))
+            bank = ClipBank(_shards(work, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 padding = spec.condition.train.padding
                 scores = predict(  # (cycles, heads, pads, N, C)
@@ -285,25 +308,25 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
     return networks
 
 
-def _pseudo(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
+def _pseudo(work: _Work) -> dict[str, Any]:
     from trainers.pseudo import soft_labels
 
     # A teacher's snapshots and pads count alike; its noisy head has learnt the wrong labels too and is left out.
-    curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in spec.inputs["teacher"]]  # (cycles, pads, N, C) each
+    curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in work.inputs["teacher"]]  # (cycles, pads, N, C) each
     stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
-    save_npy(attempt.folder / "soft_labels.npy", soft_labels(stacked, float(spec.extra["temperature"])))
+    save_npy(work.attempt.folder / "soft_labels.npy", soft_labels(stacked, float(work.spec.extra["temperature"])))
     return {"models": len(stacked)}
 
 
-def _blend(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
+def _blend(work: _Work) -> dict[str, Any]:
     from orchestrator.members import run_blend
 
-    paper = spec.extra["paper_weights"]
-    return run_blend(spec.inputs, Manifest.read(spec.manifest), spec.settings, paper, attempt.folder)
+    spec, paper = work.spec, work.spec.extra["paper_weights"]
+    return run_blend(work.inputs, work.read_manifest(), spec.settings, paper, work.attempt.folder, spec.node)
 
 
-def _shards(spec: JobSpec, manifest: Manifest, subset: str) -> ShardSet:
-    return open_shards(spec.inputs[subset], manifest, subset)
+def _shards(work: _Work, manifest: Manifest, subset: str) -> ShardSet:
+    return open_shards(work.inputs[subset], manifest, subset)
 
 
 def open_shards(folders: Sequence[Path], manifest: Manifest, subset: str) -> ShardSet:
@@ -322,7 +345,7 @@ def _device(spec: JobSpec) -> Any:
     return torch.device("cuda" if spec.gpus > 0 and torch.cuda.is_available() else "cpu")
 
 
-JOBS: dict[Kind, Callable[[JobSpec, Attempt], dict[str, Any] | None]] = {
+JOBS: dict[Kind, Callable[[_Work], dict[str, Any] | None]] = {
     "shard": _shard,
     "train": _train,
     "predict": _predict,

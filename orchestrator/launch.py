@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from features.errors import GridError, InputError
-from features.files import read_json, write_json
+from features.files import write_json
 from features.manifest import build_manifest
 from features.shards import require_free_space
 from orchestrator.cost import in_counted_order, node_costs
@@ -30,7 +30,7 @@ from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run, check_recipe_fits, read_binding, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
-from orchestrator.store import Store, sweep
+from orchestrator.store import FAILED, open_store
 from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
 from trainers.supervisor import Stop
@@ -72,7 +72,7 @@ class Selection:
         )
 
 
-def prepare(recipe: Recipe, data: Path, out: Path, store: Path | None = None, *, skip_bad: bool = False) -> Run:
+def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = None, *, skip_bad: bool = False) -> Run:
     """Check a dataset and bind a grid to it, without running anything.
 
     Raises:
@@ -81,10 +81,10 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: Path | None = None, *,
     """
     if not data.is_dir():
         raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
-    root = (store or default_store(out)).resolve()
-    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=root / "probes.json")
+    opened = open_store(store or default_store(out))
+    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=opened.root / "probes.json")
     check_recipe_fits(recipe, manifest)
-    return Run(out, recipe, data.resolve(), Store(root), manifest)
+    return Run(out, recipe, data.resolve(), opened, manifest)
 
 
 def plan_of(run: Run, selection: Selection) -> Plan:
@@ -118,7 +118,8 @@ def _launch(run: Run, execution: Execution, selection: Selection, console: Conso
     pending = plan.pending
     need = sum(planned.node.shard.n_bytes for planned in pending if planned.node.shard is not None)
     run.store.root.mkdir(parents=True, exist_ok=True)
-    require_free_space(run.store.root, need)
+    if "://" not in run.store.url:
+        require_free_space(run.store.root, need)
     run.save()
     cached = len(plan.nodes) - len(pending)
     for note in run.manifest.notes:
@@ -128,7 +129,7 @@ def _launch(run: Run, execution: Execution, selection: Selection, console: Conso
             console.print(f"repair: {planned.reason}", highlight=False, markup=False)
     if pending:
         console.print(
-            f"{len(pending)} jobs to run, {cached} cached, store {run.store.root}", highlight=False, markup=False
+            f"{len(pending)} jobs to run, {cached} cached, store {run.store.url}", highlight=False, markup=False
         )
     else:
         console.print(f"nothing to do: all {cached} jobs are cached", highlight=False)
@@ -139,7 +140,7 @@ def _launch(run: Run, execution: Execution, selection: Selection, console: Conso
     run.store.refresh()
     for node in plan.graph.nodes.values():
         if run.store.has_leftovers(node):
-            sweep(run.store.folder(node))
+            run.store.sweep(run.store.name(node))
     if labels is not None and not summary.failed and not summary.stopped:
         score(run, labels)
     write_reports(run)
@@ -165,8 +166,7 @@ def resume(
 ) -> int:
     """Launch what `run.json` describes again, with changed settings if there are any."""
     recipe, data_root, root = read_binding(folder)
-    own_store = root == default_store(folder).resolve()
-    run = prepare(change_recipe(recipe, changes), data_root, folder, None if own_store else root, skip_bad=skip_bad)
+    run = prepare(change_recipe(recipe, changes), data_root, folder, root, skip_bad=skip_bad)
     return launch(run, execution, selection or Selection(), console)
 
 
@@ -183,7 +183,7 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
 
         def on_finish(node: Any, finished: Finished) -> None:
             states.pop(node.signature, None)
-            run.store.refresh()
+            run.store.refresh(node)
             view.on_finish(node, finished)
 
         try:
@@ -243,8 +243,8 @@ def _write_timeline(run: Run, summary: Summary) -> None:
 
 def _rescue_hint(run: Run, node: Node) -> str | None:
     """What to type to go on with a lower learning rate, where the loss became nan or inf."""
-    failure = read_json(run.store.folder(node) / "failed.json") if run.store.state(node).state == "failed" else {}
-    if "epochs_done" not in failure or node.condition is None:
+    failure = run.store.mark(run.store.name(node), FAILED)
+    if failure is None or "epochs_done" not in failure or node.condition is None:
         return None
     rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure['epochs_done']}, lr_factor: 0.1}}"
     return f"to go on from there with a tenth of the learning rate: sonogrid resume {run.folder} --set '{rescue}'"

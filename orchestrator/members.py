@@ -1,5 +1,6 @@
 """Members of an ensemble: one (condition, cycle, head, pad) each, stitched from the folds' predictions."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from features.errors import StoreError
 from features.files import load_npy, read_json, save_npy, write_json
 from features.manifest import Manifest
 from orchestrator.blend import BlendSettings, tune_blend
+from orchestrator.studies import OPTUNA_STORAGE
 
 __all__ = ["Member", "Members", "member_weights", "run_blend", "stitch"]
 
@@ -79,8 +81,13 @@ def run_blend(
     settings: Any,
     paper: Mapping[str, float] | None,
     folder: Path,
+    study: str | None = None,
 ) -> dict[str, Any]:
-    """Tune the weights of all members; writes `blend.json`, `oof.npy` (N, C), `test.npy` (T, C) to the folder."""
+    """Tune the weights of all members; writes `blend.json`, `oof.npy` (N, C), `test.npy` (T, C) to the folder.
+
+    The trials go to the folder's `study.journal`, or to the database that `SONOGRID_OPTUNA_STORAGE` names, under the
+    name `study`: by default the folder's, which holds the node's signature.
+    """
     assert isinstance(settings, BlendSettings)
     found = stitch(inputs, manifest)
     result = tune_blend(
@@ -90,6 +97,8 @@ def run_blend(
         settings,
         journal=folder / "study.journal",
         paper=None if paper is None else member_weights(found.members, paper).tolist(),
+        database=os.environ.get(OPTUNA_STORAGE) or None,
+        study=study or folder.name,
     )
     save_npy(folder / "oof.npy", np.tensordot(np.array(result.weights), found.oof, 1).astype(np.float32))
     save_npy(folder / "test.npy", np.tensordot(np.array(result.weights), found.test, 1).astype(np.float32))

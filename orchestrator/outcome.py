@@ -4,12 +4,11 @@
 stopped, or that its process or machine was lost - which alone is worth another attempt as it is.
 """
 
-from features.errors import StoreError
-from features.files import read_json
 from orchestrator.graph import Node
 from orchestrator.jobs import OUT_OF_MEMORY
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished
+from orchestrator.store import DONE, FAILED
 
 __all__ = ["outcome_of"]
 
@@ -23,20 +22,20 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
         error: what its end looked like from here; empty if it returned.
     """
     store, signature = run.store, node.signature
-    store.refresh()
-    folder = store.folder(node)
-    if (folder / "done.json").exists():
+    store.refresh(node)
+    if store.mark(store.name(node), DONE) is not None:
         return Finished(signature, "done")
     reached = store.reached(node)
-    try:
-        failure = read_json(folder / "failed.json")
-        cause = str(failure["cause"])
-    except (StoreError, KeyError, TypeError):
+    failure = store.mark(store.name(node), FAILED)
+    if failure is None:
         if not error:
             return Finished(signature, "stopped", "stopped before its end", reached)
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
+    cause = str(failure.get("cause", "unknown"))
     match failure.get("class"):
         case "damaged":
+            for parent in node.parents:
+                store.refresh(run.graph.nodes[parent])
             inputs = [run.graph.nodes[parent] for parent in dict.fromkeys(node.parents)]
             damaged = tuple(parent.signature for parent in inputs if store.state(parent).state != "done")
             return Finished(signature, "damaged", cause, reached, damaged)

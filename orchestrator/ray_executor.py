@@ -23,37 +23,28 @@ from orchestrator.ray_train import (
     fit,
     free_abandoned,
     free_resources,
-    remember_placement,
 )
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs
 from orchestrator.secrets import redact
+from orchestrator.store import open_store
 from trainers.supervisor import Stop
 
 __all__ = ["RayExecutor"]
 
 
 def _run_asked(spec: JobSpec) -> bool:
-    """A job in a worker; the driver asks it to stop by a file in its folder."""
+    """A job in a worker; the driver asks it to stop by a mark in the store."""
     import ray
 
-    path = spec.folder / "stop"
-
-    def stopping() -> Stop:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError:
-            return "no"
-        return "now" if text == "now" else "epoch"
-
-    return run_job(spec, stopping, ray.get_runtime_context().get_node_id())
+    return run_job(spec, place=ray.get_runtime_context().get_node_id())
 
 
 def _train_loop(config: dict[str, Any]) -> None:
     """What the Ray Train worker of a job runs."""
     spec: JobSpec = config["spec"]
-    remember_placement(spec.folder)
+    open_store(spec.store).set_mark(spec.node, PLACEMENT, placement())
     _run_asked(spec)
 
 
@@ -140,7 +131,7 @@ class RayExecutor:
         self._guard(job, lambda: ray.get(job.task))
 
     def _fit(self, job: _Submitted) -> None:
-        storage = self.run.store.root.resolve() / ".ray"
+        storage = f"{self.run.store.url}/.ray"
         self._guard(job, lambda: fit(_train_loop, job.spec, storage, cpus=job.needs.cpus, gpus=job.needs.gpus))
 
     def _guard(self, job: _Submitted, call: Callable[[], Any]) -> None:
@@ -158,7 +149,7 @@ class RayExecutor:
         if self.stopping() != self._asked:
             self._asked = self.stopping()
             for job in self._running.values():
-                _ask_to_stop(job.spec, self._asked)
+                self._ask_to_stop(job.node, self._asked)
         if time.monotonic() - self._looked > 1.0:
             self._looked = time.monotonic()
             self._look_around()
@@ -192,7 +183,7 @@ class RayExecutor:
             alive = self.run.store.alive(job.node) or {}
             if draining and alive.get("place") in draining and not job.preempted:
                 job.preempted = True
-                _ask_to_stop(job.spec, "now")
+                self._ask_to_stop(job.node, "now")
             count = int(alive.get("count", -1))
             if count != job.count:
                 job.count, job.changed = count, time.monotonic()
@@ -210,10 +201,20 @@ class RayExecutor:
             # Nobody asked here: its machine is about to go, or another attempt has superseded it.
             end = Finished(end.signature, "preempted" if job.preempted else "lost", end.cause, end.reached)
         if end.outcome in ("lost", "memory"):
-            free_resources(job.spec.folder)
+            self._free(job)
             free_abandoned()
-        (job.spec.folder / PLACEMENT).unlink(missing_ok=True)
+        self.run.store.drop_mark(job.spec.node, PLACEMENT)
         return end
+
+    def _free(self, job: _Submitted) -> None:
+        """Drop the reservation of a Train job, which a dead controller would leave behind."""
+        mark = self.run.store.mark(job.spec.node, PLACEMENT)
+        if mark is not None:
+            free_resources(mark)
+
+    def _ask_to_stop(self, node: Node, stop: Stop) -> None:
+        if node.kind == "train" and stop != "no":
+            self.run.store.ask_to_stop(node, stop)
 
     def _end(self, job: _Submitted) -> None:
         """End the processes of a job."""
@@ -221,7 +222,7 @@ class RayExecutor:
 
         if job.task is not None:
             ray.cancel(job.task, force=True)
-        free_resources(job.spec.folder)
+        self._free(job)
 
     def close(self) -> None:
         """End Ray if it was started here; on a cluster of others leave everything but our own jobs."""
@@ -231,11 +232,6 @@ class RayExecutor:
             self._end(job)
         if self._ours:
             ray.shutdown()
-
-
-def _ask_to_stop(spec: JobSpec, stop: Stop) -> None:
-    if spec.kind == "train" and stop != "no":
-        (spec.folder / "stop").write_text(stop, encoding="utf-8")
 
 
 def _start_ray(address: str | None) -> None:

@@ -7,13 +7,11 @@ controller, which the driver does itself.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from features.files import read_json, write_json
-
-__all__ = ["PLACEMENT", "fast_start_environment", "fit", "free_resources"]
+__all__ = ["PLACEMENT", "fast_start_environment", "fit", "free_abandoned", "free_resources", "placement"]
 
 PLACEMENT = "placement.json"
 LEFT_OUT = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
@@ -34,7 +32,7 @@ def fast_start_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def fit(function: Any, spec: Any, storage: Path, *, cpus: float, gpus: float) -> None:
+def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float) -> None:
     """Run `function({"spec": spec})` in a Ray Train worker; returns when it has ended.
 
     Raises:
@@ -67,31 +65,26 @@ def fit(function: Any, spec: Any, storage: Path, *, cpus: float, gpus: float) ->
             resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
         ),
         # Attempts are counted by the scheduler, which knows a lost node from an error in the job.
-        run_config=RunConfig(
-            name=spec.folder.name, storage_path=str(storage), failure_config=FailureConfig(max_failures=0)
-        ),
+        run_config=RunConfig(name=spec.node, storage_path=storage, failure_config=FailureConfig(max_failures=0)),
     ).fit()
 
 
-def remember_placement(folder: Path) -> None:
-    """In the worker: leave the id of the job's reservation for `free_resources`."""
+def placement() -> dict[str, str]:
+    """In the worker: the id of the job's reservation, for `free_resources`."""
     from ray.util import get_current_placement_group
 
     group = get_current_placement_group()
-    if group is not None:
-        write_json(folder / PLACEMENT, {"id": group.id.hex()})
+    return {"id": group.id.hex() if group is not None else ""}
 
 
-def free_resources(folder: Path) -> None:
-    """In the driver, after a job ended badly: drop its reservation, which a dead controller would leave behind."""
+def free_resources(placement: Mapping[str, str]) -> None:
+    """In the driver, after a job ended badly: drop its reservation, which ends its processes too."""
     from ray._raylet import PlacementGroupID
     from ray.util import remove_placement_group
     from ray.util.placement_group import PlacementGroup
 
-    path = folder / PLACEMENT
-    if path.exists():
-        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(read_json(path)["id"])))
-        path.unlink()
+    if placement.get("id"):
+        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(placement["id"])))
 
 
 def free_abandoned() -> None:

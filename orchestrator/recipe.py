@@ -189,6 +189,6 @@ class Execution(Settings):
             raise InputError(f"{option} is {first['input']!r}: {first['msg']}") from None
 
 
-def default_store(run: Path) -> Path:
+def default_store(run: Path) -> str:
     """Where the nodes of a run lie unless another store is named."""
-    return run / "store"
+    return str((run / "store").resolve())

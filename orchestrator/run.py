@@ -1,6 +1,7 @@
 """A RUN folder: `run.json` (grid, Recipe, data folder, store, signatures of the nodes) and the reports made from it."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
 from orchestrator.recipe import Execution, Recipe, default_store
-from orchestrator.store import Store, mark_done, results
+from orchestrator.store import DAMAGED, DONE, Store, open_store
 
 __all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
 
@@ -70,10 +71,10 @@ class Run:
         """A word for this run in a store that several share."""
         return hash_of(str(self.folder.resolve()))[:12]
 
-    @property
-    def manifest_folder(self) -> Path:
-        """Where the manifest lies in the store."""
-        return self.store.root / f"manifest-{self.manifest.content_hash()[:12]}"
+    @cached_property
+    def manifest_name(self) -> str:
+        """Name of the manifest's folder in the store."""
+        return f"manifest-{self.manifest.content_hash()[:12]}"
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
@@ -86,18 +87,19 @@ class Run:
         recipe, data_root, root = read_binding(folder)
         raw = read_run_json(folder)
         assert raw is not None
-        store = Store(root)
-        return cls(folder, recipe, data_root, store, Manifest.read(results(store.root / raw["manifest"])))
+        store = open_store(root)
+        return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
 
     def save(self) -> None:
         """Write the manifest to the store and `run.json` to the folder."""
         try:
-            results(self.manifest_folder)
+            self.store.results_of(self.manifest_name)
         except StoreError:  # not there yet, or damaged
-            self.manifest_folder.mkdir(parents=True, exist_ok=True)
-            files = self.manifest.write(self.manifest_folder)
-            mark_done(self.manifest_folder, {"name": "manifest", "signature": self.manifest.content_hash()}, files)
-        own = self.store.root == default_store(self.folder).resolve()
+            self.store.drop_mark(self.manifest_name, DONE, DAMAGED)
+            with tempfile.TemporaryDirectory() as folder:
+                mark = {"name": "manifest", "signature": self.manifest.content_hash()}
+                self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
+        own = self.store.url == default_store(self.folder)
         write_json(
             self.folder / "run.json",
             {
@@ -105,9 +107,8 @@ class Run:
                 "grid": self.recipe.name,
                 "recipe": self.recipe.model_dump(mode="json"),
                 "data_root": str(self.data_root),
-                # A store inside the run is named relative to it, so that the folder can be moved.
-                "store": "store" if own else str(self.store.root),
-                "manifest": self.manifest_folder.name,
+                "store": "store" if own else self.store.url,
+                "manifest": self.manifest_name,
                 "nodes": {
                     node.name: {"signature": node.signature, "payload": node.payload, "inputs": node.inputs}
                     for node in self.graph.nodes.values()
@@ -134,11 +135,12 @@ class Run:
             name=node.name,
             kind=node.kind,
             signature=node.signature,
-            folder=self.store.folder(node),
+            store=self.store.url,
+            node=self.store.name(node),
             attempt=self.store.claim(node, owner),
-            inputs={role: tuple(self.store.folder(nodes[s]) for s in group) for role, group in node.inputs.items()},
+            inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,
-            manifest=self.manifest_folder,
+            manifest=self.manifest_name,
             data_root=self.data_root,
             cpus=node.cpus,
             gpus=execution.gpus_per_job if node.trains else 0.0,
@@ -146,7 +148,7 @@ class Run:
             checkpoint_steps=execution.checkpoint_steps,
             stall_s=execution.stall_s,
             held_out=node.held_out,
-            unrescued=self.store.root / self.store.name_of(node.unrescued) if node.unrescued else None,
+            unrescued=self.store.name_of(node.unrescued) if node.unrescued else None,
             condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
             shard=node.shard,
             settings=self.recipe.blend if node.kind == "blend" else shard_settings,
@@ -178,7 +180,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     return dict(raw)
 
 
-def read_binding(folder: Path) -> tuple[Recipe, Path, Path]:
+def read_binding(folder: Path) -> tuple[Recipe, Path, str]:
     """Recipe, data folder and store of the run in a folder.
 
     Raises:
@@ -195,7 +197,9 @@ def read_binding(folder: Path) -> tuple[Recipe, Path, Path]:
         first = error.errors(include_url=False, include_input=False)[0]
         field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
         raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
-    return recipe, Path(raw["data_root"]), (folder / raw["store"]).resolve()
+    # A store inside the run is named relative to it, so that the folder can be moved.
+    store = raw["store"] if "://" in raw["store"] else str((folder / raw["store"]).resolve())
+    return recipe, Path(raw["data_root"]), store
 
 
 def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:

@@ -12,16 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from features.errors import StoreError
-from features.files import read_json
 from orchestrator.graph import Node
 from orchestrator.owner import current_owner
 from orchestrator.run import Run
-from orchestrator.store import read_lease
+from orchestrator.store import FAILED
 
 __all__ = ["JobStatus", "Status", "read_status", "show", "watch"]
 
 FRESH_S = 15.0
-"""A sign of life is written every two seconds."""
+"""An owner writes a sign of life every three seconds."""
 STYLES = {"running": "cyan", "retrying": "yellow", "failed": "red", "done": "green", "cached": "dim", "waiting": "dim"}
 
 
@@ -81,7 +80,6 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
     if known.state == "new":
         facts |= _training(run, node, [])
         return JobStatus(state="waiting", **facts)
-    folder = store.folder(node)
     if known.state == "done":
         mark = store.done(node)
         history = store.history(node) if node.kind == "train" else []
@@ -93,15 +91,15 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
     log = store.newest_log(node)
     facts["log"] = str(log) if log else None
     sign = store.alive(node)
-    attempt = read_lease(folder).get("attempt")
+    attempt = store.lease(store.name(node)).get("attempt")
     if sign is not None:
         facts |= {"host": sign.get("host"), "age_s": round(max(0.0, time.time() - float(sign.get("time", 0))), 1)}
     if known.state == "failed":
-        failure = read_json(folder / "failed.json")
+        failure = store.mark(store.name(node), FAILED) or {}
         facts |= {"host": failure.get("host"), "attempt": failure.get("attempt")}
         return JobStatus(state="failed", **facts)
     facts["attempt"] = attempt
-    if sign is None or facts["age_s"] > FRESH_S:
+    if sign is None or facts["age_s"] > store.alive_s:
         return JobStatus(state="waiting" if sign is None else "stopped", **facts)
     return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
 

@@ -2,15 +2,18 @@
 
 A node's folder is `<name>-<first 12 digits of its signature>`:
 
-    done.json        written last, by rename: without it a node is not done; names every result with its checksum
+    done.json        written last: without it a node is not done; names every result with its checksum
     attempt.json     which attempt may write, and whose it is; gone when the node is done
     attempt-<n>/     what attempt n has so far: checkpoints, history, half of the results, `alive.json`
     failed.json      the cause of the last failure
     damaged.json     a result was found not to be what done.json says; the node is computed again
-    stop             asks the attempt to stop: 'epoch' or 'now'
+    stop.json        asks the attempt to stop: at the end of its epoch, or now
     logs/<n>.log     what attempt n had to say
 
 A worker that was cut off and comes back finds another attempt in `attempt.json` and writes nothing more.
+
+This is the store in a local folder or on a network file system, where an attempt works in its place. The one in an
+object store is `orchestrator.remote_store`, which has the same form and overrides what has to do with files.
 """
 
 import os
@@ -24,15 +27,14 @@ from typing import Any, Literal
 from features.errors import DamagedInputError, StoreError
 from features.files import read_json, sha256_file, write_json
 from orchestrator.graph import Node
-from trainers.progress import CHECKPOINT, PREVIOUS, latest_history
-from trainers.weights import read_about
+from trainers.progress import latest_history
+from trainers.supervisor import Stop
 
-__all__ = ["State", "Store", "attempt_folder", "attempts", "mark_failed", "results", "sweep"]
+__all__ = ["State", "Store", "open_store"]
 
 PREFIX = 12
+DONE, FAILED, DAMAGED, LEASE, STOP = "done.json", "failed.json", "damaged.json", "attempt.json", "stop.json"
 ALIVE = "alive.json"
-LEASE = "attempt.json"
-ALIVE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -43,50 +45,122 @@ class State:
     cause: str | None = None
 
 
+def open_store(root: str | Path) -> "Store":
+    """The store in a local folder, or under `s3://bucket/prefix` or `gs://bucket/prefix`.
+
+    Raises:
+        InputError: the root can't be a store.
+    """
+    if "://" in str(root):
+        from orchestrator.remote_store import RemoteStore
+
+        return RemoteStore(str(root))
+    return Store(Path(root))
+
+
 class Store:
-    """Folders of nodes under one root."""
+    """Nodes under one root. Methods take a node, or in a worker the name of its folder."""
+
+    beat_s = 2.0
+    """Between two signs of life of an attempt."""
+    alive_s = 15.0
+    """A sign of life that is older is one of a dead process."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root.resolve()
         self._names: dict[str, str] = {}
         self.refresh()
 
-    def refresh(self) -> None:
-        """Read the list of folders anew."""
-        if self.root.is_dir():
+    @property
+    def url(self) -> str:
+        """What `open_store` takes."""
+        return str(self.root)
+
+    # --- where things are
+
+    def refresh(self, node: Node | None = None) -> None:
+        """Read the list of folders anew, or look whether one has come."""
+        if node is not None:
+            name = self.name(node)
+            if (self.root / name).is_dir():
+                self._names[node.signature[:PREFIX]] = name
+        elif self.root.is_dir():
             self._names = {entry.name[-PREFIX:]: entry.name for entry in os.scandir(self.root) if entry.is_dir()}
 
-    def folder(self, node: Node) -> Path:
-        """The node's folder, whatever name it was made under; made or not."""
-        return self.root / self.name_of(node.signature, node.name)
+    def name(self, node: Node) -> str:
+        """Name of the node's folder, whatever name it was made under; made or not."""
+        return self.name_of(node.signature, node.name)
 
     def name_of(self, signature: str, name: str = "") -> str:
         """Name of the folder of a node with this signature."""
         key = signature[:PREFIX]
         return self._names.get(key, f"{name}-{key}")
 
+    def folder(self, node: Node) -> Path:
+        """The node's folder."""
+        return self.root / self.name(node)
+
+    def where(self, node: Node) -> str:
+        """The node's place in words."""
+        return str(self.folder(node))
+
+    # --- marks
+
+    def mark(self, name: str, kind: str) -> dict[str, Any] | None:
+        """The content of a mark in a node's folder; None if it isn't there.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        path = self.root / name / kind
+        if not path.exists():
+            return None
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise StoreError(f"{path} is damaged: it holds no facts")
+        return found
+
+    def set_mark(self, name: str, kind: str, content: dict[str, Any]) -> None:
+        """Write a mark."""
+        write_json(self.root / name / kind, content)
+
+    def drop_mark(self, name: str, *kinds: str) -> None:
+        """Remove marks; one that is not there is no error."""
+        for kind in kinds:
+            (self.root / name / kind).unlink(missing_ok=True)
+
+    # --- what the driver asks and does
+
     def state(self, node: Node) -> State:
         """New, partial, failed, damaged or done; from the marks in the node's folder."""
-        folder = self.folder(node)
-        if node.signature[:PREFIX] not in self._names and not folder.is_dir():
+        name = self.name(node)
+        if not self.is_there(node):
             return State("new")
-        done = folder / "done.json"
-        if done.exists():
-            if read_json(done).get("signature") != node.signature:
-                raise StoreError(f"{folder} belongs to another node; remove it and launch again")
-            damaged = folder / "damaged.json"
-            return State("damaged", str(read_json(damaged)["cause"])) if damaged.exists() else State("done")
-        failed = folder / "failed.json"
-        if failed.exists():
-            return State("failed", str(read_json(failed).get("cause", "unknown")))
-        return State("partial" if folder.is_dir() and any(folder.iterdir()) else "new")
+        done = self.mark(name, DONE)
+        if done is not None:
+            if done.get("signature") != node.signature:
+                raise StoreError(f"{self.where(node)} belongs to another node; remove it and launch again")
+            damaged = self.mark(name, DAMAGED)
+            return State("damaged", str(damaged["cause"])) if damaged else State("done")
+        failed = self.mark(name, FAILED)
+        if failed is not None:
+            return State("failed", str(failed.get("cause", "unknown")))
+        return State("partial" if self.has_files(name) else "new")
+
+    def is_there(self, node: Node) -> bool:
+        """Whether the node has a folder."""
+        return node.signature[:PREFIX] in self._names or self.folder(node).is_dir()
+
+    def has_files(self, name: str) -> bool:
+        """Whether anything is in a node's folder."""
+        return any((self.root / name).iterdir())
 
     def inspected(self, node: Node) -> State:
         """`state`, after a look at the files: one that is gone, of another size, or newer than its mark is checked."""
         state = self.state(node)
         if state.state == "done":
             try:
-                check_results(self.folder(node), recent_only=True)
+                self._check(self.name(node), recent_only=True)
             except DamagedInputError as error:
                 return State("damaged", str(error))
         return state
@@ -97,65 +171,47 @@ class Store:
         Raises:
             StoreError: the node is not done.
         """
-        mark: dict[str, Any] = read_json(self.folder(node) / "done.json")
+        mark = self.mark(self.name(node), DONE)
+        if mark is None:
+            raise StoreError(f"{self.where(node)} is not done; resume the run")
         return mark
 
     def results(self, node: Node) -> Path:
-        """The folder of a finished node, all its files checked.
+        """A local folder with the results of a finished node, all of them checked.
 
         Raises:
             DamagedInputError: a file is not what the done-mark says; the next launch computes the node again.
             StoreError: the node is not done.
         """
-        return results(self.folder(node))
+        return self.results_of(self.name(node))
 
     def history(self, node: Node) -> list[dict[str, Any]]:
         """Epoch records of a training job, finished or not."""
         folder = self.folder(node)
-        return latest_history([folder, *attempts(folder)])
+        return latest_history([folder, *self._attempts(folder.name)])
 
     def alive(self, node: Node) -> dict[str, Any] | None:
         """The last sign of life of the node's newest attempt; None while there is none."""
-        for folder in attempts(self.folder(node)):
+        name = self.name(node)
+        for folder in self._attempts(name):
             try:
-                sign: dict[str, Any] = read_json(folder / ALIVE)
+                return self.mark(f"{name}/{folder.name}", ALIVE)
             except StoreError:
                 continue
-            return sign
         return None
-
-    def newest_log(self, node: Node) -> Path | None:
-        """Log of the node's latest attempt, if it said something."""
-        logs = sorted((self.folder(node) / "logs").glob("*.log"), key=lambda path: int(path.stem))
-        return logs[-1] if logs else None
-
-    def has_leftovers(self, node: Node) -> bool:
-        """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
-        folder = self.folder(node)
-        return (folder / LEASE).exists() and (folder / "done.json").exists()
-
-    def reached(self, node: Node) -> int:
-        """Steps that the node's attempts have checkpoints of."""
-        paths = (folder / name for folder in attempts(self.folder(node)) for name in (CHECKPOINT, PREVIOUS))
-        return max((int(read_about(path).get("step", 0)) for path in paths), default=0)
-
-    def is_busy(self, node: Node, owner: str) -> bool:
-        """Whether the process of another owner works on the node."""
-        lease = read_lease(self.folder(node))
-        return bool(lease) and lease.get("owner") != owner and self.is_alive(node)
 
     def is_alive(self, node: Node) -> bool:
         """Whether the last sign of life of the node's latest attempt is young.
 
         Its age is told by the file system's own clock, whatever the machines' clocks say.
         """
-        folder = self.folder(node)
+        name = self.name(node)
         try:
-            sign = attempt_folder(folder, int(read_lease(folder)["attempt"])) / ALIVE
+            sign = self.root / name / _attempt(int(self.lease(name)["attempt"])) / ALIVE
             age = self._clock() - sign.stat().st_mtime
         except (OSError, KeyError, TypeError, ValueError):
             return False
-        return age < ALIVE_S
+        return age < self.alive_s
 
     def _clock(self) -> float:
         probe = self.root / f".clock.{os.getpid()}.tmp"
@@ -165,96 +221,166 @@ class Store:
         finally:
             probe.unlink()
 
+    def is_busy(self, node: Node, owner: str) -> bool:
+        """Whether the process of another owner works on the node."""
+        lease = self.lease(self.name(node))
+        return bool(lease) and lease.get("owner") != owner and self.is_alive(node)
+
+    def reached(self, node: Node) -> int:
+        """Steps that the node's latest attempt had when it last wrote a checkpoint."""
+        return int((self.alive(node) or {}).get("saved", 0))
+
+    def newest_log(self, node: Node) -> Path | None:
+        """Log of the node's latest attempt, if it said something."""
+        logs = sorted((self.folder(node) / "logs").glob("*.log"), key=lambda path: int(path.stem))
+        return logs[-1] if logs else None
+
+    def has_leftovers(self, node: Node) -> bool:
+        """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
+        folder = self.folder(node)
+        return (folder / LEASE).exists() and (folder / DONE).exists()
+
     def claim(self, node: Node, owner: str) -> int:
         """Take a node for a new attempt; gives its number. Earlier attempts may write nothing more."""
-        folder = self.folder(node)
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((_number(path) for path in attempts(folder)), default=0)
-        lease = folder / LEASE
-        if lease.exists():
-            number = max(number, 1 + int(read_lease(folder).get("attempt", 0)))
-        write_json(lease, {"attempt": number, "owner": owner})
-        for name in ("done.json", "damaged.json", "failed.json", "stop"):
-            (folder / name).unlink(missing_ok=True)
+        name = self.name(node)
+        number = 1 + max(self._numbers(name), default=0)
+        number = max(number, 1 + int(self.lease(name).get("attempt", 0)))
+        self.set_mark(name, LEASE, {"attempt": number, "owner": owner})
+        self.drop_mark(name, DONE, DAMAGED, FAILED, STOP)
         return number
 
+    def ask_to_stop(self, node: Node, stop: Stop) -> None:
+        """Ask the node's attempt to stop."""
+        self.set_mark(self.name(node), STOP, {"stop": stop})
 
-def attempt_folder(folder: Path, number: int) -> Path:
-    """Where an attempt at a node works."""
-    return folder / f"attempt-{number}"
+    # --- what a worker does
+
+    def lease(self, name: str) -> dict[str, Any]:
+        """Which attempt may write to a node; empty when nobody may."""
+        try:
+            return self.mark(name, LEASE) or {}
+        except StoreError:
+            return {}
+
+    def stop_asked(self, name: str) -> Stop:
+        """Whether the node's attempt was asked to stop."""
+        try:
+            mark = self.mark(name, STOP)
+        except StoreError:
+            return "no"
+        return "no" if mark is None else "now" if mark.get("stop") == "now" else "epoch"
+
+    def begin(self, name: str, number: int) -> Path:
+        """The folder in which an attempt works."""
+        folder = self.root / name / _attempt(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def log_file(self, name: str, number: int) -> Path:
+        """Where an attempt's log is written."""
+        path = self.root / name / "logs" / f"{number}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def keep_log(self, name: str, number: int) -> None:
+        """Bring the log so far to where others can read it."""
+
+    def earlier(self, name: str, number: int) -> list[Path]:
+        """Folders of earlier attempts, newest first."""
+        return [path for path in self._attempts(name) if path.name != _attempt(number)]
+
+    def beat(self, name: str, number: int, sign: dict[str, Any]) -> None:
+        """Write a sign of life."""
+        self.set_mark(f"{name}/{_attempt(number)}", ALIVE, sign)
+
+    def checkpointed(self, name: str, number: int, folder: Path) -> None:  # noqa: ARG002 - the interface
+        """An attempt has a checkpoint in its folder: those of attempts before the last one are of no use any more."""
+        for path in self.earlier(name, number)[1:]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def finish(self, name: str, mark: dict[str, Any], files: Iterable[Path]) -> None:
+        """Finish a node: its files are linked into its folder, and the done-mark, with checksums, is written last."""
+        folder = self.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            _link(path, folder / path.name)
+        self.set_mark(name, DONE, {**mark, "files": checksums(files)})
+        self.sweep(name)
+
+    def sweep(self, name: str) -> None:
+        """Remove what a finished node needs no more; the lease goes last, so that a kill in between is noticed."""
+        for path in self._attempts(name):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in (self.root / name).glob(".*.tmp*"):
+            path.unlink(missing_ok=True)
+        self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
+
+    def end(self, folder: Path) -> None:
+        """An attempt has left its folder, finished or not."""
+
+    def results_of(self, name: str) -> Path:
+        """See `results`."""
+        self._check(name)
+        return self.root / name
+
+    # --- inside
+
+    def _attempts(self, name: str) -> list[Path]:
+        """Folders of the attempts at a node that is not done, newest first."""
+        return sorted((self.root / name).glob("attempt-*/"), key=lambda path: number_of(path.name), reverse=True)
+
+    def _numbers(self, name: str) -> list[int]:
+        return [number_of(path.name) for path in self._attempts(name)]
+
+    def _check(self, name: str, *, recent_only: bool = False) -> None:
+        """Hold a node's files against its done-mark; with `recent_only` read only those that are newer than the mark.
+
+        A process checks an unchanged file once.
+        """
+        folder = self.root / name
+        files = read_json(folder / DONE)["files"]
+        marked = (folder / DONE).stat().st_mtime_ns
+        for file, facts in files.items():
+            path = folder / file
+            try:
+                status = path.stat()
+                if status.st_size != facts["bytes"]:
+                    raise self.damage(name, file, f"it has {status.st_size} bytes, not {facts['bytes']}")
+                if recent_only and max(status.st_mtime_ns, status.st_ctime_ns) <= marked:
+                    continue
+                if _checksum(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) != facts["sha256"]:
+                    raise self.damage(name, file, "its checksum is not the one it was written with")
+            except OSError as error:
+                raise self.damage(name, file, f"it can't be read ({error.strerror})") from None
+
+    def damage(self, name: str, file: str, what: str) -> DamagedInputError:
+        """The error for a result that is not what it was; `damaged.json` remembers it."""
+        text = f"{self.url}/{name}/{file} is damaged: {what}; launch or resume the run to compute it again"
+        try:
+            self.set_mark(name, DAMAGED, {"cause": text, "file": file})
+        except (OSError, StoreError):  # a store that can't be written to is read all the same
+            return DamagedInputError(text)
+        return DamagedInputError(text)
 
 
-def attempts(folder: Path) -> list[Path]:
-    """Folders of the attempts at a node that is not done, newest first."""
-    return sorted(folder.glob("attempt-*/"), key=_number, reverse=True)
+def checksums(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """What a done-mark says of results."""
+    return {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in sorted(files)}
 
 
-def _number(folder: Path) -> int:
-    text = folder.name.partition("-")[2]
+def number_of(attempt: str) -> int:
+    """The number in 'attempt-3'."""
+    text = attempt.partition("-")[2]
     return int(text) if text.isdecimal() else 0
 
 
-def read_lease(folder: Path) -> dict[str, Any]:
-    """Which attempt may write to a node; empty when nobody may."""
-    try:
-        lease: dict[str, Any] = read_json(folder / LEASE)
-    except StoreError:
-        return {}
-    return lease if isinstance(lease, dict) else {}
-
-
-def results(folder: Path) -> Path:
-    """The folder of a finished node, after a check of all its files; a process checks an unchanged file once.
-
-    Raises:
-        DamagedInputError: a file is missing or is not what the done-mark says, which `damaged.json` then remembers.
-        StoreError: the node is not done.
-    """
-    check_results(folder)
-    return folder
-
-
-def check_results(folder: Path, *, recent_only: bool = False) -> None:
-    """Hold a node's files against its done-mark; with `recent_only` read only those that are newer than the mark."""
-    mark = folder / "done.json"
-    files = read_json(mark)["files"]
-    marked = mark.stat().st_mtime_ns
-    for name, facts in files.items():
-        path = folder / name
-        try:
-            status = path.stat()
-            if status.st_size != facts["bytes"]:
-                raise _damage(path, f"it has {status.st_size} bytes, not {facts['bytes']}")
-            if recent_only and max(status.st_mtime_ns, status.st_ctime_ns) <= marked:
-                continue
-            if _checksum(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) != facts["sha256"]:
-                raise _damage(path, "its checksum is not the one it was written with")
-        except OSError as error:
-            raise _damage(path, f"it can't be read ({error.strerror})") from None
+def _attempt(number: int) -> str:
+    return f"attempt-{number}"
 
 
 @lru_cache(maxsize=65_536)
 def _checksum(path: Path, size: int, mtime_ns: int, ctime_ns: int) -> str:  # noqa: ARG001 - the key
     return sha256_file(path)
-
-
-def _damage(path: Path, what: str) -> DamagedInputError:
-    error = DamagedInputError(f"{path} is damaged: {what}; launch or resume the run to compute it again")
-    try:
-        write_json(path.parent / "damaged.json", {"cause": str(error), "file": path.name})
-    except OSError:  # a store that can't be written to is read all the same
-        return error
-    return error
-
-
-def mark_done(folder: Path, mark: dict[str, Any], files: Iterable[Path]) -> None:
-    """Finish a node: its files are linked into its folder, and `done.json`, with their checksums, is written last."""
-    checksums = {}
-    for path in sorted(files):
-        checksums[path.name] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
-        _link(path, folder / path.name)
-    write_json(folder / "done.json", {**mark, "files": checksums})
-    sweep(folder)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -268,18 +394,3 @@ def _link(source: Path, target: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(source, temporary)
     temporary.replace(target)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a finished node needs no more; the lease goes last, so that a kill in between is noticed."""
-    for path in attempts(folder):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(".*.tmp*"):
-        path.unlink(missing_ok=True)
-    for name in ("failed.json", "damaged.json", "stop", LEASE):
-        (folder / name).unlink(missing_ok=True)
-
-
-def mark_failed(folder: Path, mark: dict[str, Any]) -> None:
-    """Leave the cause of a failure."""
-    write_json(folder / "failed.json", mark)

@@ -22,7 +22,7 @@ from orchestrator.grid import settings_of
 from orchestrator.report import build_report
 from orchestrator.run import Run
 from orchestrator.secrets import redact
-from orchestrator.store import results
+from orchestrator.store import DONE
 
 __all__ = ["Mirror", "MirrorThread", "bring_up_to_date", "tracking_uri"]
 
@@ -103,7 +103,7 @@ class Mirror:
         client = mlflow.MlflowClient()
         name = self.run.recipe.name
         experiment = client.get_experiment_by_name(name)
-        self._experiment = experiment.experiment_id if experiment else client.create_experiment(name)
+        self._experiment = experiment.experiment_id if experiment else client.create_experiment(name, _artifacts(name))
         token = None
         while True:
             page = client.search_runs([self._experiment], max_results=1000, page_token=token)
@@ -140,16 +140,15 @@ class Mirror:
         tags = {"mlflow.parentRunId": parent, "sonogrid.condition": name, "sonogrid.fold": node.split}
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
         identity = self._ensure(node.signature, f"{name} fold {node.split}", params, tags)
-        folder = self.run.store.folder(node)
         self._metrics(identity, self.run.store.history(node))
         self._tag(identity, "sonogrid.state", state)
         if state == "done":
             mark = self.run.store.done(node)
             for package, version in mark["versions"].items():
                 self._tag(identity, f"sonogrid.version.{package}", version)
-            self._artifacts(identity, "train", folder, node.signature)
+            self._artifacts(identity, "train", node)
             if self.run.store.state(prediction).state == "done":
-                self._artifacts(identity, "predictions", self.run.store.folder(prediction), prediction.signature)
+                self._artifacts(identity, "predictions", prediction)
         self._set_status(identity, {"done": "FINISHED", "failed": "FAILED", "killed": "KILLED"}.get(state, "RUNNING"))
 
     def _metrics(self, identity: str, history: list[dict[str, Any]]) -> None:
@@ -171,14 +170,14 @@ class Mirror:
             self._client.log_batch(identity, metrics=points)
             self._steps[identity] = int(part[-1]["epoch"])
 
-    def _artifacts(self, identity: str, place: str, folder: Path, signature: str) -> None:
+    def _artifacts(self, identity: str, place: str, node: Node) -> None:
         """Copy a finished node's files, once; the tag is set last, so that an interrupted copy is done again."""
         tag = f"{ARTIFACTS}.{place}"
-        if self._tags[identity].get(tag) != signature:
-            for name in read_json(results(folder) / "done.json")["files"]:
+        if self._tags[identity].get(tag) != node.signature:
+            folder = self.run.store.results(node)
+            for name in (*read_json(folder / DONE)["files"], DONE):
                 self._client.log_artifact(identity, str(folder / name), place)
-            self._client.log_artifact(identity, str(folder / "done.json"), place)
-            self._tag(identity, tag, signature)
+            self._tag(identity, tag, node.signature)
 
     def _tag(self, identity: str, key: str, value: str) -> None:
         if self._tags[identity].get(key) != value:
@@ -234,7 +233,7 @@ class Mirror:
             key = "ensemble/" + ensemble["name"].replace("+", " ")  # MLflow has no '+' in names
             self._scores(identity, {f"{key}/{score}": ensemble[score] for score in ("oof_lwlrap", "test_lwlrap")})
             self._tag(identity, f"sonogrid.leaky.{key}", str(ensemble["leaky"]).lower())
-        self._artifacts(identity, "blend", self.run.store.folder(node), node.signature)
+        self._artifacts(identity, "blend", node)
         self._set_status(identity, "FINISHED")
 
     def _scores(self, identity: str, scores: Mapping[str, float | None]) -> None:
@@ -269,6 +268,12 @@ def _joint_status(states: list[str]) -> str:
     if "running" in states:
         return "RUNNING"
     return "FAILED" if "failed" in states else "KILLED" if "killed" in states else "RUNNING"
+
+
+def _artifacts(experiment: str) -> str | None:
+    """Where an experiment's artifacts go; a server decides that itself, for a database MLflow's variable says it."""
+    root = os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+    return None if root is None or tracking_uri().startswith("http") else f"{root.rstrip('/')}/{experiment}"
 
 
 def _git_revision() -> str:

@@ -44,8 +44,8 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> d
     with own(folder):
         if run.store.state(node).state != "done":
             run_job(run.job_spec(node, Execution(), run.identity))
-            run.store.refresh()
+            run.store.refresh(node)
         run.save()
         write_reports(run)
-    result: dict[str, Any] = read_json(run.store.folder(node) / "blend.json")
+    result: dict[str, Any] = read_json(run.store.results(node) / "blend.json")
     return {**result, "leaky": "blend" in leaky_conditions(run.recipe, run.graph)}

@@ -29,8 +29,6 @@ def serve(run: Run, port: int, console: Console) -> int:
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        uri,
         "--host",
         "127.0.0.1",
         "--port",
@@ -41,8 +39,10 @@ def serve(run: Run, port: int, console: Console) -> int:
     # A shell that starts us in the background has SIGINT ignored; SIGTERM must not leave the server behind either.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    # One worker and no job queue: this serves one person a view.
-    server = subprocess.Popen(command, env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ})
+    # One worker and no job queue: this serves one person a view. The URI may hold a password, which is nothing for the
+    # list of processes.
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()
     except KeyboardInterrupt:

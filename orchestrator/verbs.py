@@ -77,9 +77,10 @@ def _bind(arguments: Arguments) -> Any:
     """The run that a grid's arguments describe, checked."""
     from orchestrator.launch import prepare
 
-    for option in ("out", "store"):
-        if getattr(arguments, option) is not None:
-            require_place(f"--{option}", getattr(arguments, option), arguments.data)
+    places = {"--out": arguments.out, "--store": arguments.store}
+    for option, place in places.items():
+        if place is not None and "://" not in str(place):
+            require_place(option, Path(place), arguments.data)
     return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 

@@ -19,7 +19,7 @@ from features.errors import StoreError
 from features.files import atomic
 from trainers.weights import load_checkpoint, read_about, read_tensors, save_checkpoint
 
-__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "latest_history", "read_history", "snapshot_path"]
+__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "latest_history", "parse_history", "read_history", "snapshot_path"]
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint-previous.safetensors"
@@ -36,9 +36,11 @@ def snapshot_path(folder: Path, cycle: int) -> Path:
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epoch records of a job so far; an unfinished last line is left out."""
     path = folder / HISTORY
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
+    return parse_history(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def parse_history(text: str) -> list[dict[str, Any]]:
+    """The records in a history's text."""
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 

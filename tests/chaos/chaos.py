@@ -354,7 +354,15 @@ def main() -> int:
                 runs = check_mlflow(disturbed, chaos.server.uri)
                 more, twice = repeated_epochs(disturbed.store)
                 again, repeated = again + more, repeated + twice
-                names = (".*.tmp*", "attempt-*", "attempt.json", "stop", "owner.json", "failed.json", "placement.json")
+                names = (
+                    ".*.tmp*",
+                    "attempt-*",
+                    "attempt.json",
+                    "stop.json",
+                    "owner.json",
+                    "failed.json",
+                    "placement.json",
+                )
                 left = [str(path.relative_to(out)) for name in names for path in out.rglob(name)]
                 assert not left, f"left behind: {left}"
                 rounds += 1

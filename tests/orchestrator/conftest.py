@@ -1,87 +1,236 @@
-"""Fixtures for hostile input: what the command line says about it, and the page that keeps the words.
+"""Services that the tests of a cluster's parts talk to, all on localhost, and a proxy that breaks their answers."""
 
-`SONOGRID_WRITE_DOCS=1 python -m pytest tests/orchestrator/test_hostile_*.py` writes docs/hostile.md anew.
-"""
-
+import http.client
 import os
-import re
-from collections.abc import Callable, Sequence
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
-import soundfile
+import requests
+from moto.server import ThreadedMotoServer
 
-from orchestrator.cli import main
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "hostile.md"
-Told = tuple[str, int]
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 endpoint in this process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
 
 
 @pytest.fixture
-def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
-    """Runs a verb in `tmp_path`; gives what it said, on one line and without the machine's paths, and the exit code.
+def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://BUCKET` of a new bucket, with the environment set for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "sonogrid-test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-to-be-seen-anywhere")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    bucket = f"bucket-{secrets.token_hex(6)}"
+    requests.put(f"{s3_server}/{bucket}", timeout=10).raise_for_status()
+    return f"s3://{bucket}"
 
-    Holds what is true of every input: an exit code, no traceback, nothing that a terminal would take for a command.
-    """
-    monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str | Path) -> Told:
-        capsys.readouterr()
+@pytest.fixture(scope="session")
+def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an emulator of Google Cloud Storage, a process of its own: pyarrow may block this one's threads."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    script = (
+        "from gcp_storage_emulator.server import create_server; "
+        f"create_server('127.0.0.1', {port}, in_memory=True, default_bucket='bucket').run()"
+    )
+    log = tmp_path_factory.mktemp("gcs") / "log"
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=file, stderr=file)
+    for _ in range(150):
+        assert process.poll() is None, log.read_text()
         try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse's way
-            code = int(str(stop.code))
-        out, error = capsys.readouterr()
-        assert "Traceback" not in out + error
-        assert all(line.isprintable() for line in (out + error).split("\n"))
-        assert code in (0, 1, 2)
-        lines = error.splitlines() if code else [line for line in out.splitlines() if line.startswith("note: ")]
-        if any(line.startswith("usage: ") for line in lines):
-            lines = lines[-1:]
-        text = " / ".join(lines) or (out.splitlines() or [""])[-1]
-        text = text.replace(f"{tmp_path.resolve()}/", "").replace(f"{tmp_path}/", "")
-        text = re.sub(r"-[0-9a-f]{12}\b", "-<signature>", text)
-        return re.sub(r"^sonogrid( \w+: error)?: ", "", text.replace("/ sonogrid: ", "/ ")), code
-
-    return run
+            requests.get(f"{url}/storage/v1/b", timeout=2).raise_for_status()
+            break
+        except requests.RequestException:
+            time.sleep(0.1)
+    yield url
+    process.kill()
+    process.wait()
 
 
 @pytest.fixture
-def keep() -> Callable[[str, Sequence[tuple[str, str, int]]], None]:
-    """Holds rows (case, words, exit code) against a section of docs/hostile.md."""
+def gs(gcs_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`gs://BUCKET/PREFIX` of a new prefix, with the environment set for it."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
+    return f"gs://bucket/{secrets.token_hex(6)}"
 
-    def compare(section: str, rows: Sequence[tuple[str, str, int]]) -> None:
-        lines = ["| case | what sonogrid says | exit code |", "|---|---|---|"]
-        lines += [f"| {_cell(case)} | {_cell(words)} | {code} |" for case, words, code in rows]
-        text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-        head, found, rest = text.partition(f"## {section}\n")
-        body, next_section, after = rest.partition("\n## ")
-        if os.environ.get("SONOGRID_WRITE_DOCS"):
-            kept = [line for line in body.strip("\n").splitlines() if not line.startswith("|")]
-            new = "\n".join([*kept, *([""] if kept and kept[-1] else []), *lines])
-            PAGE.write_text(f"{head}## {section}\n\n{new}\n{next_section}{after}", encoding="utf-8")
+
+Fault = Callable[[BaseHTTPRequestHandler, Callable[[], tuple[int, dict[str, str], bytes]]], None]
+
+
+class Proxy(ThreadingHTTPServer):
+    """Stands before a service and treats the next requests as `faults` say, one each; `always` treats all others."""
+
+    daemon_threads = True
+
+    def __init__(self, service: str) -> None:
+        self.service = urlsplit(service)
+        self.faults: list[Fault | None] = []
+        self.always: Fault | None = None
+        self.requests: list[str] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is what is tested."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    server: Proxy
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing to say."""
+
+    def _answer(self) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.server.faults.pop(0) if self.server.faults else self.server.always
+
+        def forward() -> tuple[int, dict[str, str], bytes]:
+            service = http.client.HTTPConnection(str(self.server.service.netloc), timeout=30)
+            headers = {key: value for key, value in self.headers.items() if key.lower() != "expect"}
+            service.request(self.command, self.path, body, headers)
+            answer = service.getresponse()
+            found = answer.status, dict(answer.getheaders()), answer.read()
+            service.close()
+            return found
+
+        if fault is not None:
+            fault(self, forward)
         else:
-            assert found, f"docs/hostile.md has no section '{section}'"
-            assert [line for line in body.splitlines() if line.startswith("|")] == lines
+            Faults.send(self, forward())
 
-    return compare
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+def begin(handler: BaseHTTPRequestHandler, answer: tuple[int, dict[str, str], bytes]) -> None:
+    """Send an answer's status and headers."""
+    status, headers, body = answer
+    handler.send_response_only(status)
+    for key, value in headers.items():
+        if key.lower() not in ("connection", "transfer-encoding", "content-length"):
+            handler.send_header(key, value)
+    # The answer to HEAD has the length of a body that it doesn't bring.
+    length = headers.get("Content-Length", "0") if handler.command == "HEAD" else str(len(body))
+    handler.send_header("Content-Length", length)
+    handler.end_headers()
+
+
+class Faults:
+    """What a proxy can do to a request."""
+
+    @staticmethod
+    def send(handler: BaseHTTPRequestHandler, answer: tuple[int, dict[str, str], bytes]) -> None:
+        """No fault: the whole answer."""
+        begin(handler, answer)
+        handler.wfile.write(answer[2])
+
+    @staticmethod
+    def status(number: int, code: str) -> Fault:
+        """An error of the service."""
+
+        def fault(handler: BaseHTTPRequestHandler, forward: Callable[[], object]) -> None:
+            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code} it is.</Message></Error>"
+            content = b"" if handler.command == "HEAD" else body.encode()
+            Faults.send(handler, (number, {"Content-Type": "application/xml"}, content))
+
+        return fault
+
+    @staticmethod
+    def silence(seconds: float) -> Fault:
+        """No answer at all."""
+
+        def fault(handler: BaseHTTPRequestHandler, forward: Callable[[], object]) -> None:
+            time.sleep(seconds)
+            hang_up(handler)
+
+        return fault
+
+    @staticmethod
+    def lost(handler: BaseHTTPRequestHandler, forward: Callable[[], object]) -> None:
+        """The request arrives, its answer doesn't."""
+        forward()
+        hang_up(handler)
+
+    @staticmethod
+    def cut(handler: BaseHTTPRequestHandler, forward: Callable[[], tuple[int, dict[str, str], bytes]]) -> None:
+        """The connection breaks in the middle of the answer's body."""
+        begin(handler, answer := forward())
+        handler.wfile.write(answer[2][: len(answer[2]) // 2])
+        handler.wfile.flush()
+        hang_up(handler)
+
+    @staticmethod
+    def slow(seconds: float) -> Fault:
+        """The answer's body trickles, for so long."""
+
+        def fault(handler: BaseHTTPRequestHandler, forward: Callable[[], tuple[int, dict[str, str], bytes]]) -> None:
+            begin(handler, answer := forward())
+            step = len(answer[2]) // 20 + 1
+            for start in range(0, len(answer[2]), step):
+                time.sleep(seconds / 20)
+                handler.wfile.write(answer[2][start : start + step])
+
+        return fault
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    """Close the connection."""
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """Ten curated clips c0.wav ... of classes A and B, four noisy, three test ones, in Kaggle's layout."""
-    root, random = tmp_path / "data", np.random.default_rng(0)
-    for folder, letter, n in (("train_curated", "c", 10), ("train_noisy", "n", 4), ("test", "t", 3)):
-        (root / folder).mkdir(parents=True)
-        for index in range(n):
-            soundfile.write(root / folder / f"{letter}{index}.wav", random.uniform(-0.5, 0.5, 2_000), 16_000)
-    for folder, letter, n in (("train_curated", "c", 10), ("train_noisy", "n", 4)):
-        rows = "".join(f"{letter}{index}.wav,{'AB'[index % 2]}\n" for index in range(n))
-        (root / f"{folder}.csv").write_text("fname,labels\n" + rows)
-    (root / "sample_submission.csv").write_text("fname,A,B\n" + "".join(f"t{index}.wav,0,0\n" for index in range(3)))
-    return root
+def proxy(s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy before the S3 endpoint, which the environment names instead of it."""
+    server = Proxy(s3_server)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def faults() -> type[Faults]:
+    """The faults a proxy knows."""
+    return Faults
+
+
+@pytest.fixture(params=["local", "s3", "gs"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The root of an empty store of each kind."""
+    if request.param == "local":
+        return str(tmp_path / "store")
+    name: str = request.getfixturevalue(request.param)
+    return f"{name}/some/prefix" if request.param == "s3" else name

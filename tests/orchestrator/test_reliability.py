@@ -20,6 +20,7 @@ from features.errors import DamagedInputError, InputError, StoreError
 from features.files import read_json, write_json
 from orchestrator.attempt import Attempt
 from orchestrator.cli import main
+from orchestrator.graph import Node
 from orchestrator.grid import load_grid
 from orchestrator.inline_executor import InlineExecutor
 from orchestrator.jobs import cause_of, failure_class, run_job
@@ -30,11 +31,26 @@ from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import run_plan
 from orchestrator.status import read_status
-from orchestrator.store import mark_failed, read_lease
 
 Compare = Callable[[Run, Run], None]
 INLINE = Execution(executor="inline")
 QUIET = Console(quiet=True)
+
+
+def attempt_at(run: Run, node: Node, owner: str = "") -> Attempt:
+    """A new attempt at a node, in this process."""
+    return Attempt(run.store, run.store.name(node), run.store.claim(node, owner))
+
+
+def fail(run: Run, node: Node, **mark: Any) -> None:
+    """Leave the mark of a failed attempt."""
+    run.store.claim(node, "")
+    run.store.set_mark(run.store.name(node), "failed.json", mark)
+
+
+def signs(run: Run, node: Node) -> list[Path]:
+    """Signs of life of a node's attempts."""
+    return list(run.store.folder(node).glob("attempt-*/alive.json"))
 
 
 @pytest.fixture
@@ -128,7 +144,7 @@ def test_damage_that_a_job_finds_in_its_input_sends_the_input_back(
 
 
 def test_a_damaged_manifest_is_named_and_resume_makes_it_again(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    flip(copy.manifest_folder / "clips.parquet")
+    flip(copy.store.root / copy.manifest_name / "clips.parquet")
     assert main(["status", str(copy.folder)]) == 1
     assert "clips.parquet is damaged" in capsys.readouterr().err
     code, said = ran(copy, capsys)
@@ -169,9 +185,7 @@ def test_resume_failed_runs_what_failed_and_what_waits_for_it_alone(
     for signature in (graph.train["B", 0], graph.predict["B", 0], graph.predict["B", 1], graph.blend):
         assert signature is not None
         shutil.rmtree(copy.store.folder(graph.nodes[signature]))
-    folder = copy.store.folder(graph.nodes[graph.train["B", 0]])
-    folder.mkdir()
-    mark_failed(folder, {"cause": "it broke"})
+    fail(copy, graph.nodes[graph.train["B", 0]], cause="it broke")
     assert ran(copy, capsys, "--failed")[0] == 0
     assert nodes_that_ran(copy) == ["train-B-0", "predict-B-0"], "the blend waits for predict-B-1 too"
     assert ran(copy, capsys)[0] == 0
@@ -214,12 +228,12 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
         pass
 
     def after_one_epoch() -> Any:
-        if any(spec.folder.glob("attempt-1/checkpoint.safetensors")):
+        if any(folder.glob("attempt-1/checkpoint.safetensors")):
             return "epoch"
         return next(epochs)
 
     assert not run_job(spec, after_one_epoch)
-    mark_failed(folder, {"class": "error", "cause": "the loss of stream curated became nan", "epochs_done": 1})
+    run.store.set_mark(folder.name, "failed.json", {"cause": "the loss became nan", "epochs_done": 1})
     capsys.readouterr()
     rescue = "conditions.plain.rescue.0={after: 1, lr_factor: 0.1}"
     assert main(["resume", str(out), "--executor", "inline", "--set", rescue]) == 0
@@ -335,9 +349,8 @@ def test_a_node_that_another_run_works_on_is_waited_for(
     run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "mine", tmp_path / "shared")
     node = run.graph.nodes[run.graph.train["A", 0]]
     other = Run(tmp_path / "other", run.recipe, run.data_root, run.store, run.manifest)
-    spec = other.job_spec(node, INLINE, other.identity)
     busy: list[float] = []
-    with Attempt(spec.folder, spec.attempt, lambda: "no"):
+    with attempt_at(other, node, other.identity):
         assert run.store.is_busy(node, run.identity)
         assert not run.store.is_busy(node, other.identity)
         began = time.monotonic()
@@ -349,8 +362,8 @@ def test_a_node_that_another_run_works_on_is_waited_for(
         plan = plan_of(run, Selection())
         summary = run_plan(plan, InlineExecutor(run, INLINE, owner=run.identity), should_stop=stop)
         assert summary.done == 0
-        assert read_lease(spec.folder)["owner"] == other.identity
-    for sign in spec.folder.glob("attempt-*/alive.json"):
+        assert run.store.lease(run.store.name(node))["owner"] == other.identity
+    for sign in signs(run, node):
         os.utime(sign, (1, 1))
     assert not run.store.is_busy(node, run.identity), "its last sign of life is old"
     assert launch(run, INLINE, Selection(), QUIET) == 0
@@ -469,10 +482,9 @@ def test_what_a_machine_refuses_is_said_in_a_sentence() -> None:
 
 def test_a_clock_that_goes_backwards_makes_nobody_young_or_old(copy: Run) -> None:
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
-    spec = copy.job_spec(node, INLINE, "another run")
-    with Attempt(spec.folder, spec.attempt, lambda: "no"):
+    with attempt_at(copy, node, "another run"):
         for ahead in (-1e6, 1e6):
-            path = next(spec.folder.glob("attempt-*/alive.json"))
+            (path,) = signs(copy, node)
             write_json(path, {**read_json(path), "time": time.time() + ahead})
             assert copy.store.is_busy(node, "mine"), "the file system's clock tells"
             (job,) = (job for job in read_status(copy).jobs if job.name == node.name)
@@ -484,20 +496,13 @@ def test_status_tells_the_states_apart(copy: Run, capsys: pytest.CaptureFixture[
     graph = copy.graph
     by_name = {node.name: node for node in graph.nodes.values()}
     shutil.rmtree(copy.store.folder(by_name["predict-plain-0"]))
-    mark_failed(copy.store.folder(by_name["blend"]), {"cause": "it broke", "host": "there", "attempt": 2})
-    (copy.store.folder(by_name["blend"]) / "done.json").unlink()
-    stopped = copy.job_spec(by_name["train-A-1"], INLINE)
-    with Attempt(stopped.folder, stopped.attempt, lambda: "no"):
+    fail(copy, by_name["blend"], cause="it broke", host="there", attempt=2)
+    with attempt_at(copy, by_name["train-A-1"]):
         pass
-    for sign in stopped.folder.glob("attempt-*/alive.json"):
+    for sign in signs(copy, by_name["train-A-1"]):
         write_json(sign, {**read_json(sign), "time": time.time() - 100})
-    running = copy.job_spec(by_name["train-A-0"], INLINE)
-    copy.job_spec(by_name["train-B-0"], INLINE)
-    again = copy.job_spec(by_name["train-B-0"], INLINE)
-    with (
-        Attempt(running.folder, running.attempt, lambda: "no") as attempt,
-        Attempt(again.folder, again.attempt, lambda: "no"),
-    ):
+    copy.store.claim(by_name["train-B-0"], "")
+    with attempt_at(copy, by_name["train-A-0"]) as attempt, attempt_at(copy, by_name["train-B-0"]):
         attempt.progress(epoch=1, step=3)
         assert main(["status", str(copy.folder), "--json"]) == 0
         jobs = {job["name"]: job for job in json.loads(capsys.readouterr().out)["jobs"]}
@@ -560,7 +565,6 @@ def test_a_killed_job_does_not_stay_running_in_mlflow(
     uri = f"sqlite:///{tmp_path / 'killed.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     node = copy.graph.nodes[copy.graph.train["A", 0]]
-    spec = copy.job_spec(node, INLINE)
     client = MlflowClient(uri)
 
     def status() -> str:
@@ -570,9 +574,9 @@ def test_a_killed_job_does_not_stay_running_in_mlflow(
         runs = client.search_runs([experiment.experiment_id], max_results=1000)
         return str(next(run for run in runs if run.info.run_name == "A fold 0").info.status)
 
-    with Attempt(spec.folder, spec.attempt, lambda: "no"):
+    with attempt_at(copy, node):
         assert status() == "RUNNING", "another process works on it"
-    for sign in spec.folder.glob("attempt-*/alive.json"):
+    for sign in signs(copy, node):
         os.utime(sign, (1, 1))
     assert status() == "KILLED"
     assert run_job(copy.job_spec(node, INLINE))

@@ -1,7 +1,6 @@
 """The command line: `sonogrid VERB`. Exit codes: 0 done, 1 a job failed or was stopped, 2 bad input."""
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,16 @@ from typing import Any
 from rich.console import Console
 
 from features.errors import InputError, SonogridError
-from orchestrator.plain_yaml import short
-from orchestrator.terminal import make_console, names, numbers, print_json, print_problems, require_place, whole
+from orchestrator.terminal import (
+    make_console,
+    names,
+    numbers,
+    print_json,
+    print_os_error,
+    print_problems,
+    require_place,
+    whole,
+)
 
 __all__ = ["main"]
 
@@ -45,10 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        name = short(os.fsdecode(error.filename))
-        words = f"{name} can't be used ({error.strerror}): check the path, its permissions and the free space"
-        print(f"sonogrid: {words}", file=sys.stderr)
-        return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
+        return print_os_error(error)
     return code
 
 

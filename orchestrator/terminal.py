@@ -5,6 +5,7 @@ of the terminal.
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -16,8 +17,18 @@ from rich.console import Console
 from rich.text import Text
 
 from features.errors import DataError, InputError, SonogridError, printable
+from orchestrator.plain_yaml import short
 
-__all__ = ["make_console", "names", "numbers", "print_json", "print_problems", "require_place", "whole"]
+__all__ = [
+    "make_console",
+    "names",
+    "numbers",
+    "print_json",
+    "print_os_error",
+    "print_problems",
+    "require_place",
+    "whole",
+]
 
 PROBLEMS_SHOWN = 50
 
@@ -31,6 +42,14 @@ def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
     if len(shown) < len(problems):
         more = len(problems) - len(shown)
         print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
+
+
+def print_os_error(error: OSError) -> int:
+    """What is wrong with the file that an operating-system error names; gives the exit code."""
+    name = short(os.fsdecode(error.filename))
+    words = f"{name} can't be used ({error.strerror}): check the path, its permissions and the free space"
+    print(f"sonogrid: {words}", file=sys.stderr)
+    return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
 
 
 class _PlainConsole(Console):

@@ -4,23 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from features.errors import InputError, SonogridError
-from orchestrator.terminal import (
-    make_console,
-    names,
-    numbers,
-    print_json,
-    print_os_error,
-    print_problems,
-    require_place,
-    whole,
-)
+from orchestrator import terminal
 
 __all__ = ["main"]
 
@@ -29,18 +19,14 @@ Arguments = argparse.Namespace
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a file's name may hold what the terminal's encoding lacks
-            stream.reconfigure(errors="backslashreplace")
-    given = sys.argv[1:] if argv is None else argv
-    if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
-        print("sonogrid: an argument is empty: give it a value or leave it out", file=sys.stderr)
-        return InputError.exit_code
-    arguments = _parser().parse_args(given)
+    terminal.take_any_character()
+    verb = None
     try:
-        code: int = arguments.verb(arguments, make_console())
+        arguments = _parser().parse_args(argv)
+        verb = arguments.verb
+        code: int = verb(arguments, terminal.make_console())
     except SonogridError as error:
-        print_problems(error, all_of_them=arguments.verb is _check)
+        terminal.print_problems(error, all_of_them=verb is _check)
         return error.exit_code
     except KeyboardInterrupt:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
@@ -52,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        return print_os_error(error)
+        return terminal.print_os_error(error)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels."
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -93,15 +79,15 @@ def _parser() -> argparse.ArgumentParser:
 
     tune = _verb(verbs, "tune", _tune, "tune the blend's weights again")
     _run(tune)
-    tune.add_argument("--trials", type=whole(1, 10**6), metavar="N", help="default: as in the grid")
-    tune.add_argument("--budget", type=whole(1, 10**9), metavar="K", help="most predictions; default: as in the grid")
+    tune.add_argument("--trials", type=terminal.whole(1, 10**6), metavar="N", help="default: as in the grid")
+    tune.add_argument("--budget", type=terminal.whole(1, 10**9), metavar="K", help="most predictions of the blend")
     _json(tune)
 
     predict = _verb(verbs, "predict", _predict, "tag new audio files with the blend")
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
     predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=whole(1, 10**6), default=3, metavar="N", help="tags shown; default: %(default)s")
+    predict.add_argument("--top", type=terminal.whole(1, 10**6), default=3, metavar="N", help="tags shown a file")
     _json(predict)
 
     submit = _verb(verbs, "submit", _submit, "write RUN/submission.csv")
@@ -119,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
     ui = _verb(verbs, "ui", _ui, "open a tracking server on localhost")
     _run(ui)
-    ui.add_argument("--port", type=whole(1, 65_535), default=5000, help="default: %(default)s")
+    ui.add_argument("--port", type=terminal.whole(1, 65_535), default=5000, help="default: %(default)s")
     return parser
 
 
@@ -143,9 +129,9 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
     parser.add_argument("--store", type=Path, metavar="STORE", help="where nodes lie; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
-    parser.add_argument("--overlay", type=names, default=(), metavar="A,B", help="overlays of the grid to put on it")
-    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="these conditions, and what they need")
-    parser.add_argument("--folds", type=numbers, default=(), metavar="0,1", help="these folds")
+    parser.add_argument("--overlay", type=terminal.names, default=(), metavar="A,B", help="overlays of the grid")
+    parser.add_argument("--only", type=terminal.names, default=(), metavar="A,B", help="these, and what they need")
+    parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
 
 
@@ -157,7 +143,7 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 def _machines(parser: argparse.ArgumentParser) -> None:
     default = "; default: %(default)s"
     parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=whole(1, 100_000), default=8, metavar="N", help="how many" + default)
+    parser.add_argument("--gpus", type=terminal.whole(1, 100_000), default=8, metavar="N", help="how many" + default)
     parser.add_argument(
         "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
     )
@@ -173,7 +159,7 @@ def _demo(arguments: Arguments, console: Console) -> int:
     from orchestrator.recipe import Execution
     from orchestrator.run import read_run_json
 
-    require_place("--out", arguments.out)
+    terminal.require_place("--out", arguments.out)
     previous = read_run_json(arguments.out)
     if previous is not None and previous["grid"] != "demo":
         raise InputError(f"--out {arguments.out} holds grid '{previous['grid']}', not 'demo'; choose another folder")
@@ -198,7 +184,7 @@ def _check(arguments: Arguments, console: Console) -> int:
         for name, count in manifest.clips["subset"].value_counts(sort=False).items()
     }
     if arguments.json:
-        print_json({"classes": list(manifest.classes), "subsets": subsets, "notes": list(manifest.notes)})
+        terminal.print_json({"classes": list(manifest.classes), "subsets": subsets, "notes": list(manifest.notes)})
         return 0
     for name, facts in subsets.items():
         console.print(f"{name}: {facts['clips']} clips, {facts['seconds']} s", highlight=False)
@@ -220,10 +206,11 @@ def _bind(arguments: Arguments) -> Any:
     """The run that a grid's arguments describe, checked."""
     from orchestrator.launch import prepare
 
+    recipe = _recipe(arguments)
     for option in ("out", "store"):
         if getattr(arguments, option) is not None:
-            require_place(f"--{option}", getattr(arguments, option), arguments.data)
-    return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
+            terminal.require_place(f"--{option}", getattr(arguments, option), arguments.data)
+    return prepare(recipe, arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
 def _assumed(arguments: Arguments) -> Any:
@@ -254,7 +241,7 @@ def _plan(arguments: Arguments, console: Console) -> int:
     cost = Cost.of(plan, run.recipe, run.manifest, machines)
     if arguments.json:
         nodes = [planned.as_dict() for planned in plan.nodes]
-        print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
+        terminal.print_json({"nodes": nodes, "cost": {"assumed_data": assumed, **cost.as_dict()}})
         return 0
     if assumed:
         console.print("no --data: the sizes of FSDKaggle2019 are assumed, and all work is new", highlight=False)
@@ -303,7 +290,7 @@ def _status(arguments: Arguments, console: Console) -> int:
             line |= {key: mark[key] for key in ("host", "seconds", "peak_mb")}
         lines.append(line)
     if arguments.json:
-        print_json({"jobs": lines})
+        terminal.print_json({"jobs": lines})
         return 0
     shards = [line for line in lines if line["kind"] == "shard"]
     done = sum(line["state"] == "done" for line in shards)
@@ -322,7 +309,7 @@ def _tune(arguments: Arguments, console: Console) -> int:
 
     result = tune_again(arguments.run, arguments.trials, arguments.budget)
     if arguments.json:
-        print_json(result)
+        terminal.print_json(result)
         return 0
     for member, weight in zip(result["members"], result["weights"], strict=True):
         if weight > 0:
@@ -342,7 +329,7 @@ def _predict(arguments: Arguments, console: Console) -> int:
     if arguments.csv is not None:
         if arguments.csv.is_dir():
             raise InputError(f"--csv {arguments.csv} is a folder; name a file")
-        require_place("--csv", arguments.csv.absolute().parent)
+        terminal.require_place("--csv", arguments.csv.absolute().parent)
     run = Run.open(arguments.run)
     scores = predict_files(run, arguments.files)
     names = [str(path) for path in arguments.files]
@@ -352,7 +339,7 @@ def _predict(arguments: Arguments, console: Console) -> int:
         [(run.manifest.classes[index], float(row[index])) for index in (-row).argsort(kind="stable")] for row in scores
     ]
     if arguments.json:
-        print_json({name: dict(tags) for name, tags in zip(names, ranked, strict=True)})
+        terminal.print_json({name: dict(tags) for name, tags in zip(names, ranked, strict=True)})
         return 0
     for name, tags in zip(names, ranked, strict=True):
         shown = "  ".join(f"{tag} {value:.3f}" for tag, value in tags[: arguments.top])
@@ -375,7 +362,7 @@ def _score(arguments: Arguments, console: Console) -> int:
 
     result = score(Run.open(arguments.run), arguments.labels)
     if arguments.json:
-        print_json(result)
+        terminal.print_json(result)
         return 0
     for part in ("lwlrap", "public", "private"):
         if result[part] is not None:
@@ -392,7 +379,7 @@ def _report(arguments: Arguments, console: Console) -> int:
 
     report = build_report(Run.open(arguments.run))
     if arguments.json:
-        print_json(report)
+        terminal.print_json(report)
     else:
         print_report(report, console)
     return 0

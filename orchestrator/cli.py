@@ -1,35 +1,29 @@
 """The command line: `sonogrid VERB`. Exit codes: 0 done, 1 a job failed or was stopped, 2 bad input."""
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from features.errors import InputError, SonogridError, printable
+from features.errors import SonogridError
+from orchestrator import terminal
 from orchestrator import verbs as verb
-from orchestrator.terminal import make_console, names, numbers, print_problems, whole
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a file's name may hold what the terminal's encoding lacks
-            stream.reconfigure(errors="backslashreplace")
-    given = sys.argv[1:] if argv is None else argv
-    if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
-        print("sonogrid: an argument is empty: give it a value or leave it out", file=sys.stderr)
-        return InputError.exit_code
-    arguments = _parser().parse_args(given)
+    terminal.take_any_character()
+    chosen = None
     try:
-        code: int = arguments.verb(arguments, make_console())
+        arguments = _parser().parse_args(argv)
+        chosen = arguments.verb
+        code: int = chosen(arguments, terminal.make_console())
     except SonogridError as error:
-        print_problems(error, all_of_them=arguments.verb is verb.check)
+        terminal.print_problems(error, all_of_them=chosen is verb.check)
         return error.exit_code
     except KeyboardInterrupt:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
@@ -39,17 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        from orchestrator.jobs import MACHINE, cause_of
+        from orchestrator.jobs import MACHINE
 
         if error.errno not in MACHINE and error.filename is None:
             raise
-        print(f"sonogrid: {printable(cause_of(error))}", file=sys.stderr)
-        return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
+        return terminal.print_os_error(error)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels."
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -98,15 +91,15 @@ def _verbs_that_read(verbs: Any) -> None:
 
     tune = _verb(verbs, "tune", verb.tune, "tune the blend's weights again")
     _run(tune)
-    tune.add_argument("--trials", type=whole(1, 10**6), metavar="N", help="default: as in the grid")
-    tune.add_argument("--budget", type=whole(1, 10**9), metavar="K", help="most predictions; default: as in the grid")
+    tune.add_argument("--trials", type=terminal.whole(1, 10**6), metavar="N", help="default: as in the grid")
+    tune.add_argument("--budget", type=terminal.whole(1, 10**9), metavar="K", help="most predictions of the blend")
     _json(tune)
 
     predict = _verb(verbs, "predict", verb.predict, "tag new audio files with the blend")
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
     predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=whole(1, 10**6), default=3, metavar="N", help="tags shown; default: %(default)s")
+    predict.add_argument("--top", type=terminal.whole(1, 10**6), default=3, metavar="N", help="tags shown a file")
     _json(predict)
 
     submit = _verb(verbs, "submit", verb.submit, "write RUN/submission.csv")
@@ -124,7 +117,7 @@ def _verbs_that_read(verbs: Any) -> None:
 
     ui = _verb(verbs, "ui", verb.ui, "open a tracking server on localhost")
     _run(ui)
-    ui.add_argument("--port", type=whole(1, 65_535), default=5000, help="default: %(default)s")
+    ui.add_argument("--port", type=terminal.whole(1, 65_535), default=5000, help="default: %(default)s")
 
 
 def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -145,18 +138,20 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     """Arguments that bind a grid; with `data`, its help, the dataset may be left out."""
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
-    parser.add_argument("--store", metavar="STORE", help="folder, s3:// or gs:// URL of the nodes; default: RUN/store")
+    parser.add_argument("--store", metavar="STORE", help="folder or s3:// or gs:// URL; default: RUN/store")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
-    parser.add_argument("--overlay", type=names, default=(), metavar="A,B", help="overlays of the grid to put on it")
-    parser.add_argument("--only", type=names, default=(), metavar="A,B", help="these conditions, and what they need")
-    parser.add_argument("--folds", type=numbers, default=(), metavar="0,1", help="these folds")
+    parser.add_argument("--overlay", type=terminal.names, default=(), metavar="A,B", help="overlays of the grid")
+    parser.add_argument("--only", type=terminal.names, default=(), metavar="A,B", help="these, and what they need")
+    parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
 
 
 def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
-    parser.add_argument("--force", type=names, default=(), metavar="A,B", help="run these nodes again although done")
+    parser.add_argument(
+        "--force", type=terminal.names, default=(), metavar="A,B", help="run these nodes again although done"
+    )
     parser.add_argument("--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s")
     parser.add_argument(
         "--checkpoint-steps", type=int, default=0, metavar="N", help="checkpoints within epochs too, every N steps"
@@ -170,7 +165,7 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 def _machines(parser: argparse.ArgumentParser) -> None:
     default = "; default: %(default)s"
     parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=whole(1, 100_000), default=8, metavar="N", help="how many" + default)
+    parser.add_argument("--gpus", type=terminal.whole(1, 100_000), default=8, metavar="N", help="how many" + default)
     parser.add_argument(
         "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
     )

@@ -319,7 +319,7 @@ def _sentence(error: ValidationError, data: Any) -> str:
     # A row is written flat; `train` is ours.
     field = short(".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train")))
     if first["type"] in ("missing", "too_short"):
-        return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least one'}"
+        return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least 1'}"
     if first["type"] in ("union_tag_not_found", "union_tag_invalid"):
         tag = first["ctx"]["discriminator"].strip("'")
         if first["type"] == "union_tag_not_found":

@@ -113,6 +113,8 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
             return False
         _remember_failure(store, spec, error)
         raise
+    finally:
+        store.close()
     return True
 
 

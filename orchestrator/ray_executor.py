@@ -23,6 +23,7 @@ from orchestrator.ray_train import (
     fit,
     free_abandoned,
     free_resources,
+    placement,
 )
 from orchestrator.recipe import Execution
 from orchestrator.run import Run

@@ -144,7 +144,7 @@ class RemoteStore(Store):
 
     def _history(self, place: str) -> list[dict[str, Any]]:
         try:
-            return parse_history(self.storage.read(f"{place}/{HISTORY}").decode())
+            return parse_history(self.storage.read(f"{place}/{HISTORY}").decode(errors="replace"))
         except FileNotFoundError:
             return []
 
@@ -225,6 +225,11 @@ class RemoteStore(Store):
             self._delete(f"{name}/attempt-{number}")
         shutil.rmtree(self.root / name, ignore_errors=True)
         self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
+
+    def close(self) -> None:
+        """See `Store`; the cache may drop what was read here from now on."""
+        if "cache" in self.__dict__:
+            self.cache.close()
 
     def end(self, folder: Path) -> None:
         """See `Store`."""

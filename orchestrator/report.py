@@ -58,7 +58,7 @@ def _condition(run: Run, name: str, oof: Scores, test: Scores) -> dict[str, Any]
                 "last_lwlrap": history[-1] if history else None,
             }
         )
-    done = all(fold["state"] == "done" for fold in folds)
+    done = all(fold["state"] == "done" and fold["best_lwlrap"] is not None for fold in folds)
     return {
         "name": name,
         "features": run.recipe.conditions[name].features.kind,

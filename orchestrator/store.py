@@ -315,6 +315,9 @@ class Store:
             path.unlink(missing_ok=True)
         self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
 
+    def close(self) -> None:
+        """Let go of what is held on this host."""
+
     def end(self, folder: Path) -> None:
         """An attempt has left its folder, finished or not."""
 

@@ -5,21 +5,41 @@ of the terminal.
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
 from features.errors import DataError, InputError, SonogridError, printable
 
-__all__ = ["make_console", "names", "numbers", "print_json", "print_problems", "require_place", "whole"]
+__all__ = [
+    "Parser",
+    "make_console",
+    "names",
+    "numbers",
+    "print_json",
+    "print_os_error",
+    "print_problems",
+    "require_place",
+    "take_any_character",
+    "whole",
+]
 
 PROBLEMS_SHOWN = 50
+
+
+def take_any_character() -> None:
+    """Let output hold what the terminal's encoding lacks, such as a file's name in another one."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
@@ -31,6 +51,29 @@ def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
     if len(shown) < len(problems):
         more = len(problems) - len(shown)
         print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
+
+
+def print_os_error(error: OSError) -> int:
+    """What the machine refuses, in a sentence; gives the exit code."""
+    from orchestrator.jobs import cause_of
+
+    print(f"sonogrid: {printable(cause_of(error))}", file=sys.stderr)
+    return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are errors like others, and which takes no empty value for one that was left out."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Raise InputError where an argument is wrong or empty."""
+        given = sys.argv[1:] if args is None else args
+        if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
+            raise InputError("an argument is empty: give it a value or leave it out")
+        return super().parse_args(given, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Called by argparse with its sentence."""
+        raise InputError(message)
 
 
 class _PlainConsole(Console):
@@ -78,7 +121,7 @@ def print_json(value: Any) -> None:
 
 
 def require_place(option: str, folder: Path, data: Path | None = None) -> None:
-    """Refuse a folder that can't be made or written to, or that lies in the dataset, which stays as it is.
+    """Refuse a folder that can't be made or written to, or that is the dataset itself.
 
     Raises:
         InputError: the sentence names the option.
@@ -88,5 +131,5 @@ def require_place(option: str, folder: Path, data: Path | None = None) -> None:
         raise InputError(f"{option} {folder}: {there} is not a folder; choose another place")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
-    if data is not None and folder.resolve().is_relative_to(data.resolve()):
-        raise InputError(f"{option} {folder} lies in the dataset {data}; choose a place outside")
+    if data is not None and folder.resolve() == data.resolve():
+        raise InputError(f"{option} {folder} is the dataset; choose another folder, whose files are not mixed with it")

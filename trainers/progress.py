@@ -36,12 +36,21 @@ def snapshot_path(folder: Path, cycle: int) -> Path:
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epoch records of a job so far; an unfinished last line is left out."""
     path = folder / HISTORY
-    return parse_history(path.read_text(encoding="utf-8")) if path.exists() else []
+    return parse_history(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []
 
 
 def parse_history(text: str) -> list[dict[str, Any]]:
-    """The records in a history's text."""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    """The records in a history's text, up to the first line that is none."""
+    records = []
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict) or not isinstance(record.get("lwlrap"), float | int):
+            break
+        records.append(record)
+    return records
 
 
 def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:

@@ -194,7 +194,7 @@ class TrainSettings(Settings):
         64, ge=1, le=1_000_000, description="epochs a cycle; an epoch is one pass over the fold's curated clips"
     )
     optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd: Nesterov momentum 0.9")
-    lr_max: float = Field(1e-3, gt=0, le=1e3)
+    lr_max: float = Field(1e-3, gt=0)
     lr_min: float = Field(1e-6, ge=0)
     augment: dict[str, dict[str, Any]] = Field(default_factory=dict, description="augmentation -> its parameters")
     loss: LossName = Field("bce", description="loss of the curated head, a registered name")

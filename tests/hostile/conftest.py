@@ -28,21 +28,16 @@ def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
     def run(*arguments: str | Path) -> Told:
         capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as stop:  # argparse's way
-            code = int(str(stop.code))
+        code = main([str(argument) for argument in arguments])
         out, error = capsys.readouterr()
         assert "Traceback" not in out + error
         assert all(line.isprintable() for line in (out + error).split("\n"))
         assert code in (0, 1, 2)
         lines = error.splitlines() if code else [line for line in out.splitlines() if line.startswith("note: ")]
-        if any(line.startswith("usage: ") for line in lines):
-            lines = lines[-1:]
         text = " / ".join(lines) or (out.splitlines() or [""])[-1]
         text = text.replace(f"{tmp_path.resolve()}/", "").replace(f"{tmp_path}/", "")
         text = re.sub(r"-[0-9a-f]{12}\b", "-<signature>", text)
-        return re.sub(r"^sonogrid( \w+: error)?: ", "", text.replace("/ sonogrid: ", "/ ")), code
+        return text.replace("/ sonogrid: ", "/ ").removeprefix("sonogrid: "), code
 
     return run
 

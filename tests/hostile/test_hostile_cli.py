@@ -48,7 +48,7 @@ def test_options_and_places(dataset: Path, tmp_path: Path, tell: Tell, keep: Kee
         ("plan", "demo", "--gpu", "\x1b[31mx"), ("plan", "demo", "--skip-bad"),
         ("launch", *grid, "--out", "file"), ("launch", *grid, "--out", "file/run"), ("plan", *grid, "--out", "file"),
         ("launch", *grid, "--out", "run", "--store", "file"), ("launch", *grid, "--out", "data"),
-        ("launch", *grid, "--out", "data/test/run"), ("launch", *grid, "--out", "run", "--store", "data/store"),
+        ("launch", *grid, "--out", "run", "--store", "data"),
         ("launch", *grid, "--out", "/dev/null/run"),
         ("launch", "tiny.yaml", "--data", "file", "--out", "run"), ("launch", *grid, "--out", "x" * 300),
         ("check", "file"), ("check", "x" * 300), ("demo", "--out", "file"), ("status", "file"), ("report", "nowhere"),

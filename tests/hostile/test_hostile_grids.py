@@ -106,7 +106,7 @@ def test_any_one_value_replaced_gives_a_recipe_or_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("augment.mixup.alpha", -1), ("augment.mixup.alpha", 0), ("augment.gain.low", -0.1), ("lr_max", 1e9),
+        ("augment.mixup.alpha", -1), ("augment.mixup.alpha", 0), ("augment.gain.low", -0.1),
         ("crop", 10**12), ("batch_size", 10**9), ("epochs", 10**12), ("cycles", 10**6), ("network.head_units", 10**9),
         ("predict.pads", [10**9]), ("seed", 2**32), ("features.n_fft_samples", 10**9), ("features.hop_samples", 10**9),
         ("features.n_mels", 1_024),

@@ -133,7 +133,7 @@ def test_plan_with_data_names_nodes_and_costs(
     ("options", "words"),
     [
         (["--gpu", "H10"], "did you mean 'H100'?"),
-        (["--gpus", "0"], "--gpus 0: at least one is needed"),
+        (["--gpus", "0"], "--gpus: '0' is not a whole number from 1"),
         (["--utilisation", "30"], "--utilisation 30: give a share"),
         (["--utilisation", "nan"], "--utilisation nan: give a share"),
         (["--out", "runs/x"], "--out needs --data"),

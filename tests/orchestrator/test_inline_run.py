@@ -213,7 +213,7 @@ def test_score_refuses_labels_that_do_not_fit(
         (["a,b", *good[1:]], "needs the columns"),
         ([*good[:-1], good[-1].split(",")[0] + ",Unicorn"], "Unicorn"),
         ([*good[:-1], good[-1].split(",")[0] + ","], "no label"),
-        ([], "can't be read"),
+        ([], "is empty"),
     ):
         bad.write_text("\n".join(lines))
         assert main(["score", str(inline_run.folder), "--labels", str(bad)]) == 2

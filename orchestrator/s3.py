@@ -61,10 +61,9 @@ class S3Storage(Storage):
             response_checksum_validation="when_required",
         )
         try:
-            # A session of its own: making a client from the default one is not safe between threads.
-            session = boto3.session.Session(
-                region_name=os.environ.get("AWS_REGION")
-            )  # other AWS tools read it, boto3 not
+            # A session of its own: making a client from the default one is not safe between threads. Other AWS tools
+            # read AWS_REGION, boto3 does not.
+            session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
             self._client: Any = session.client("s3", endpoint_url=endpoint, config=config)
         except ValueError as error:
             raise InputError(f"{self.url}: {error}; correct AWS_ENDPOINT_URL") from None

@@ -61,8 +61,10 @@ class S3Storage(Storage):
             response_checksum_validation="when_required",
         )
         try:
-            # A session of its own: making a client from the default one is not safe between threads.
-            self._client: Any = boto3.session.Session().client("s3", endpoint_url=endpoint, config=config)
+            # A session of its own: making a client from the default one is not safe between threads. Other AWS tools
+            # read AWS_REGION, boto3 does not.
+            session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+            self._client: Any = session.client("s3", endpoint_url=endpoint, config=config)
         except ValueError as error:
             raise InputError(f"{self.url}: {error}; correct AWS_ENDPOINT_URL") from None
 
@@ -88,7 +90,7 @@ class S3Storage(Storage):
         for attempt in range(ATTEMPTS):
             # Looked up first, so that a service that ignores the condition doesn't replace an old object.
             if self._exists(key):
-                return False
+                return attempt > 0 and self.read(key) == data
             try:
                 with self._errors(key, handled=("PreconditionFailed", "ConditionalRequestConflict", "NotImplemented")):
                     self._client.put_object(**self._name(key), Body=data, **condition)
@@ -185,7 +187,7 @@ class S3Storage(Storage):
             if code in ("NoSuchKey", "404"):
                 raise FileNotFoundError(where) from None
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-            message = error.response["Error"].get("Message") or code
+            message = redact(error.response["Error"].get("Message") or code)
             passing = status >= 500 or status in (408, 429)
             remedy = "launch again when the service is well" if passing else "check the settings of the bucket"
             raise StoreError(

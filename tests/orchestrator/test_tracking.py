@@ -80,6 +80,9 @@ def test_ui_serves_every_fold_on_localhost(server: Server, inline_run: Run) -> N
     listening = {c.laddr.ip for p in psutil.Process(server.process.pid).children(recursive=True)
                  for c in p.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN}  # fmt: skip
     assert listening == {"127.0.0.1"}
+    commands = [p.cmdline() for p in psutil.Process(server.process.pid).children(recursive=True)]
+    assert commands
+    assert "ui.db" not in str(commands), "a database's URI may hold a password"
 
 
 def test_mirroring_again_through_the_server_adds_nothing(
@@ -118,13 +121,16 @@ def test_points_that_are_missing_are_added_to_the_run_that_is_there(
 
 
 def test_an_outage_is_reported_and_harms_nothing(inline_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hush-hush@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "127.0.0.1")  # a word of the message
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     thread = MirrorThread(inline_run, {}, every_s=0.1)
     thread.start()
     trouble = thread.finish(patience_s=4.0)
     assert trouble is not None
     assert "Traceback" not in trouble
+    assert "hush-hush" not in trouble
+    assert "127.0.0.1" not in trouble
 
 
 def test_ctrl_c_ends_the_server_and_its_children(server: Server) -> None:

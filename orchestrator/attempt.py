@@ -109,6 +109,7 @@ class Attempt(Supervisor):
         self.store.checkpointed(self.name, self.number, self.folder)
         log.info("checkpoint at %s", self._where)
         self._sign["saved"] = self._where.get("step", 0)
+        self._show_life()
         self._look()
 
     def finish(self, mark: dict[str, Any]) -> None:

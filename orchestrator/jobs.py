@@ -87,7 +87,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         Exception: whatever went wrong; its cause is in `failed.json` by then.
     """
     started = time.time()
-    store = open_store(spec.store)
+    store = open_store(spec.store, listed=False)
     try:
         with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
             result = JOBS[spec.kind](_Work(spec, attempt))

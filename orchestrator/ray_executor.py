@@ -45,7 +45,7 @@ def _run_asked(spec: JobSpec) -> bool:
 def _train_loop(config: dict[str, Any]) -> None:
     """What the Ray Train worker of a job runs."""
     spec: JobSpec = config["spec"]
-    open_store(spec.store).set_mark(spec.node, PLACEMENT, placement())
+    open_store(spec.store, listed=False).set_mark(spec.node, PLACEMENT, placement())
     _run_asked(spec)
 
 

@@ -35,12 +35,12 @@ class RemoteStore(Store):
     beat_s = 10.0
     alive_s = 60.0
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, listed: bool = True) -> None:
         self.storage: Storage = open_storage(url)
         self._keys: dict[str, dict[str, int]] = {}
         """Folder of a node -> its keys, relative to the folder, with their sizes."""
         self._done: dict[str, dict[str, Any]] = {}
-        super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}")
+        super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}", listed=listed)
 
     @property
     def url(self) -> str:

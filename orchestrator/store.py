@@ -45,8 +45,10 @@ class State:
     cause: str | None = None
 
 
-def open_store(root: str | Path) -> "Store":
+def open_store(root: str | Path, *, listed: bool = True) -> "Store":
     """The store in a local folder, or under `s3://bucket/prefix` or `gs://bucket/prefix`.
+
+    A worker, which knows its nodes by name, needs no list of all nodes: `listed=False`.
 
     Raises:
         InputError: the root can't be a store.
@@ -54,8 +56,8 @@ def open_store(root: str | Path) -> "Store":
     if "://" in str(root):
         from orchestrator.remote_store import RemoteStore
 
-        return RemoteStore(str(root))
-    return Store(Path(root))
+        return RemoteStore(str(root), listed=listed)
+    return Store(Path(root), listed=listed)
 
 
 class Store:
@@ -66,10 +68,11 @@ class Store:
     alive_s = 15.0
     """A sign of life that is older is one of a dead process."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, listed: bool = True) -> None:
         self.root = root.resolve()
         self._names: dict[str, str] = {}
-        self.refresh()
+        if listed:
+            self.refresh()
 
     @property
     def url(self) -> str:

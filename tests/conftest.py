@@ -99,7 +99,7 @@ def same_numbers() -> Callable[[Run, Run], None]:
         """Equal histories (but for times), snapshots, soft labels, predictions and weights, to the bit."""
         assert first.graph.nodes.keys() == second.graph.nodes.keys()
         for node in first.graph.nodes.values():
-            a, b = first.store.folder(node), second.store.folder(node)
+            a, b = first.store.results(node), second.store.results(node)
             for name in read_json(a / "done.json")["files"]:
                 if name == "history.jsonl":
                     for one, two in zip(read_history(a), read_history(b), strict=True):

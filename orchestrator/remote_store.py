@@ -189,6 +189,7 @@ class RemoteStore(Store):
         path = self.log_file(name, number)
         if path.exists():
             self.storage.put(path, f"{name}/logs/{number}.log")
+            path.unlink()
 
     def earlier(self, name: str, number: int) -> list[Path]:
         """See `Store`; copies on this host."""
@@ -223,7 +224,8 @@ class RemoteStore(Store):
         """See `Store`."""
         for number in self._numbers(name):
             self._delete(f"{name}/attempt-{number}")
-        shutil.rmtree(self.root / name, ignore_errors=True)
+        for path in (self.root / name).glob("attempt-*/"):
+            shutil.rmtree(path, ignore_errors=True)
         self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: setup demo test check bench services services-stop clean
+.PHONY: setup demo test check bench chaos services services-stop clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,12 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Kills whatever runs a grid: make chaos SEED=3 KILLS=100
+SEED ?= 0
+KILLS ?= 30
+chaos: setup
+	$(BIN)/python tests/chaos/chaos.py --seed $(SEED) --kills $(KILLS)
 
 # PostgreSQL and an S3 endpoint on localhost; then: source runs/services/environment
 services: setup

@@ -208,6 +208,8 @@ class RemoteStore(Store):
         for path in sorted(folder.iterdir()):
             if not path.name.startswith("."):
                 self.storage.put(path, f"{name}/attempt-{number}/{path.name}")
+        if self.log_file(name, number).exists():
+            self.storage.put(self.log_file(name, number), f"{name}/logs/{number}.log")
         for other in self._numbers(name):
             if other < number:
                 self._delete(f"{name}/attempt-{other}")

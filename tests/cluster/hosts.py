@@ -8,8 +8,8 @@
 
 A host is a process with a network, mount, PID, IPC and host-name namespace. Its /tmp, /run, /dev/shm and home folder
 are its own and empty; everything else is the machine's. The bridges lie in a namespace too, so no interface, route or
-mount of the machine itself is touched, and no packet can leave. Every namespace ends with its process, and every process ends
-with the one that started it, even by SIGKILL: nothing can be left behind.
+mount of the machine itself is touched, and no packet can leave. A namespace ends with its process, and a process with
+the one that started it, even by SIGKILL: nothing can be left behind.
 """
 
 import os

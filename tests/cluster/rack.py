@@ -67,13 +67,16 @@ class Rack:
         return self.hosts.add(next(name for name in self.workers if name not in self.hosts.all), "private")
 
     def up(self) -> None:
-        """What a user does: a token, the settings, the addresses in cluster.yaml, `ray up`."""
+        """What a user does, a token, the settings, cluster.yaml and `ray up`; then wait for the workers that are on."""
         config = self._fill_in()
         (self.shared / CLUSTER.name).write_text(yaml.safe_dump(config), encoding="utf-8")
         (self.shared / "sonogrid.env").write_text(self._settings(), encoding="utf-8")
         self.on_laptop("ray get-auth-token --generate")
         self.on_laptop(f"install -m 600 {SHARED}/sonogrid.env ~/.sonogrid.env")
         self.on_laptop(f"cd {SHARED}/sonogrid && ray up --yes {CLUSTER}", timeout_s=180)
+        for name in self.workers:
+            if name in self.hosts.all:
+                self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
         """`ray down`; the workers end by themselves when the head has been away for a minute."""

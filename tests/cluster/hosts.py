@@ -6,6 +6,8 @@
         worker.run("ssh head hostname")
         worker.cut(), worker.heal()
 
+    python -m tests.cluster.hosts a b c         a shell on the first of three hosts, which end with it
+
 A host is a process with a network, mount, PID, IPC and host-name namespace. Its /tmp, /run, /dev/shm and home folder
 are its own and empty; everything else is the machine's. The bridges lie in a namespace too, so no interface, route or
 mount of the machine itself is touched, and no packet can leave. A namespace ends with its process, and a process with
@@ -16,6 +18,8 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,3 +224,19 @@ class Hosts:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def main(names: Sequence[str]) -> int:
+    """A shell on the first of some hosts on the private network; gives its exit code."""
+    reason = why_not() if names else "give the names of the hosts"
+    if reason is not None:
+        print(f"hosts: {reason}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder, Hosts(Path(folder)) as hosts:
+        for name in names:
+            hosts.add(name, "private")
+        return subprocess.run(hosts.all[names[0]].entering("exec bash -i"), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

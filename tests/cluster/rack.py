@@ -88,7 +88,10 @@ class Rack:
 
     def on_cluster(self, command: str, timeout_s: float = 60) -> str:
         """Run a command on the head, from the laptop, by `ray exec`; gives its output."""
-        return self.start_on_cluster(command).communicate(timeout=timeout_s)[0]
+        process = self.start_on_cluster(command)
+        printed, _ = process.communicate(timeout=timeout_s)
+        assert process.returncode == 0, f"exit code {process.returncode}: {command}\n{printed}"
+        return printed
 
     def start_on_cluster(self, command: str) -> "subprocess.Popen[str]":
         """The same, without waiting for it."""

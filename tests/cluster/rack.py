@@ -51,9 +51,13 @@ class Rack:
         self.shared = folder / "shared"
         self.shared.mkdir()
         (folder / "hosts").mkdir()
-        python = [Share(Path(sys.prefix), VENV), Share(Path(sys.base_prefix), Path(sys.base_prefix))]
-        ours = [Share(ROOT, SHARED / "sonogrid"), Share(self.shared, SHARED, writable=True)]
-        self.hosts = Hosts(folder / "hosts", [*ours[::-1], *python, *shares])
+        # At its own path too, which its scripts name, wherever that is: hosts have a home and a /tmp of their own.
+        python = [
+            Share(Path(sys.prefix), VENV),
+            *(Share(path, path) for path in map(Path, (sys.prefix, sys.base_prefix))),
+        ]
+        ours = [Share(self.shared, SHARED, writable=True), Share(ROOT, SHARED / "sonogrid")]
+        self.hosts = Hosts(folder / "hosts", [*ours, *python, *shares])
         self.laptop = self.hosts.add("laptop", "outside")
         self.head = self.hosts.add("head", "private", "outside")
         self.workers = [f"worker-{number + 1}" for number in range(workers)]

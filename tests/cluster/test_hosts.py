@@ -31,7 +31,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("hosts")
     shared = tmp_path_factory.mktemp("shared")
-    with Hosts(folder, [Share(shared, Path("/mnt/both"), writable=True), Share(shared, Path("/mnt/look"))]) as made:
+    shares = [Share(shared, Path("/mnt/both"), writable=True), Share(shared, Path("/mnt/look")), Share(shared, shared)]
+    with Hosts(folder, shares) as made:
         made.add("a", "private", "outside")
         made.add("b", "private")
         yield made
@@ -41,11 +42,13 @@ def test_a_host_has_files_processes_and_a_name_of_its_own(hosts: Hosts) -> None:
     a, b = hosts.all["a"], hosts.all["b"]
     for folder in ("/tmp", "/dev/shm", "~"):
         a.run(f"touch {folder}/mine")
-        assert b.run(f"ls {folder}").stdout == ""
+        assert "mine" not in b.run(f"ls {folder}").stdout
     assert b.run("hostname").stdout == "b\n"
     assert "python" not in b.run("ps -e -o comm=").stdout, "this process is not to be seen"
     a.run("echo shared > /mnt/both/file")
-    assert b.run("cat /mnt/look/file").stdout == "shared\n"
+    in_tmp = hosts.shares[-1].target / "file"
+    for path in ("/mnt/look/file", in_tmp):
+        assert b.run(f"cat {path}").stdout == "shared\n"
     assert "Read-only" in b.run("touch /mnt/look/file", check=False).stderr
     assert not Path("/tmp/mine").exists()
 

@@ -49,7 +49,7 @@ def cluster_run(rack: Rack) -> Path:
     launch = rack.start_on_cluster(
         f"sonogrid launch {SHARED}/tiny.yaml --data {DATA} --out {SHARED}/run --address auto"
     )
-    while not list(out.glob("store/train-*/running.json")):
+    while not list(out.glob("store/train-*/attempt-*/alive.json")):
         assert launch.poll() is None, launch.communicate()[0]
         time.sleep(0.5)
     late = rack.switch_on()

@@ -36,6 +36,9 @@ class InlineExecutor:
 
     def submit(self, node: Node) -> None:
         """Run the node to its end."""
+        if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
+            self._finished.append(Finished(node.signature, "done"))
+            return
         if self.run.store.is_busy(node, self.owner):
             self._finished.append(Finished(node.signature, "busy"))
             return

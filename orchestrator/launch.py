@@ -133,6 +133,9 @@ def _launch(run: Run, execution: Execution, selection: Selection, console: Conso
         )
     else:
         console.print(f"nothing to do: all {cached} jobs are cached", highlight=False)
+    for planned in pending:
+        if planned.action in ("force", "repair"):
+            run.store.forget(planned.node)
     states: dict[str, str] = {}
     mirror = MirrorThread(run, states)
     mirror.start()

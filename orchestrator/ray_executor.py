@@ -116,6 +116,10 @@ class RayExecutor:
 
     def submit(self, node: Node) -> None:
         """Start a node; a thread waits for it."""
+        self.run.store.refresh(node)
+        if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
+            self._queue.put((None, Finished(node.signature, "done")))
+            return
         if self.run.store.is_busy(node, self.owner):
             self._queue.put((None, Finished(node.signature, "busy")))
             return

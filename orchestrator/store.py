@@ -244,13 +244,22 @@ class Store:
         return (folder / LEASE).exists() and (folder / DONE).exists()
 
     def claim(self, node: Node, owner: str) -> int:
-        """Take a node for a new attempt; gives its number. Earlier attempts may write nothing more."""
+        """Take a node for a new attempt; gives its number. Earlier attempts may write nothing more.
+
+        A done-mark stays unless the node is damaged: an attempt that was believed lost may finish at this very moment.
+        """
         name = self.name(node)
         number = 1 + max(self._numbers(name), default=0)
         number = max(number, 1 + int(self.lease(name).get("attempt", 0)))
         self.set_mark(name, LEASE, {"attempt": number, "owner": owner})
-        self.drop_mark(name, DONE, DAMAGED, FAILED, STOP)
+        if self.mark(name, DAMAGED) is not None:
+            self.drop_mark(name, DONE, DAMAGED)
+        self.drop_mark(name, FAILED, STOP)
         return number
+
+    def forget(self, node: Node) -> None:
+        """Take the done-mark of a node away: it is computed again."""
+        self.drop_mark(self.name(node), DONE, DAMAGED)
 
     def ask_to_stop(self, node: Node, stop: Stop) -> None:
         """Ask the node's attempt to stop."""

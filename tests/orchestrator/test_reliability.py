@@ -38,12 +38,14 @@ QUIET = Console(quiet=True)
 
 
 def attempt_at(run: Run, node: Node, owner: str = "") -> Attempt:
-    """A new attempt at a node, in this process."""
+    """A new attempt at a node, which may be done, in this process."""
+    run.store.forget(node)
     return Attempt(run.store, run.store.name(node), run.store.claim(node, owner))
 
 
 def fail(run: Run, node: Node, **mark: Any) -> None:
     """Leave the mark of a failed attempt."""
+    run.store.forget(node)
     run.store.claim(node, "")
     run.store.set_mark(run.store.name(node), "failed.json", mark)
 
@@ -51,6 +53,11 @@ def fail(run: Run, node: Node, **mark: Any) -> None:
 def signs(run: Run, node: Node) -> list[Path]:
     """Signs of life of a node's attempts."""
     return list(run.store.folder(node).glob("attempt-*/alive.json"))
+
+
+@pytest.fixture(autouse=True)
+def _own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
 @pytest.fixture
@@ -133,6 +140,8 @@ def test_damage_that_a_job_finds_in_its_input_sends_the_input_back(
     copy: Run, inline_run: Run, same_numbers: Compare, tmp_path: Path
 ) -> None:
     plan = plan_of(copy, Selection(force=("train-B-0", "predict-B-0")))
+    for planned in plan.pending:
+        copy.store.forget(planned.node)
     shard = next(node for node in copy.graph.nodes.values() if node.name == "shard-mel-noisy-0000")
     flip(copy.store.folder(shard) / "data.npy")
     summary = run_plan(plan, InlineExecutor(copy, INLINE), pause_s=0)
@@ -322,6 +331,7 @@ def test_an_owner_on_another_machine_is_dead_when_its_counter_stands_still(
 def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
     """A worker that was cut off comes back: its successor's files stay as they are."""
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
+    copy.store.forget(node)
     first = copy.job_spec(node, INLINE)
 
     class CutOff:
@@ -339,6 +349,21 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
     assert after == CutOff.done  # type: ignore[attr-defined]
     assert copy.store.done(node)["attempts"] == 2
     assert "attempt 1 on" in (copy.store.folder(node) / "logs" / "1.log").read_text()
+
+
+def test_an_attempt_that_was_believed_lost_and_finishes_is_not_made_again(copy: Run) -> None:
+    node = copy.graph.nodes[copy.graph.train["plain", 0]]
+    copy.store.forget(node)
+    assert run_job(copy.job_spec(node, INLINE))
+    executor = InlineExecutor(copy, INLINE)
+    executor.submit(node)
+    assert [finished.outcome for finished in executor.wait(1)] == ["done"]
+    assert copy.store.done(node)["attempts"] == 1
+    # It finishes between the look and the claim: what it did stays, and the attempt that comes too late ends.
+    late = copy.job_spec(node, INLINE)
+    copy.store.sweep(copy.store.name(node))
+    assert run_job(late) is False
+    assert copy.store.done(node)["attempts"] == 1
 
 
 def test_a_node_that_another_run_works_on_is_waited_for(

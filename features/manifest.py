@@ -68,6 +68,26 @@ class Manifest:
         columns = ["subset", "clip", "labels", "sha256", "group", "fold"]
         return hash_of([self.classes, [self.clips[column].tolist() for column in columns]])
 
+    def changes(self, before: "Manifest", subset: str) -> str:
+        """What of a subset is not as it was in an earlier manifest, in words; empty if nothing is."""
+        if self.classes != before.classes:
+            return f"{len(before.classes)} classes were {len(self.classes)} now"
+        old, new = (m.subset(subset).set_index("clip") for m in (before, self))
+        both = new.index.intersection(old.index)
+        old_labels, new_labels = (frame.loc[both, "labels"].map(", ".join) for frame in (old, new))
+        edited = both[old_labels != new_labels]
+        found = {
+            "new": new.index.difference(old.index),
+            "gone": old.index.difference(new.index),
+            "with other audio": both[old.loc[both, "sha256"] != new.loc[both, "sha256"]],
+            "in another fold": both[old.loc[both, "fold"] != new.loc[both, "fold"]],
+        }
+        words = [f"{len(clips)} {what} ({clips[0]})" for what, clips in found.items() if len(clips)]
+        if len(edited):
+            clip = edited[0]
+            words.insert(0, f"{len(edited)} with other labels ({clip}: '{old_labels[clip]}' -> '{new_labels[clip]}')")
+        return f"{subset} clips: {', '.join(words)}" if words else ""
+
     def write(self, folder: Path) -> list[Path]:
         """Write `clips.parquet` and `manifest.json` into a folder; gives their paths."""
         with atomic(folder / "clips.parquet") as temporary:

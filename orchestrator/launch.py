@@ -9,15 +9,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from features.errors import GridError, InputError
+from features.errors import GridError, InputError, StoreError
 from features.files import write_json
-from features.manifest import build_manifest
+from features.manifest import Manifest, build_manifest
 from features.shards import require_free_space
 from orchestrator.cost import in_counted_order, node_costs
 from orchestrator.graph import Graph, Node
@@ -90,8 +91,23 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = No
 def plan_of(run: Run, selection: Selection) -> Plan:
     """What would happen now, compared with the last launch into the same folder."""
     previous = read_run_json(run.folder)
-    plan = make_plan(selection.apply(run), run.store, previous["nodes"] if previous else None, selection.force)
+    if previous is None:
+        plan = make_plan(selection.apply(run), run.store, force=selection.force)
+    else:
+        changes = _data_changes(run, previous["manifest"])
+        plan = make_plan(selection.apply(run), run.store, previous["nodes"], selection.force, changes)
     return only_failed(plan) if selection.failed else plan
+
+
+def _data_changes(run: Run, earlier: str) -> Callable[[str], str]:
+    """What of a subset's clips is not as it was in an earlier manifest of the store, in words."""
+    if earlier == run.manifest_name:
+        return lambda _: ""
+    try:
+        before = Manifest.read(run.store.results_of(earlier))
+    except StoreError:  # it was swept away, or is damaged: that something changed is all that is known
+        return lambda _: ""
+    return cache(lambda subset: run.manifest.changes(before, subset))
 
 
 def launch(

@@ -7,7 +7,7 @@ or inputs), *retry* (failed before), *continue* (interrupted before), *repair* (
 
 import difflib
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,7 +57,11 @@ class Plan:
 
 
 def make_plan(
-    graph: Graph, store: Store, previous: Mapping[str, Any] | None = None, force: Collection[str] = ()
+    graph: Graph,
+    store: Store,
+    previous: Mapping[str, Any] | None = None,
+    force: Collection[str] = (),
+    data_changes: Callable[[str], str] = lambda _: "",
 ) -> Plan:
     """Compare a graph with the store.
 
@@ -66,6 +70,7 @@ def make_plan(
         store: what is there.
         previous: nodes of the run's last launch by name: {"signature", "payload", "inputs": {role: [signature, ...]}}.
         force: names of nodes to compute again although they are done.
+        data_changes: subset -> what of its clips is not as it was at the last launch, in words.
 
     Raises:
         GridError: there is no node of a name in `force`.
@@ -87,7 +92,7 @@ def make_plan(
         }[action]  # fmt: skip
         old = (previous or {}).get(node.name)
         if action == "new" and old is not None and old["signature"] != node.signature:
-            action, reason = "changed", _difference(node, old, names, graph)
+            action, reason = "changed", _difference(node, old, names, graph, data_changes)
         if action == "cached" and node.name in force:
             action, reason = "force", "asked for"
         planned.append(PlannedNode(node, action, reason))
@@ -112,12 +117,19 @@ def only_failed(plan: Plan) -> Plan:
     return Plan(plan.graph, tuple(p for p in plan.nodes if p.action == "cached" or p.node.signature in wanted))
 
 
-def _difference(node: Node, old: Mapping[str, Any], names: Mapping[str, str], graph: Graph) -> str:
+def _difference(
+    node: Node,
+    old: Mapping[str, Any],
+    names: Mapping[str, str],
+    graph: Graph,
+    data_changes: Callable[[str], str],
+) -> str:
     before, now = _flat(old["payload"]), _flat(node.payload)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             if key in ("curated", "noisy", "test") or key.startswith("clips"):
-                return f"data changed: {key.removeprefix('clips.')} clips, labels or folds"
+                subset = node.shard.subset if node.shard is not None else key.removeprefix("clips.")
+                return f"data changed: {data_changes(subset) or f'{subset} clips, labels or folds'}"
             return f"{key} {before.get(key)!r} -> {now.get(key)!r}"
     for role, signatures in node.inputs.items():
         for index, signature in enumerate(signatures):

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from features.errors import DataError, StoreError
 from features.folds import kfold
 from features.manifest import Manifest, build_manifest
 from features.settings import DataSettings
+from features.synthetic import generate
 
 Append = Callable[[str], None]
 Writer = Callable[..., np.ndarray]
@@ -170,3 +172,22 @@ def test_esc10_groups(shared_data: Callable[[str], Path]) -> None:
     assert len(manifest.classes) == 10
     assert (curated.groupby("group")["fold"].nunique() == 1).all()
     assert manifest.skipped == ()
+
+
+def test_what_changed_between_two_manifests_is_told_with_an_example(tmp_path: Path) -> None:
+    generate(tmp_path, seed=1, curated=12, noisy=4, test=2)
+    before = build_manifest(tmp_path, DataSettings(folds=2))
+    assert before.changes(before, "curated") == ""
+    first, second, third = before.subset("curated")["clip"].tolist()[:3]
+    table = pd.read_csv(tmp_path / "train_curated.csv", dtype=str)
+    old = table.loc[table["fname"] == first, "labels"].item()
+    new = next(name for name in before.classes if name not in old)
+    table.loc[table["fname"] == first, "labels"] = new
+    table[table["fname"] != third].to_csv(tmp_path / "train_curated.csv", index=False)
+    shutil.copy(tmp_path / "train_curated" / third, tmp_path / "train_curated" / second)
+    after = build_manifest(tmp_path, DataSettings(folds=2))
+    told = after.changes(before, "curated")
+    old_words = ", ".join(old.split(","))
+    assert told.startswith(f"curated clips: 1 with other labels ({first}: '{old_words}' -> '{new}'), 1 gone ({third})")
+    assert f"1 with other audio ({second})" in told
+    assert after.changes(before, "test") == ""

@@ -2,9 +2,9 @@
 
 import time
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
-import numpy as np
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
@@ -83,9 +83,8 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
         return JobStatus(state="waiting", **facts)
     folder = store.folder(node)
     if known.state == "done":
-        mark = store.done(node)
-        history = store.history(node) if node.kind == "train" else []
-        facts |= _training(run, node, history)
+        mark = known.mark
+        facts |= _trained(run, node, mark)
         facts |= {"host": mark["host"], "attempt": mark["attempts"], "seconds": mark["seconds"]}
         done = "cached" if mark["started"] < launched else "done"
         return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
@@ -106,11 +105,24 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
     return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
 
 
-def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
-    if node.kind != "train" or node.condition is None:
+def _trained(run: Run, node: Node, mark: dict[str, Any]) -> dict[str, Any]:
+    """Of a finished training job, from its mark: thousands of histories take seconds to read."""
+    if node.kind != "train":
         return {}
-    total = run.recipe.conditions[node.condition].train.total_epochs
-    pace = float(np.median([record["seconds"] for record in history])) if history else None
+    total = _epochs(run, node)
+    return {"epoch": total, "epochs": total, "best_lwlrap": mark["result"]["best_lwlrap"], "eta_s": 0.0}
+
+
+def _epochs(run: Run, node: Node) -> int:
+    assert node.condition is not None
+    return run.recipe.conditions[node.condition].train.total_epochs
+
+
+def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
+    if node.kind != "train":
+        return {}
+    total = _epochs(run, node)
+    pace = median(record["seconds"] for record in history) if history else None
     return {
         "epoch": len(history),
         "epochs": total,

@@ -16,7 +16,8 @@ A worker that was cut off and comes back finds another attempt in `attempt.json`
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,8 @@ class State:
 
     state: Literal["new", "partial", "failed", "damaged", "done"]
     cause: str | None = None
+    mark: dict[str, Any] = field(default_factory=dict)
+    """The done-mark of a finished node."""
 
 
 class Store:
@@ -72,10 +75,11 @@ class Store:
             return State("new")
         done = folder / "done.json"
         if done.exists():
-            if read_json(done).get("signature") != node.signature:
+            mark = read_json(done)
+            if mark.get("signature") != node.signature:
                 raise StoreError(f"{folder} belongs to another node; remove it and launch again")
             damaged = folder / "damaged.json"
-            return State("damaged", str(read_json(damaged)["cause"])) if damaged.exists() else State("done")
+            return State("damaged", str(read_json(damaged)["cause"])) if damaged.exists() else State("done", mark=mark)
         failed = folder / "failed.json"
         if failed.exists():
             return State("failed", str(read_json(failed).get("cause", "unknown")))
@@ -86,7 +90,7 @@ class Store:
         state = self.state(node)
         if state.state == "done":
             try:
-                check_results(self.folder(node), recent_only=True)
+                _check_files(self.folder(node), state.mark["files"], recent_only=True)
             except DamagedInputError as error:
                 return State("damaged", str(error))
         return state
@@ -210,15 +214,13 @@ def results(folder: Path) -> Path:
         DamagedInputError: a file is missing or is not what the done-mark says, which `damaged.json` then remembers.
         StoreError: the node is not done.
     """
-    check_results(folder)
+    _check_files(folder, read_json(folder / "done.json")["files"])
     return folder
 
 
-def check_results(folder: Path, *, recent_only: bool = False) -> None:
+def _check_files(folder: Path, files: dict[str, Any], *, recent_only: bool = False) -> None:
     """Hold a node's files against its done-mark; with `recent_only` read only those that are newer than the mark."""
-    mark = folder / "done.json"
-    files = read_json(mark)["files"]
-    marked = mark.stat().st_mtime_ns
+    marked = (folder / "done.json").stat().st_mtime_ns
     for name, facts in files.items():
         path = folder / name
         try:
@@ -276,8 +278,12 @@ def sweep(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".*.tmp*"):
         path.unlink(missing_ok=True)
-    for name in ("failed.json", "damaged.json", "stop", LEASE):
+    for name in ("failed.json", "damaged.json", "stop"):
         (folder / name).unlink(missing_ok=True)
+    # A result that loses its second name looks changed: the mark becomes the newer again, or every plan would read it.
+    with suppress(FileNotFoundError):
+        os.utime(folder / "done.json")
+    (folder / LEASE).unlink(missing_ok=True)
 
 
 def mark_failed(folder: Path, mark: dict[str, Any]) -> None:

@@ -15,12 +15,16 @@ work is one node.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from itertools import chain
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from features.files import hash_of
+from features.files import canonical_json, hash_of
 from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
 from features.shards import ShardPlan, plan_shards
@@ -67,12 +71,20 @@ class Node:
     @property
     def parents(self) -> tuple[str, ...]:
         """Signatures of all inputs."""
-        return tuple(signature for group in self.inputs.values() for signature in group)
+        return tuple(chain.from_iterable(self.inputs.values()))
 
 
 def signature_of(kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]]) -> str:
     """SHA-256 of all that decides what a node computes."""
-    return hash_of({"kind": kind, "schema": SCHEMA[kind], "payload": payload, "inputs": inputs})
+    # The canonical JSON of the four, put together by hand: thousands of nodes share inputs of hundreds of shards.
+    groups = ",".join(f"{canonical_json(role)}:{_group_json(inputs[role])}" for role in sorted(inputs))
+    text = f'{{"inputs":{{{groups}}},"kind":"{kind}","payload":{canonical_json(payload)},"schema":{SCHEMA[kind]}}}'
+    return sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _group_json(group: tuple[str, ...]) -> str:
+    return canonical_json(group)
 
 
 def split_name(held_out: tuple[int, ...]) -> str:
@@ -148,22 +160,29 @@ class _Builder:
         seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
         self.mean_s = float(np.mean(seconds)) if len(seconds) else 0.0
         self.folds = range(recipe.data.folds)
+        self.shards: dict[MelSettings | WaveformSettings, dict[str, tuple[str, ...]]] = {}
+        self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
         """Shards of every subset; the size of a shard changes no number but which files there are."""
+        if settings not in self.shards:
+            self.shards[settings] = self._plan_features(settings)
+        return self.shards[settings]
+
+    def _plan_features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
         key = hash_of(settings.model_dump(mode="json"))
-        if (key, "curated") not in self.graph.shards:
-            found: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
-            for plan in plan_shards(self.manifest, settings):
-                payload = {
-                    "features": settings.model_dump(mode="json", exclude={"shard_mb"}),
-                    "clips": plan.content_key,
-                }
-                name = f"shard-{settings.kind}-{plan.name}"
-                seconds = plan.n_bytes / 1e6
-                found[plan.subset].append(self.graph.add(name, "shard", payload, {}, shard=plan, cost=seconds))
-            self.graph.shards |= {(key, subset): tuple(signatures) for subset, signatures in found.items()}
-        return {subset: self.graph.shards[key, subset] for subset in SUBSETS}
+        found: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
+        for plan in plan_shards(self.manifest, settings):
+            payload = {
+                "features": settings.model_dump(mode="json", exclude={"shard_mb"}),
+                "clips": plan.content_key,
+            }
+            name = f"shard-{settings.kind}-{plan.name}"
+            seconds = plan.n_bytes / 1e6
+            found[plan.subset].append(self.graph.add(name, "shard", payload, {}, shard=plan, cost=seconds))
+        shards = {subset: tuple(signatures) for subset, signatures in found.items()}
+        self.graph.shards |= {(key, subset): signatures for subset, signatures in shards.items()}
+        return shards
 
     def condition(self, name: str) -> None:
         """Train and predict nodes of a condition and, before them, of those it depends on."""
@@ -176,6 +195,12 @@ class _Builder:
             self.graph.predict[name, fold] = self.prediction(name, (fold,), self.graph.train[name, fold])
 
     def training(self, name: str, held_out: tuple[int, ...]) -> str:
+        """The training job of a condition without some folds; it is asked for by all that starts from it."""
+        if (name, held_out) not in self.trained:
+            self.trained[name, held_out] = self._plan_training(name, held_out)
+        return self.trained[name, held_out]
+
+    def _plan_training(self, name: str, held_out: tuple[int, ...]) -> str:
         condition = self.recipe.conditions[name]
         train = condition.train
         shards = self.features(condition.features)
@@ -264,7 +289,7 @@ class _Builder:
         train = condition.train
         streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
-        crop = float(np.mean(train.crops))
+        crop = fmean(train.crops)
         work = crop * 128 if train.feature_kind == "mel" else crop / 4
         depth = (
             train.network.depth

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from features.errors import GridError, InputError, StoreError
 from features.files import hash_of, read_json, write_json
@@ -30,7 +30,8 @@ class _NodeRecord(BaseModel):
     model_config = ConfigDict(strict=True)
     signature: Signature
     payload: dict[str, Any]
-    inputs: dict[str, list[Signature]]
+    inputs: dict[str, list[Signature] | int]
+    """Signatures by role, or their place in `groups`."""
 
 
 class _RunFile(BaseModel):
@@ -43,7 +44,17 @@ class _RunFile(BaseModel):
     store: PathText
     manifest: str = Field(pattern=r"^manifest-[0-9a-f]{12}$")
     """In the store, and nowhere else."""
+    groups: list[list[Signature]] = []
+    """Inputs that many nodes share: the shards of a subset."""
     nodes: dict[str, _NodeRecord]
+
+    @model_validator(mode="after")
+    def _groups_are_there(self) -> Self:
+        for name, node in self.nodes.items():
+            for group in node.inputs.values():
+                if isinstance(group, int) and not 0 <= group < len(self.groups):
+                    raise ValueError(f"the inputs of {name[:80]} are in no group")
+        return self
 
 
 @dataclass(frozen=True)
@@ -84,9 +95,8 @@ class Run:
             InputError: there is no run, or it is of another version of sonogrid.
             StoreError: its manifest is missing or damaged.
         """
-        recipe, data_root, root = read_binding(folder)
-        raw = read_run_json(folder)
-        assert raw is not None
+        raw = _existing(folder)
+        recipe, data_root, root = _binding(folder, raw)
         store = open_store(root)
         return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
 
@@ -100,6 +110,11 @@ class Run:
                 mark = {"name": "manifest", "signature": self.manifest.content_hash()}
                 self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
         own = self.store.url == default_store(self.folder)
+        groups = _Groups()
+        nodes = {
+            node.name: {"signature": node.signature, "payload": node.payload, "inputs": groups.shorten(node.inputs)}
+            for node in self.graph.nodes.values()
+        }
         write_json(
             self.folder / "run.json",
             {
@@ -109,10 +124,8 @@ class Run:
                 "data_root": str(self.data_root),
                 "store": "store" if own else self.store.url,
                 "manifest": self.manifest_name,
-                "nodes": {
-                    node.name: {"signature": node.signature, "payload": node.payload, "inputs": node.inputs}
-                    for node in self.graph.nodes.values()
-                },
+                "groups": list(groups.numbers),
+                "nodes": nodes,
             },
         )
 
@@ -156,8 +169,22 @@ class Run:
         )
 
 
+class _Groups:
+    """Numbers for groups of inputs: written out at each of thousands of nodes, hundreds of shards fill the disk."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[str, ...], int] = {}
+
+    def shorten(self, inputs: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...] | int]:
+        """The inputs of a node, with a number for a group of several."""
+        return {
+            role: self.numbers.setdefault(group, len(self.numbers)) if len(group) > 1 else group
+            for role, group in inputs.items()
+        }
+
+
 def read_run_json(folder: Path) -> dict[str, Any] | None:
-    """The content of RUN/run.json; None if there is none.
+    """The content of RUN/run.json, its nodes with all their inputs; None if there is none.
 
     Raises:
         InputError: another version of sonogrid wrote it.
@@ -177,7 +204,18 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
         first = error.errors(include_url=False, include_input=False)[0]
         what = f"{'.'.join(str(part) for part in first['loc'])[:200]}: {first['msg'].lower()}"
         raise StoreError(f"{path} is damaged: {what}; launch the grid into a new folder") from None
+    for node in raw["nodes"].values():
+        node["inputs"] = {role: raw["groups"][g] if isinstance(g, int) else g for role, g in node["inputs"].items()}
     return dict(raw)
+
+
+def _existing(folder: Path) -> dict[str, Any]:
+    raw = read_run_json(folder)
+    if raw is None:
+        raise InputError(
+            f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
+        )
+    return raw
 
 
 def read_binding(folder: Path) -> tuple[Recipe, Path, str]:
@@ -186,11 +224,10 @@ def read_binding(folder: Path) -> tuple[Recipe, Path, str]:
     Raises:
         InputError: there is no run, or it is of another version of sonogrid.
     """
-    raw = read_run_json(folder)
-    if raw is None:
-        raise InputError(
-            f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
-        )
+    return _binding(folder, _existing(folder))
+
+
+def _binding(folder: Path, raw: Mapping[str, Any]) -> tuple[Recipe, Path, str]:
     try:
         recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
     except ValidationError as error:

@@ -1,17 +1,20 @@
 """`sonogrid status`: a line a job, from the store alone - from another terminal, after a crash, without Ray."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from statistics import median
+from textwrap import wrap
 from typing import Any
 
-import numpy as np
-from rich import box
-from rich.console import Console, Group
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
-from rich.table import Table
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
-from features.errors import StoreError
+from features.errors import StoreError, printable
 from orchestrator.graph import Node
 from orchestrator.owner import current_owner
 from orchestrator.run import Run
@@ -21,6 +24,11 @@ __all__ = ["JobStatus", "Status", "read_status", "show", "watch"]
 
 FRESH_S = 15.0
 """An owner writes a sign of life every three seconds."""
+COLUMNS = ("state", "job", "epoch", "best", "alive", "left", "host", "why")
+GAP = 2
+"""Spaces between two columns."""
+MIN_WORDS = 20
+"""Width of the last column on a narrow terminal."""
 STYLES = {"running": "cyan", "retrying": "yellow", "failed": "red", "done": "green", "cached": "dim", "waiting": "dim"}
 
 
@@ -81,9 +89,8 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
         facts |= _training(run, node, [])
         return JobStatus(state="waiting", **facts)
     if known.state == "done":
-        mark = store.done(node)
-        history = store.history(node) if node.kind == "train" else []
-        facts |= _training(run, node, history)
+        mark = known.mark or store.done(node)
+        facts |= _trained(run, node, mark)
         facts |= {"host": mark["host"], "attempt": mark["attempts"], "seconds": mark["seconds"]}
         done = "cached" if mark["started"] < launched else "done"
         return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
@@ -104,11 +111,24 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
     return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
 
 
-def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
-    if node.kind != "train" or node.condition is None:
+def _trained(run: Run, node: Node, mark: dict[str, Any]) -> dict[str, Any]:
+    """Of a finished training job, from its mark: thousands of histories take seconds to read."""
+    if node.kind != "train":
         return {}
-    total = run.recipe.conditions[node.condition].train.total_epochs
-    pace = float(np.median([record["seconds"] for record in history])) if history else None
+    total = _epochs(run, node)
+    return {"epoch": total, "epochs": total, "best_lwlrap": mark["result"]["best_lwlrap"], "eta_s": 0.0}
+
+
+def _epochs(run: Run, node: Node) -> int:
+    assert node.condition is not None
+    return run.recipe.conditions[node.condition].train.total_epochs
+
+
+def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
+    if node.kind != "train":
+        return {}
+    total = _epochs(run, node)
+    pace = median(record["seconds"] for record in history) if history else None
     return {
         "epoch": len(history),
         "epochs": total,
@@ -119,12 +139,7 @@ def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, 
 
 def show(status: Status) -> Group:
     """The status as a table; shards are counted in a line."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("state", "job", "epoch", "best", "alive", "left", "host", "why"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("state", "job"))
-    for job in status.jobs:
-        if job.kind != "shard" or job.state in ("failed", "retrying", "damaged"):
-            table.add_row(*_row(job))
+    rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying", "damaged")]
     counts: dict[str, int] = {}
     for job in status.jobs:
         if job.kind != "shard":
@@ -135,17 +150,45 @@ def show(status: Status) -> Group:
         "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items()),
         f"run by {status.owner}" if status.owner else "nobody runs it now",
     ]
-    return Group(table, *(Text(line) for line in lines))
+    return Group(_Lines(rows), Text(), *(Text(line) for line in lines))
 
 
-def _row(job: JobStatus) -> list[Text]:
+class _Lines:
+    """Rows below the names of their columns; a `rich.table.Table` would take seconds for ten thousand of them."""
+
+    def __init__(self, rows: list[tuple[str, ...]]) -> None:
+        self.rows = [tuple(map(printable, row)) for row in rows]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        *widths, _ = (max(map(cell_len, column)) for column in zip(COLUMNS, *self.rows, strict=True))
+        indent = sum(widths) + GAP * len(widths)
+        room = max(MIN_WORDS, options.max_width - indent)
+        yield from _line(COLUMNS, widths, console.get_style("bold"))
+        yield from (Segment("─" * min(options.max_width, indent + len(COLUMNS[-1]))), Segment.line())
+        for *cells, words in self.rows:
+            first, *rest = wrap(words, room) if len(words) > room else [words]
+            yield from _line((*cells, first), widths, console.get_style(STYLES.get(cells[0], "yellow")), cells=1)
+            for more in rest:
+                yield from (Segment(" " * indent + more), Segment.line())
+
+
+def _line(row: tuple[str, ...], widths: list[int], style: Style, cells: int | None = None) -> Iterator[Segment]:
+    """A row, its first `cells` in a style."""
+    texts = [set_cell_size(cell, width + GAP) for cell, width in zip(row, widths, strict=False)] + [row[-1]]
+    yield Segment("".join(texts[:cells]), style)
+    if cells is not None:
+        yield Segment("".join(texts[cells:]).rstrip())
+    yield Segment.line()
+
+
+def _row(job: JobStatus) -> tuple[str, ...]:
     over = job.state in ("done", "cached")
     why = job.cause or ""
     if job.log and job.state == "failed":
         why += f" (log: {job.log})"
     if job.state == "retrying":
         why = f"attempt {job.attempt}"
-    cells = [
+    return (
         job.state,
         job.name,
         f"{job.epoch}/{job.epochs}" if job.epochs else "",
@@ -154,8 +197,7 @@ def _row(job: JobStatus) -> list[Text]:
         _span(job.eta_s) if job.eta_s is not None and job.state in ("running", "retrying") else "",
         job.host or "",
         why,
-    ]
-    return [Text(cells[0], style=STYLES.get(job.state, "yellow")), *(Text(cell) for cell in cells[1:])]
+    )
 
 
 def _span(seconds: float) -> str:

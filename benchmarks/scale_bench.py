@@ -54,6 +54,11 @@ def whole_process(what: str, *arguments: str) -> None:
     print(f"{what:44} {cpu:6.2f} s CPU  {time.perf_counter() - wall:6.2f} s", flush=True)
 
 
+def memory(what: str) -> None:
+    """The most that this process has held so far."""
+    print(f"{what:44} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:6.0f} MB", flush=True)
+
+
 class Driven(VirtualExecutor):
     """N GPUs in virtual time; the driver's part of a job is done for real, the worker's is kept apart."""
 
@@ -127,19 +132,21 @@ def verbs(folder: Path) -> None:
     name, share = MACHINES
     import torch._dynamo  # the first count on a network without numbers imports it  # noqa: F401
 
+    memory("memory: imports")
     cost = timed("plan: count the cost", lambda: Cost.of(plan, recipe, manifest, Machines(find_gpu(name), 8, share)))
     timed("plan: makespan and bound", cost.as_dict)
     run = many_run(folder / "run", recipe)
     print(f"{len(graph.nodes)} nodes; run.json {(run.folder / 'run.json').stat().st_size / 1e6:.1f} MB")
+    memory("memory: all of that")
     cpu, jobs = drive(run, plan_of(run, Selection()), cost.seconds, 64)
     print(f"driver: {jobs} jobs on 64 GPUs, {1000 * cpu / jobs:.2f} ms CPU a job with claims, outcomes and the view")
+    memory("memory: after the driver's jobs")
     opened = timed("status: open the run", lambda: Run.open(folder / "run"))
     timed("status, resume: graph with signatures", lambda: opened.graph)
     status = timed("status: read the store", lambda: read_status(opened))
     timed("status: print", lambda: Console(file=io.StringIO(), width=160).print(show(status)))
     again = timed("resume: scan of a store with all done", lambda: plan_of(opened, Selection()))
     assert not again.pending
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
     whole_process("sonogrid --help", "--help")
     whole_process("sonogrid plan GRID", "plan", str(grid))
     whole_process("sonogrid status RUN", "status", str(folder / "run"))

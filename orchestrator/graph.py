@@ -28,6 +28,7 @@ from features.files import canonical_json, hash_of
 from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
 from features.shards import ShardPlan, plan_shards
+from orchestrator.collector import uncollected
 from orchestrator.recipe import ConditionSettings, Recipe, parents
 from trainers.settings import PseudoSettings
 
@@ -142,6 +143,7 @@ def subset_hash(manifest: Manifest, subset: str) -> str:
     return hash_of([list(manifest.classes), columns, [list(labels) for labels in clips["labels"]]])
 
 
+@uncollected
 def build_graph(recipe: Recipe, manifest: Manifest) -> Graph:
     """All nodes of a grid on a dataset; a pure function of the two."""
     graph = Graph()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.errors import GridError
+from orchestrator.collector import uncollected
 from orchestrator.graph import Graph, Node
 from orchestrator.store import Store
 
@@ -56,6 +57,7 @@ class Plan:
         return table
 
 
+@uncollected
 def make_plan(
     graph: Graph,
     store: Store,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from features.errors import GridError, InputError, StoreError
 from features.files import hash_of, read_json, write_json
 from features.manifest import Manifest
+from orchestrator.collector import uncollected
 from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
@@ -88,6 +89,7 @@ class Run:
         return f"manifest-{self.manifest.content_hash()[:12]}"
 
     @classmethod
+    @uncollected
     def open(cls, folder: Path) -> "Run":
         """Open the run in a folder.
 
@@ -183,6 +185,7 @@ class _Groups:
         }
 
 
+@uncollected
 def read_run_json(folder: Path) -> dict[str, Any] | None:
     """The content of RUN/run.json, its nodes with all their inputs; None if there is none.
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
+from orchestrator.collector import uncollected
 from orchestrator.graph import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.scheduler import Finished, Needs, run_plan
@@ -54,6 +55,7 @@ class VirtualExecutor:
         """Nothing was started."""
 
 
+@uncollected
 def makespan_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
     """Seconds until the last pending node of a plan ends, given each node's own (by signature)."""
     plan = _without_instant(plan, seconds)
@@ -87,10 +89,14 @@ def _without_instant(plan: Plan, seconds: Mapping[str, float]) -> Plan:
 
 def lower_bound_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
     """The larger of all GPU work shared evenly and the longest chain of pending nodes, in seconds."""
-    plan = _without_instant(plan, seconds)
     ends: dict[str, float] = {}
+
+    @cache
+    def end_of(group: tuple[str, ...]) -> float:
+        return max((ends[parent] for parent in group if parent in ends), default=0.0)
+
     for node in (planned.node for planned in plan.pending):
-        began = max((ends[parent] for parent in node.parents if parent in ends), default=0.0)
+        began = max(map(end_of, node.inputs.values()), default=0.0)
         ends[node.signature] = began + seconds[node.signature]
     work = sum(seconds[planned.node.signature] for planned in plan.pending if planned.node.trains)
     return max(work / gpus, max(ends.values(), default=0.0))

@@ -15,6 +15,7 @@ from rich.style import Style
 from rich.text import Text
 
 from features.errors import StoreError, printable
+from orchestrator.collector import uncollected
 from orchestrator.graph import Node
 from orchestrator.owner import current_owner
 from orchestrator.run import Run
@@ -68,6 +69,7 @@ class Status:
         return {"owner": self.owner, "jobs": [asdict(job) for job in self.jobs]}
 
 
+@uncollected
 def read_status(run: Run) -> Status:
     """Read the store once."""
     run.store.refresh()

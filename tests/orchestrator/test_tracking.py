@@ -95,6 +95,22 @@ def test_mirroring_again_through_the_server_adds_nothing(
     assert runs_of(mlflow.MlflowClient(server.url)) == before
 
 
+def test_a_condition_that_is_all_there_is_not_read_again_until_it_runs_again(
+    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'complete.db'}")
+    mirror = Mirror(inline_run)
+    mirror.sync()
+    read: list[str] = []
+    state = inline_run.store.state
+    monkeypatch.setattr(inline_run.store, "state", lambda node: read.append(node.name) or state(node))
+    mirror.sync()
+    assert set(read) <= {"blend"}
+    mirror.sync({inline_run.graph.train["A", 1]: "running"})
+    assert {"train-A-0", "train-A-1"} <= set(read)
+    assert not any(name.startswith("train-D") for name in read)
+
+
 def test_points_that_are_missing_are_added_to_the_run_that_is_there(
     server: Server, inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from features.errors import DamagedInputError, JobError, NotFiniteError, SonogridError, SupersededError
+from features.errors import (
+    DamagedInputError,
+    JobError,
+    NotFiniteError,
+    PeerLostError,
+    SonogridError,
+    SupersededError,
+)  # fmt: skip
 from features.files import load_npy, save_npy
 from features.manifest import Manifest
 from features.settings import Settings
@@ -31,7 +38,7 @@ from orchestrator.secrets import redact
 from orchestrator.store import attempts, mark_failed, read_lease, results
 from trainers.supervisor import Stop
 
-__all__ = ["FailureClass", "JobSpec", "failure_class", "run_job"]
+__all__ = ["FailureClass", "JobSpec", "failure_class", "run_job", "run_share"]
 
 FailureClass = Literal["error", "memory", "damaged"]
 """An error in the job, which would come again; too little memory; an input that has to be computed again."""
@@ -53,6 +60,8 @@ class JobSpec:
     data_root: Path
     cpus: float = 1.0
     gpus: float = 0.0
+    """Of each worker."""
+    workers: int = 1
     resident_bytes: int = 0
     checkpoint_steps: int = 0
     stall_s: float = 0.0
@@ -110,9 +119,27 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
         if isinstance(error, SupersededError) or read_lease(spec.folder).get("attempt") != spec.attempt:
             return False
-        _remember_failure(spec, error)
+        if not isinstance(error, PeerLostError):  # nothing is wrong with the job: without a mark it counts as lost
+            _remember_failure(spec, error)
         raise
     return True
+
+
+def run_share(spec: JobSpec) -> None:
+    """Be a further worker of a training job whose first one is in `run_job`: writes nothing but why it failed.
+
+    Raises:
+        Exception: whatever went wrong.
+    """
+    from trainers.loop import train
+
+    try:
+        with _group(spec) as group:
+            train(_train_job(spec), spec.folder, group=group)
+    except BaseException as error:
+        if not isinstance(error, PeerLostError) and read_lease(spec.folder).get("attempt") == spec.attempt:
+            _remember_failure(spec, error)
+        raise
 
 
 def _remember_failure(spec: JobSpec, error: BaseException) -> None:
@@ -188,8 +215,30 @@ def _shard(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:
 
 
 def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
-    from trainers.loop import FoldClips, TrainJob, train
+    from trainers.loop import train
     from trainers.progress import read_history, snapshot_path
+
+    with _group(spec) as group:
+        if not train(_train_job(spec, attempt.earlier), attempt.folder, attempt, group):
+            return None
+    assert spec.condition is not None
+    history = read_history(attempt.folder)
+    return {
+        "best_lwlrap": max(record["lwlrap"] for record in history),
+        "last_lwlrap": history[-1]["lwlrap"],
+        "snapshots": [snapshot_path(attempt.folder, c + 1).name for c in range(spec.condition.train.cycles)],
+    }
+
+
+def _group(spec: JobSpec) -> Any:
+    """The workers that share a training job."""
+    from trainers.parallel import Group, Workers
+
+    return Workers(_device(spec)) if spec.workers > 1 else Group()
+
+
+def _train_job(spec: JobSpec, earlier: Sequence[Path] = ()) -> Any:
+    from trainers.loop import FoldClips, TrainJob
 
     assert spec.condition is not None
     settings = spec.condition.train
@@ -212,7 +261,7 @@ def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
     if "init" in spec.inputs:
         folder = spec.inputs["init"][0]
         start = max(folder.glob("snapshot-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
-    job = TrainJob(
+    return TrainJob(
         settings,
         split_name(spec.held_out),
         len(manifest.classes),
@@ -223,17 +272,9 @@ def _train(spec: JobSpec, attempt: Attempt) -> dict[str, Any] | None:
         _device(spec),
         _resident_bytes(spec),
         spec.checkpoint_steps,
-        attempt.earlier,
+        earlier,
         attempts(spec.unrescued) if spec.unrescued else (),
     )
-    if not train(job, attempt.folder, attempt):
-        return None
-    history = read_history(attempt.folder)
-    return {
-        "best_lwlrap": max(record["lwlrap"] for record in history),
-        "last_lwlrap": history[-1]["lwlrap"],
-        "snapshots": [snapshot_path(attempt.folder, cycle + 1).name for cycle in range(settings.cycles)],
-    }
 
 
 def _predict(spec: JobSpec, attempt: Attempt) -> dict[str, Any]:

@@ -238,7 +238,7 @@ class _Run:
             for name, (x, y) in batches.items():
                 with self.group.share(len(x)) as share:
                     loss = share.weight * self._loss(name, x[share.rows], y[share.rows], step)
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                 losses[name] = loss.detach()
             for name, loss in self.group.add_up(self.network, losses).items():
                 sums.add(name, loss, step)

@@ -60,7 +60,7 @@ class Group:
         """This worker's part of a batch of so many clips; inside, the network is given that part."""
         yield Share(slice(0, clips), 1.0, clips)
 
-    def add_up(self, network: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def add_up(self, network: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
         """Sum all workers' gradients, in place, and their losses."""
         return dict(losses)
 
@@ -96,12 +96,13 @@ class Workers(Group):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.current: Share | None = None
         """While the network is given part of a batch: which."""
-        self._tensors = dist.new_group(backend="nccl", timeout=SILENCE) if device.type == "cuda" else None
+        self._tensors: Any = dist.new_group(backend="nccl", timeout=SILENCE) if device.type == "cuda" else None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Workers":
         return self  # a copy of a network belongs to the same group
 
     def adapt(self, network: nn.Module) -> None:
+        """Put layers of the global batch in the place of batch norm and dropout."""
         for name, child in network.named_children():
             if isinstance(child, nn.BatchNorm2d):
                 norm = GlobalBatchNorm(child.num_features, child.eps, child.momentum, group=self)
@@ -114,6 +115,7 @@ class Workers(Group):
 
     @contextmanager
     def share(self, clips: int) -> Iterator[Share]:
+        """Consecutive clips; shares differ by one clip at most."""
         first, last = (clips * (self.rank + end) // self.size for end in (0, 1))
         self.current = Share(slice(first, last), (last - first) / clips, clips)
         try:
@@ -122,26 +124,31 @@ class Workers(Group):
             self.current = None
 
     def add_up(self, network: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Sum gradients and losses in one message."""
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), *(v.reshape(1) for v in losses.values())])
-        *summed, total = self.sum(flat).split([*(gradient.numel() for gradient in gradients), len(losses)])
+        sizes = [*(gradient.numel() for gradient in gradients), len(losses)]
+        *summed, total = torch.split(self.sum(flat), sizes)
         for gradient, value in zip(gradients, summed, strict=True):
             gradient.copy_(value.view(gradient.shape))
         return dict(zip(losses, total, strict=True))
 
     def gather(self, part: np.ndarray) -> np.ndarray:
+        """The sum of all workers' arrays."""
         total = torch.from_numpy(part.copy())
         with _peers():
             dist.all_reduce(total)
         return total.numpy()
 
     def agree(self, stop: Stop) -> Stop:
+        """What the first worker was asked."""
         word = torch.tensor(STOPS.index(stop))
         with _peers():
             dist.broadcast(word, src=0)
         return STOPS[int(word)]
 
     def from_first(self, state: Any, device: torch.device) -> Any:
+        """Tensors, on `device`, and plain values of the first worker."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         sent = [buffer.getvalue()]

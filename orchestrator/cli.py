@@ -150,6 +150,17 @@ def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
     parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
     parser.add_argument(
+        "--gpus-per-job", type=float, metavar="N",
+        help="below 1: several jobs share a device; default: one a worker, where there are GPUs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes of a training job; default: %(default)s"
+    )
+    parser.add_argument(
+        "--place", action="append", default=[], metavar="CONDITION.FIELD=VALUE",
+        help="what is different for one condition: gpu (a type, A100), gpus or workers",
+    )  # fmt: skip
+    parser.add_argument(
         "--force", type=terminal.names, default=(), metavar="A,B", help="run these nodes again although done"
     )
     parser.add_argument("--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s")

@@ -156,7 +156,7 @@ class Run:
             manifest=self.manifest_name,
             data_root=self.data_root,
             cpus=node.cpus,
-            gpus=execution.gpus_per_job if node.trains else 0.0,
+            gpus=(execution.share_of(node.condition)[0] or 0.0) if node.trains else 0.0,
             resident_bytes=int(execution.resident_gb * 1e9),
             checkpoint_steps=execution.checkpoint_steps,
             stall_s=execution.stall_s,

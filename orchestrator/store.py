@@ -206,6 +206,13 @@ class Store:
                 continue
         return None
 
+    def sign_of(self, name: str, number: int) -> dict[str, Any]:
+        """The last sign of life of one attempt; empty while there is none."""
+        try:
+            return self.mark(f"{name}/{_attempt(number)}", ALIVE) or {}
+        except StoreError:
+            return {}
+
     def is_alive(self, node: Node) -> bool:
         """Whether the last sign of life of the node's latest attempt is young.
 

@@ -62,7 +62,10 @@ def _execution_of(arguments: Arguments) -> Any:
     """How to run, from the arguments of a verb that runs a grid."""
     from orchestrator.recipe import Execution
 
-    more = {name: getattr(arguments, name) for name in ("retries", "checkpoint_steps", "stall_s")}
+    more = {
+        name: getattr(arguments, name)
+        for name in ("retries", "checkpoint_steps", "stall_s", "gpus_per_job", "workers", "place")
+    }
     return Execution.create(arguments.executor, arguments.address, **more)
 
 

@@ -4,7 +4,6 @@ What became of a job is read from its folder (`orchestrator.outcome`). A job tha
 one whose machine is about to go is asked to write a checkpoint at once.
 """
 
-import logging
 import math
 import queue
 import threading
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from features.errors import InputError
+from orchestrator.cluster import connect
 from orchestrator.graph import Node
 from orchestrator.jobs import JobSpec, run_job
 from orchestrator.outcome import outcome_of
@@ -83,8 +82,8 @@ class RayExecutor:
 
         self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
         self._ours = not ray.is_initialized()
-        if self._ours:
-            _start_ray(execution.address)
+        self._agreeing: set[str] = connect(execution.address) if self._ours else set()
+        """Ids of nodes that were seen to have the versions of this process."""
         self._total = Needs()
         self._running: dict[str, _Submitted] = {}
         self._room: dict[str, float] = {}
@@ -236,21 +235,3 @@ class RayExecutor:
 def _ask_to_stop(spec: JobSpec, stop: Stop) -> None:
     if spec.kind == "train" and stop != "no":
         (spec.folder / "stop").write_text(stop, encoding="utf-8")
-
-
-def _start_ray(address: str | None) -> None:
-    import ray
-
-    try:
-        # "local": a bare init would join any cluster that happens to run on this machine.
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"--address {address}: no Ray cluster can be reached there ({redact(why)})") from None

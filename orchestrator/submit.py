@@ -33,7 +33,7 @@ PASSED_ON = (
 """Where things are; who may use them is for the head's own environment to say."""
 CONNECT_S, ANSWER_S = 10.0, 60.0
 FIRST_WORDS_S = 60.0
-END_S = 3.0
+END_S = 2.0
 """After its first words a command that was refused has ended."""
 
 
@@ -66,7 +66,7 @@ def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Pat
         if grid is not None:
             shutil.copyfile(grid, Path(folder) / grid.name)
             runtime_env["working_dir"] = folder
-        job = _ask(address, lambda: client.submit_job(entrypoint=shlex.join(words), runtime_env=runtime_env))
+        job = _ask(address, lambda: client.submit_job(entrypoint=_entrypoint(words, run), runtime_env=runtime_env))
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False)
@@ -84,6 +84,12 @@ def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Pat
     for verb in ("logs --follow", "stop"):
         say(f"  ray job {verb} --address {redact(address)} {job}")
     return 0
+
+
+def _entrypoint(words: list[str], run: Path) -> str:
+    """For the head's shell. MLflow's own default would be a file in a folder of Ray's that does not last."""
+    own = shlex.quote(f"sqlite:///{run / 'mlflow.db'}")
+    return f"MLFLOW_TRACKING_URI=${{MLFLOW_TRACKING_URI:-{own}}} {shlex.join(words)}"
 
 
 def command_line(arguments: argparse.Namespace) -> list[str]:

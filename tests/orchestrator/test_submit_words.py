@@ -49,7 +49,7 @@ def silent() -> Iterator[str]:
     "words",
     [
         ("launch", "paper", "--data", "/d", "--out", "/o"),
-        ("launch", "paper", "--data", "/d e", "--out", "/o;rm -r x", "--set", "conditions.A.epochs=2", "--set", "a.b=1"),
+        ("launch", "paper", "--data", "/d e", "--out", "/o;rm -r x", "--set", "conditions.A.epochs=2", "--set", "a=1"),
         ("launch", "paper", "--data", "/d", "--out", "/o", "--store", "/s", "--overlay", "a,b", "--only", "A,B+"),
         ("launch", "paper", "--data", "/d", "--out", "/o", "--folds", "0,3", "--skip-bad", "--executor", "inline"),
         ("launch", "paper", "--data", "/d", "--out", "/o", "--force", "x,y", "--retries", "0", "--stall-s", "1.5"),

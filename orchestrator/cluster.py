@@ -1,44 +1,18 @@
-"""The Ray cluster as the executor sees it: joining or starting one, its machines, what its autoscaler is asked for."""
+"""The Ray cluster as the executor sees it: its machines, and what its autoscaler is asked for."""
 
 import json
-import logging
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from features.errors import InputError
 from orchestrator.ledger import Machine
 from orchestrator.scheduler import Needs
-from orchestrator.secrets import redact
 
-__all__ = ["Demand", "draining", "has_autoscaler", "machines", "start_ray"]
+__all__ = ["Demand", "draining", "has_autoscaler", "machines"]
 
 NODE_TYPE = "ray.io/accelerator-type"
 MOST_BUNDLES = 1_000
 """An autoscaler adds machines in steps; what lies beyond is asked for when these are placed."""
-
-
-def start_ray(address: str | None) -> None:
-    """Join the cluster at an address, or start one in this machine.
-
-    Raises:
-        InputError: no cluster can be reached at the address.
-    """
-    import ray
-
-    try:
-        # "local": a bare init would join any cluster that happens to run on this machine.
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"--address {address}: no Ray cluster can be reached there ({redact(why)})") from None
 
 
 def machines() -> dict[str, Machine]:

@@ -274,7 +274,7 @@ def _epilogue(run: Run, plan: Plan, summary: Summary, console: Console) -> int:
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red", highlight=False)
-        console.print(f"        log: {run.store.newest_log(node)}", highlight=False, markup=False)
+        console.print(f"        log: {run.store.log(node)}", highlight=False, markup=False)
         hint = _rescue_hint(run, node)
         if hint:
             console.print(f"        {hint}", highlight=False, markup=False)

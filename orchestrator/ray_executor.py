@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from features.errors import GridError, InputError
-from orchestrator.cluster import Demand, draining, has_autoscaler, machines, start_ray
+from orchestrator.cluster import Demand, draining, has_autoscaler, machines
+from orchestrator.connect import connect
 from orchestrator.graph import Node
 from orchestrator.jobs import JobSpec, run_job, run_share
 from orchestrator.ledger import Ledger
@@ -34,6 +35,7 @@ from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs, Standing
 from orchestrator.secrets import redact
 from orchestrator.store import open_store
+from orchestrator.versions import differing_nodes
 from trainers.supervisor import Stop
 
 __all__ = ["RayExecutor"]
@@ -94,8 +96,11 @@ class RayExecutor:
 
         self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
         self._ours = not ray.is_initialized()
-        if self._ours:
-            start_ray(execution.address)
+        agreeing = connect(execution.address) if self._ours else set()
+        self._vetted: set[str] | None = agreeing if self._ours and execution.address not in (None, "local") else None
+        """Ids of machines that were seen to have the versions of this process; None: there is only this machine."""
+        self._differing: dict[str, str] = {}
+        self._vetting: threading.Thread | None = None
         self.ledger = Ledger()
         self.demand = Demand()
         self.metrics = Metrics()
@@ -117,7 +122,24 @@ class RayExecutor:
         """What the cluster has now: machines come and go."""
         found, self._going = machines(), draining()
         self._alive = set(found)
-        self.ledger.update(machine for name, machine in found.items() if name not in self._going)
+        usable = self._alive - self._going if self._vetted is None else self._vetted & self._alive - self._going
+        self.ledger.update(machine for name, machine in found.items() if name in usable)
+        if self._vetted is not None and not self._alive <= self._vetted | self._differing.keys():
+            self._vet(self._vetted)
+
+    def _vet(self, vetted: set[str]) -> None:
+        """Compare the versions of machines that have joined with ours; a thread waits for their answers."""
+        if self._vetting is not None and self._vetting.is_alive():
+            return
+
+        def ask() -> None:
+            differing = differing_nodes(vetted)
+            for sentence in differing.values():
+                log.warning("%s; until then it gets no jobs", sentence)
+            self._differing |= differing
+
+        self._vetting = threading.Thread(target=ask, name="versions", daemon=True)
+        self._vetting.start()
 
     def needs(self, node: Node) -> Needs:
         """CPUs of the node; GPUs where it trains or predicts, and workers where it trains."""

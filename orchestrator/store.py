@@ -243,10 +243,10 @@ class Store:
         """Steps that the node's latest attempt had when it last wrote a checkpoint."""
         return int((self.alive(node) or {}).get("saved", 0))
 
-    def newest_log(self, node: Node) -> Path | None:
-        """Log of the node's latest attempt, if it said something."""
-        logs = sorted((self.folder(node) / "logs").glob("*.log"), key=lambda path: int(path.stem))
-        return logs[-1] if logs else None
+    def log(self, node: Node, attempt: int | None = None) -> Path | None:
+        """Log of an attempt at the node, by default of the latest that said something; None if there is none."""
+        logs = {int(path.stem): path for path in (self.folder(node) / "logs").glob("*.log")}
+        return logs.get(max(logs, default=0) if attempt is None else attempt)
 
     def has_leftovers(self, node: Node) -> bool:
         """Whether a finished node still has files of its attempts: it was killed after its done-mark."""

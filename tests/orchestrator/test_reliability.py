@@ -250,7 +250,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
     rescued = again.graph.nodes[again.graph.train["plain", 0]]
     assert again.graph.train["plain", 1] == run.graph.train["plain", 1]
     assert nodes_that_ran(again) == ["train-plain-0", "predict-plain-0", "blend"]
-    assert "continued at epoch 1" in (again.store.newest_log(rescued) or Path()).read_text()
+    assert "continued at epoch 1" in (again.store.log(rescued) or Path()).read_text()
     rates = [record["lr"] for record in again.store.history(rescued)]
     plain = [record["lr"] for record in again.store.history(again.graph.nodes[again.graph.train["plain", 1]])]
     assert rates == pytest.approx([plain[0], 0.1 * plain[1], 0.1 * plain[2]])

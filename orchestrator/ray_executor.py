@@ -242,16 +242,18 @@ class RayExecutor:
                 found.append(self._queue.get_nowait())
         except queue.Empty:
             pass
-        finished = [
-            end if isinstance(end, Finished) else self._finish(job, end)
-            for job, end in found
-            # A job that was given up may still tell its end.
-            if job is None or self._running.get(job.node.signature) is job
-        ]
-        for end in finished:
+        finished = []
+        for owner, told in found:
+            if isinstance(told, Finished):
+                end = told
+            elif owner is not None and self._running.get(owner.node.signature) is owner:
+                end = self._finish(owner, told)
+            else:  # a job that was given up tells its end all the same
+                continue
             self._running.pop(end.signature, None)
             self.ledger.release(end.signature)
             self.metrics.finished(end.outcome)
+            finished.append(end)
         return finished
 
     def _look_around(self) -> None:
@@ -299,13 +301,15 @@ class RayExecutor:
             job.samples_per_s = float(history[-1].get("samples_per_s", 0.0)) if history else 0.0
         job.epochs = max(epochs, job.epochs)
 
-    def _finish(self, job: _Submitted | None, error: str) -> Finished:
-        assert job is not None
+    def _finish(self, job: _Submitted, error: str) -> Finished:
         end = outcome_of(self.run, job.node, error)
         if end.outcome == "stopped" and self._asked == "no":
-            # Nobody asked here: its machine is about to go, or another attempt has superseded it.
-            end = Finished(end.signature, "preempted" if job.preempted else "lost", end.cause, end.reached)
-        if end.outcome in ("lost", "memory"):
+            # Nobody asked here: another attempt has superseded it.
+            end = replace(end, outcome="lost")
+        if end.outcome == "lost" and job.preempted:
+            # It was asked to stop as its machine is about to go, or the machine was quicker: no fault of the job.
+            end = replace(end, outcome="preempted")
+        if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
             free_abandoned()
         self.run.store.drop_mark(job.spec.node, PLACEMENT)

@@ -117,6 +117,7 @@ class Workers(Group):
     def share(self, clips: int) -> Iterator[Share]:
         """Consecutive clips; shares differ by one clip at most."""
         first, last = (clips * (self.rank + end) // self.size for end in (0, 1))
+        assert first < last, "a worker needs a clip"
         self.current = Share(slice(first, last), (last - first) / clips, clips)
         try:
             yield self.current
@@ -225,8 +226,13 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, count: int, group: Workers
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = x.float()
-        mean = group.sum(wide.sum(dim=(0, 2, 3))) / count
-        variance = group.sum((wide - _channels(mean)).square().sum(dim=(0, 2, 3))) / count
+        own_variance, own_mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
+        # One message: everybody's values, each worker in a row of its own, then put together as Chan et al. (1979) do.
+        rows = wide.new_zeros(group.size, 3, wide.shape[1])
+        rows[group.rank] = torch.stack([torch.full_like(own_mean, wide[:, 0].numel() / count), own_mean, own_variance])
+        share, means, variances = group.sum(rows).unbind(dim=1)  # (workers, C) each
+        mean = (share * means).sum(dim=0)
+        variance = (share * (variances + (means - mean).square())).sum(dim=0)
         ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps))
         ctx.count, ctx.group = count, group
         ctx.mark_non_differentiable(mean, variance)

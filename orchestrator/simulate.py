@@ -2,9 +2,11 @@
 
 import heapq
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 
 from orchestrator.graph import Node
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, PlannedNode
 from orchestrator.scheduler import Finished, Needs, Standing, run_plan
 
 __all__ = ["VirtualExecutor", "lower_bound_s", "makespan_s"]
@@ -58,14 +60,38 @@ class VirtualExecutor:
 
 def makespan_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
     """Seconds until the last pending node of a plan ends, given each node's own (by signature)."""
+    plan = _without_instant(plan, seconds)
     executor = VirtualExecutor(seconds, gpus)
     summary = run_plan(plan, executor)
     assert summary.done == len(plan.pending)
     return executor.clock_s
 
 
+def _without_instant(plan: Plan, seconds: Mapping[str, float]) -> Plan:
+    """The pending nodes but for those that take no time and wait for nobody, as shards do: they hold nobody up.
+
+    Thousands of jobs that wait for hundreds of shards each would be most of a simulation.
+    """
+    instant = {
+        planned.node.signature
+        for planned in plan.pending
+        if not (planned.node.trains or planned.node.parents or seconds[planned.node.signature])
+    }
+
+    @cache
+    def kept(group: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(signature for signature in group if signature not in instant)
+
+    def shortened(planned: PlannedNode) -> PlannedNode:
+        inputs = {role: kept(group) for role, group in planned.node.inputs.items()}
+        return replace(planned, node=replace(planned.node, inputs=inputs))
+
+    return replace(plan, nodes=tuple(shortened(p) for p in plan.pending if p.node.signature not in instant))
+
+
 def lower_bound_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
     """The larger of all GPU work shared evenly and the longest chain of pending nodes, in seconds."""
+    plan = _without_instant(plan, seconds)
     ends: dict[str, float] = {}
     for node in (planned.node for planned in plan.pending):
         began = max((ends[parent] for parent in node.parents if parent in ends), default=0.0)

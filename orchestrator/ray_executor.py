@@ -132,7 +132,8 @@ class RayExecutor:
         self._guard(job, lambda: ray.get(job.task))
 
     def _fit(self, job: _Submitted) -> None:
-        storage = f"{self.run.store.url}/.ray"
+        # Train's controller runs on this host, and no worker gives it a checkpoint: nobody else reads what it writes.
+        storage = str(self.run.store.root / ".ray")
         self._guard(job, lambda: fit(_train_loop, job.spec, storage, cpus=job.needs.cpus, gpus=job.needs.gpus))
 
     def _guard(self, job: _Submitted, call: Callable[[], Any]) -> None:

@@ -71,7 +71,7 @@ class Rack:
         return self.hosts.add(next(name for name in self.workers if name not in self.hosts.all), "private")
 
     def up(self) -> None:
-        """What a user does: services, token, settings, cluster.yaml, `ray up`; then wait for the workers that are on."""
+        """What a user does: services, token, settings, `ray up`; then wait for the workers that are on."""
         config = self._fill_in()
         (self.shared / CLUSTER.name).write_text(yaml.safe_dump(config), encoding="utf-8")
         self._services(f"start --host {self.head.addresses['private']}")

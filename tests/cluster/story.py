@@ -21,19 +21,19 @@ STORE = "s3://sonogrid/story"
 GRID = """
 name: story
 data: {folds: 2}
-features: {mel: {n_mels: 32, hop_samples: 500}}
+features: {mel: {n_mels: 64, hop_samples: 500}}
 defaults:
-  network: {kind: resnet, depth: 18, width: 24, head_units: 32}
-  crop: 64
+  network: {kind: resnet, depth: 18, width: 16, head_units: 32}
+  crop: 512
   batch_size: 2
   cycles: 2
-  epochs: 6
+  epochs: 4
   augment: {mixup: {}, gain: {}}
   predict: {pads: [2, 4]}
 conditions:
   plain: {}
   A: {multitask: true}
-  B: {base: A, epochs: 3, init_from: plain, pseudo: {teacher: A}}
+  B: {base: A, epochs: 2, init_from: plain, pseudo: {teacher: A}}
 members: [A, B]
 blend: {trials: 5}
 """
@@ -115,8 +115,9 @@ class Story:
 
     folder: Path
     cut: dict[str, Any]
-    """Sign of life of the job whose host was cut off, the last one before; `killed`: of the one that lost its raylet."""
+    """The last word of the job whose host was cut off."""
     killed: dict[str, Any]
+    """The last word of the job whose host lost its raylet."""
     silent_s: float
     """How long the host was cut off."""
     found: dict[str, Any]

@@ -190,6 +190,7 @@ def tell(rack: Rack, data: Path) -> Story:
             f"another attempt at {cut['name']}",
             lambda event: event.get("name") == cut["name"] and event.get("attempt", 0) > cut["attempt"],
         )
+        teller.wait(f"{late.name} in the cluster", lambda event: late.name in event.get("alive", []))
         rack.hosts.all["worker-1"].heal()
         silent_s = teller.did("worker-1 is healed") - began
         printed, _ = launch.communicate(timeout=PATIENCE_S)

@@ -211,7 +211,8 @@ class RayExecutor:
         self._guard(job, lambda: ray.get(job.task))
 
     def _fit(self, job: _Submitted) -> None:
-        storage, needs = f"{self.run.store.url}/.ray", job.needs
+        # Train's controller runs on this host, and no worker gives it a checkpoint: nobody else reads what it writes.
+        storage, needs = str(self.run.store.root / ".ray"), job.needs
         self._guard(
             job, lambda: fit(_train_loop, job.spec, storage, cpus=needs.cpus, gpus=needs.gpus, machines=job.machines)
         )

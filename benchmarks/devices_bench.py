@@ -22,7 +22,8 @@ from orchestrator.store import Store
 
 def _sleeper() -> Callable[[JobSpec], None]:
     def sleep(spec: JobSpec) -> None:
-        from orchestrator.store import DONE, open_store
+        from orchestrator.store import DONE
+        from orchestrator.stores import open_store
 
         began, store = time.time(), open_store(spec.store, listed=False)
         store.begin(spec.node, spec.attempt)

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        from orchestrator.jobs import MACHINE
+        from orchestrator.failures import MACHINE
 
         if error.errno not in MACHINE and error.filename is None:
             raise

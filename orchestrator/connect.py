@@ -54,6 +54,8 @@ def connect(address: str | None) -> set[str]:
     try:
         if address not in (None, "local"):
             _require_answer(str(address))
+        # What Ray says of each dead process and machine, a screen long, sonogrid says in a line.
+        ray._private.worker.listen_error_messages = lambda *_: None
         # "local": a bare init would join any cluster that happens to run on this machine.
         ray.init(
             address=address or "local",

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from orchestrator.failures import cause_of
 from orchestrator.graph import Node
-from orchestrator.jobs import cause_of, run_job
+from orchestrator.jobs import run_job
 from orchestrator.outcome import outcome_of
 from orchestrator.recipe import Execution
 from orchestrator.run import Run

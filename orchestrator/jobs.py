@@ -4,28 +4,23 @@
 executor in a worker, a developer in a debugger.
 """
 
-import errno
 import platform
-import re
 import resource
 import socket
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from features.errors import (
-    DamagedInputError,
     JobError,
     NotFiniteError,
     PeerLostError,
-    SonogridError,
     StoreError,
     SupersededError,
 )  # fmt: skip
@@ -34,16 +29,14 @@ from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
 from orchestrator.attempt import Attempt
+from orchestrator.failures import cause_of, failure_class, trace_of
 from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
-from orchestrator.secrets import redact
-from orchestrator.store import FAILED, Store, open_store
+from orchestrator.store import FAILED, Store
+from orchestrator.stores import open_store
 from trainers.supervisor import Stop
 
-__all__ = ["FailureClass", "JobSpec", "failure_class", "run_job", "run_share"]
-
-FailureClass = Literal["error", "memory", "damaged"]
-"""An error in the job, which would come again; too little memory; an input that has to be computed again."""
+__all__ = ["JobSpec", "run_job", "run_share"]
 
 
 @dataclass(frozen=True)
@@ -184,45 +177,6 @@ def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None
         store.set_mark(spec.node, FAILED, mark)
     except (OSError, StoreError):  # the disk is full, perhaps: whoever waits for the job gets the error itself
         return
-
-
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
-MACHINE = {
-    errno.ENOSPC: "the disk is full: free some space, then resume the run",
-    errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
-    errno.EROFS: "the disk is read-only: make it writable, then resume the run",
-    errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EIO: "the disk can't be read or written: check it, then resume the run",
-}
-
-
-def failure_class(error: BaseException) -> FailureClass:
-    """What may help against an error."""
-    if isinstance(error, DamagedInputError):
-        return "damaged"
-    return "memory" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "error"
-
-
-def cause_of(error: BaseException) -> str:
-    """One sentence: sonogrid's own errors speak for themselves, what the machine refuses is explained, others are told
-    with their type. Secrets are hidden."""
-    text = redact(" ".join(str(error).split()))
-    if isinstance(error, SonogridError):
-        return text
-    # Rust's libraries give the number in words.
-    number = getattr(error, "errno", None) or next(map(int, re.findall(r"\(os error (\d+)\)", text)), None)
-    if number in MACHINE:
-        place = getattr(error, "filename", None)
-        return f"{place or 'the store'}: {MACHINE[number]}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} can't be used ({error.strerror}): check the path, its permissions and the free space"
-    return f"{type(error).__name__}: {text}"
-
-
-def trace_of(error: BaseException) -> str | None:
-    """The traceback, for errors that nobody foresaw."""
-    return None if isinstance(error, SonogridError) else redact("".join(traceback.format_exception(error)))
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,8 @@ from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run, check_recipe_fits, read_binding, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
-from orchestrator.store import FAILED, open_store
+from orchestrator.store import FAILED
+from orchestrator.stores import open_store
 from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
 from trainers.supervisor import Stop

@@ -34,7 +34,7 @@ from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs, Standing
 from orchestrator.secrets import redact
-from orchestrator.store import open_store
+from orchestrator.stores import open_store
 from orchestrator.versions import differing_nodes
 from trainers.supervisor import Stop
 

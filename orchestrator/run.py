@@ -17,7 +17,8 @@ from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
 from orchestrator.recipe import Execution, Recipe, default_store
-from orchestrator.store import DAMAGED, DONE, Store, open_store
+from orchestrator.store import DAMAGED, DONE, Store
+from orchestrator.stores import open_store
 
 __all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
 

@@ -20,7 +20,7 @@ from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.status import read_status
 from orchestrator.storage import open_storage
-from orchestrator.store import open_store
+from orchestrator.stores import open_store
 
 Compare = Callable[[Run, Run], None]
 INLINE = Execution(executor="inline")

@@ -1,19 +1,24 @@
-"""A grid of some 10,000 nodes whose work is all done, on disk as a run leaves it but for the size of its results."""
+"""A grid of more than 10,000 nodes, and a run of it whose work is done, on disk as a launch leaves it.
+
+Everything but the content of the results is real: marks, names, signatures, checksums.
+"""
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from features.assumed import assumed_manifest
+from features.manifest import Manifest
 from orchestrator.graph import Node
 from orchestrator.recipe import Recipe
 from orchestrator.run import Run
 from orchestrator.store import Store
 
-__all__ = ["GROUPS", "fill", "write_grid"]
+__all__ = ["finish", "many_run", "write_grid"]
 
 GROUPS = 222
-"""Of four conditions each: 45 nodes a group, 9,990 of them, and 49 shards and a blend."""
+"""Of four conditions, which are 45 nodes each; shards and the blend come on top of these 9,990."""
 HEAD = """
 name: many
 data: {folds: 5}
@@ -25,6 +30,14 @@ GROUP = """
   start-{i}: {{lr_max: {lr}, multitask: true, init_from: plain-{i}}}
   spl-{i}: {{lr_max: {lr}, multitask: true, init_from: plain-{i}, pseudo: {{teacher: mtl-{i}, folds: same}}}}
 """
+RESULTS = {
+    "shard": ("data.npy", "index.parquet"),
+    "train": ("history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors", "snapshot-3.safetensors"),
+    "predict": ("curated.npy", "noisy.npy", "test.npy"),
+    "pseudo": ("soft_labels.npy",),
+    "blend": ("blend.json", "test.npy"),
+}
+CONTENT = b"numbers"
 
 
 def write_grid(path: Path, groups: int = GROUPS) -> None:
@@ -33,43 +46,27 @@ def write_grid(path: Path, groups: int = GROUPS) -> None:
     path.write_text(HEAD + "".join(rows))
 
 
-def fill(folder: Path, recipe: Recipe) -> Run:
-    """A run in a folder with every node done: real marks, histories of all epochs, results of a few bytes."""
-    run = Run(folder, recipe, folder / "data", Store(folder / "store"), assumed_manifest(recipe.data))
+def many_run(folder: Path, recipe: Recipe, clips: float = 1.0) -> Run:
+    """A run that was saved and of which nothing is done, on data of FSDKaggle2019's sizes or a share of them."""
+    whole = assumed_manifest(recipe.data)
+    part = whole.clips.iloc[:: round(1 / clips)].reset_index(drop=True)
+    run = Run(folder, recipe, folder / "data", Store(folder / "store"), Manifest(part, whole.classes))
     run.save()
-    for node in run.graph.nodes.values():
-        _finish(run, node)
-    run.store.refresh()
     return run
 
 
-def _finish(run: Run, node: Node) -> None:
-    place = run.store.folder(node)
-    place.mkdir()
-    files = {}
-    for name, text in _results(run, node).items():
-        (place / name).write_text(text)
-        files[name] = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "bytes": len(text)}
+def finish(run: Run, node: Node) -> None:
+    """What the worker of a node leaves behind, but written straight to its place and not forced to the disk."""
+    place = str(run.store.folder(node))
+    os.makedirs(place, exist_ok=True)  # noqa: PTH103
+    facts = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT)}
     mark = {
         "name": node.name, "signature": node.signature, "inputs": node.inputs, "host": "node-17", "attempts": 1,
         "result": {"best_lwlrap": 0.8, "last_lwlrap": 0.79} if node.kind == "train" else {},
         "versions": {"python": "3.11", "torch": "2.14.1"}, "started": 0.0, "seconds": 99.0, "peak_mb": 999.0,
-        "files": files,
+        "files": {name: facts for name in RESULTS[node.kind]},
     }  # fmt: skip
-    (place / "done.json").write_text(json.dumps(mark, indent=1))
-
-
-def _results(run: Run, node: Node) -> dict[str, str]:
-    """File name -> content."""
-    if node.kind == "train":
-        assert node.condition is not None
-        train = run.recipe.conditions[node.condition].train
-        facts = {"lwlrap": 0.7, "loss_curated": 0.1, "loss_noisy": 0.2, "lr": 1e-3, "seconds": 31.4, "time": 1.7e9}
-        records = (json.dumps({"epoch": epoch, **facts}) for epoch in range(1, train.total_epochs + 1))
-        snapshots = {f"snapshot-{cycle}.safetensors": "weights" for cycle in range(1, train.cycles + 1)}
-        return {**snapshots, "history.jsonl": "".join(f"{record}\n" for record in records)}
-    names = {
-        "shard": ("data.npy", "index.parquet"), "predict": ("curated.npy", "noisy.npy", "test.npy"),
-        "pseudo": ("soft_labels.npy",), "blend": ("blend.json", "test.npy"),
-    }[node.kind]  # fmt: skip
-    return dict.fromkeys(names, "numbers")
+    # The mark last: what is newer than its mark is read by every plan.
+    for name, content in {**dict.fromkeys(RESULTS[node.kind], CONTENT), "done.json": json.dumps(mark).encode()}.items():
+        with open(f"{place}/{name}", "wb", buffering=0) as file:  # noqa: PTH123
+            file.write(content)

@@ -107,6 +107,7 @@ class _Counter:
         self.graph, self.recipe = graph, recipe
         self.classes = len(manifest.classes)
         self.folds = {name: manifest.subset(name)["fold"].to_numpy() for name in ("curated", "noisy", "test")}
+        self.counts: dict[tuple[int, ...], int] = {}
         self.clips: dict[tuple[tuple[str, ...], str, tuple[int, ...] | None], Clips] = {}
 
     def cost(self, node: Node) -> NodeCost:
@@ -124,7 +125,7 @@ class _Counter:
         train = condition.train
         validated = ("curated", "noisy") if train.multitask else ("curated",)
         valid = [self._clips(node, subset, held_out=True) for subset in validated]
-        clips = int((~np.isin(self.folds["curated"], node.held_out)).sum())
+        clips = self._trained_on(node.held_out)
         form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
         return NodeCost(
             jobs=1,
@@ -143,6 +144,12 @@ class _Counter:
             flops += prediction_flops(network, self.classes, _n_mels(condition), clips, predict.pads, heads)
         scores = self._scores(cycles * heads * len(predict.pads) * count)
         return NodeCost(prediction_flops=cycles * flops, predictions_bytes=scores)
+
+    def _trained_on(self, held_out: tuple[int, ...]) -> int:
+        """Curated clips outside some folds."""
+        if held_out not in self.counts:
+            self.counts[held_out] = int((~np.isin(self.folds["curated"], held_out)).sum())
+        return self.counts[held_out]
 
     def _clips(self, node: Node, subset: str, *, held_out: bool) -> Clips:
         """The clips of a subset that a node reads, or those of them in its fold."""

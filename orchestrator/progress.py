@@ -12,6 +12,9 @@ from orchestrator.scheduler import Finished
 
 __all__ = ["LaunchView"]
 
+SHOWN = 8
+"""Running trainings whose epochs are shown, and read every second."""
+
 
 class LaunchView:
     """Callbacks of the scheduler, drawn on a console."""
@@ -84,11 +87,16 @@ class LaunchView:
 
     def on_tick(self) -> None:
         """Time passed: show the epochs of running jobs."""
+        if self.progress.disable:
+            return
+        trainings = [node for node in self.running.values() if node.kind == "train"]
         parts = []
-        for node in self.running.values():
-            if node.kind == "train" and node.condition is not None:
-                total = self.run.recipe.conditions[node.condition].train.total_epochs
-                parts.append(f"{node.name} {len(self.run.store.history(node))}/{total}")
+        for node in trainings[:SHOWN]:
+            assert node.condition is not None
+            total = self.run.recipe.conditions[node.condition].train.total_epochs
+            parts.append(f"{node.name} {len(self.run.store.history(node))}/{total}")
+        if len(trainings) > SHOWN:
+            parts.append(f"and {len(trainings) - SHOWN} more")
         self.progress.update(self.jobs, rate="  ".join(parts))
 
     def close(self) -> None:

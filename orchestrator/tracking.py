@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,11 @@ class Mirror:
         self._tags: dict[str, dict[str, str]] = {}
         self._status: dict[str, str] = {}
         self._steps: dict[str, int] = {}
+        self._complete: set[str] = set()
+        """Conditions that have nothing new: of thousands of jobs most are done most of the time."""
         self._summarised: object = None
+        self.rest_until = 0.0
+        """When (`time.monotonic`) summaries may be computed again."""
         self._revision = _git_revision()
 
     def sync(self, states: Mapping[str, str] | None = None) -> None:
@@ -73,16 +78,38 @@ class Mirror:
         """
         self._connect()
         states = states or {}
-        for name in self.run.recipe.conditions:
-            jobs = [tuple(map(self.run.graph.nodes.__getitem__, job)) for job in self.run.graph.jobs_of(name)]
+        for name, jobs in self._jobs.items():
+            if name in self._complete and not any(node.signature in states for job in jobs for node in job):
+                continue
+            self._complete.discard(name)
             nodes = [node for node, _ in jobs]
-            touched = [job for job in jobs if self._state(job[0], states) != "new"]
+            found = {node.signature: self._state(node, states) for node in nodes}
+            touched = [job for job in jobs if found[job[0].signature] != "new"]
             if touched:
                 parent = self._parent(name, nodes[: self.run.recipe.data.folds])
                 for node, prediction in touched:
-                    self._fold(name, node, prediction, parent, self._state(node, states))
-                self._set_status(parent, _joint_status([self._state(node, states) for node in nodes]))
+                    self._fold(name, node, prediction, parent, found[node.signature])
+                self._set_status(parent, _joint_status(list(found.values())))
+            if set(found.values()) == {"done"} and self._is_mirrored(jobs):
+                self._complete.add(name)
         self._summaries()
+
+    @cached_property
+    def _jobs(self) -> dict[str, list[tuple[Node, Node]]]:
+        """Condition -> its trainings with their predictions."""
+        nodes, graph = self.run.graph.nodes, self.run.graph
+        return {
+            name: [(nodes[train], nodes[predict]) for train, predict in graph.jobs_of(name)]
+            for name in self.run.recipe.conditions
+        }
+
+    def _is_mirrored(self, jobs: list[tuple[Node, Node]]) -> bool:
+        """Whether the predictions of a condition's finished trainings are done and copied too."""
+        return all(
+            self._tags[self._ids[node.signature]].get(f"{ARTIFACTS}.predictions") == prediction.signature
+            and self.run.store.state(prediction).state == "done"
+            for node, prediction in jobs
+        )
 
     def _state(self, node: Node, states: Mapping[str, str]) -> str:
         state = self.run.store.state(node).state
@@ -194,14 +221,22 @@ class Mirror:
         self._status[identity] = status
 
     def _summaries(self) -> None:
-        """Scores of whole conditions and of the blend; computed anew only when a prediction or a score was added."""
+        """Scores of whole conditions and of the blend; computed anew only when a prediction or a score was added.
+
+        That takes longer the more there is: the pause after it is nine times as long.
+        """
+        if time.monotonic() < self.rest_until:
+            return
         score = self.run.folder / "score.json"
         scored = score.stat().st_mtime_ns if score.exists() else None
         graph = self.run.graph
         ends = (*graph.predict.values(), *([graph.blend] if graph.blend else []))
-        present = (scored, [s for s in ends if self.run.store.state(graph.nodes[s]).state == "done"])
+        known = {prediction.signature for name in self._complete for _, prediction in self._jobs[name]}
+        done = [s for s in ends if s in known or self.run.store.state(graph.nodes[s]).state == "done"]
+        present = (scored, done)
         if present == self._summarised:
             return
+        began = time.monotonic()
         report = build_report(self.run)
         for condition in report["conditions"]:
             name = condition["name"]
@@ -215,6 +250,7 @@ class Mirror:
                 self._tag(parent, "sonogrid.leaky", str(name in report["leaky"]).lower())
         self._blend(report)
         self._summarised = present
+        self.rest_until = time.monotonic() + 9 * (time.monotonic() - began)
 
     def _blend(self, report: dict[str, Any]) -> None:
         assert self.run.graph.blend is not None
@@ -318,6 +354,10 @@ class MirrorThread:
         self.trouble = None
         return True
 
+    def _last_try(self) -> bool:
+        self.mirror.rest_until = 0.0
+        return self._try()
+
     def finish(self) -> str | None:
         """Stop, after a last mirroring; gives what is wrong if MLflow could not be reached."""
         self._ending.set()
@@ -325,6 +365,6 @@ class MirrorThread:
         if self._thread.is_alive():
             return self.trouble or "MLflow does not answer"
         deadline = time.monotonic() + PATIENCE_S / 2
-        while not self._try() and time.monotonic() < deadline:
+        while not self._last_try() and time.monotonic() < deadline:
             time.sleep(1.0)
         return self.trouble

@@ -1,0 +1,155 @@
+"""What 10,000 nodes cost whoever plans, watches and drives them: `python -m benchmarks.scale_bench`.
+
+CPU seconds of this process, without the imports, and for verbs also of a whole process with its imports. The data are
+of FSDKaggle2019's sizes, so that a training waits for hundreds of shards.
+"""
+
+import io
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.scale_case import finish, many_run, write_grid
+from features.assumed import assumed_manifest
+from orchestrator.cost import Cost, Machines
+from orchestrator.gpus import find_gpu
+from orchestrator.graph import Node, build_graph
+from orchestrator.grid import load_grid
+from orchestrator.launch import Selection, plan_of
+from orchestrator.outcome import outcome_of
+from orchestrator.plan import Plan, make_plan
+from orchestrator.progress import LaunchView
+from orchestrator.recipe import Execution
+from orchestrator.run import Run
+from orchestrator.scheduler import Finished, run_plan
+from orchestrator.simulate import VirtualExecutor
+from orchestrator.status import read_status, show
+from orchestrator.store import Store
+
+MACHINES = ("A100", 0.3)
+
+
+def timed(what: str, function: Callable[[], Any]) -> Any:
+    """Calls a function and prints its CPU and wall seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    found = function()
+    print(f"{what:44} {time.process_time() - cpu:6.2f} s CPU  {time.perf_counter() - wall:6.2f} s", flush=True)
+    return found
+
+
+def whole_process(what: str, *arguments: str) -> None:
+    """A verb as a user types it, with the interpreter and all imports."""
+    before, wall = os.times(), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "orchestrator.cli", *arguments], stdout=subprocess.DEVNULL, check=True)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    print(f"{what:44} {cpu:6.2f} s CPU  {time.perf_counter() - wall:6.2f} s", flush=True)
+
+
+class Driven(VirtualExecutor):
+    """N GPUs in virtual time; the driver's part of a job is done for real, the worker's is kept apart."""
+
+    def __init__(self, run: Run, seconds: dict[str, float], gpus: int) -> None:
+        super().__init__(seconds, gpus)
+        self.run, self.execution = run, Execution(executor="inline")
+        self.workers_s = 0.0
+        """CPU seconds of what workers would do."""
+
+    def submit(self, node: Node) -> None:
+        """Claim the node and put together what its worker is told."""
+        self.run.store.is_busy(node, self.run.identity)
+        self.run.job_spec(node, self.execution, self.run.identity)
+        super().submit(node)
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """Let the next workers end, and read from their folders what became of them."""
+        ended = [self.run.graph.nodes[end.signature] for end in super().wait(timeout_s)]
+        began = time.process_time()
+        for node in ended:
+            finish(self.run, node)
+            (self.run.store.folder(node) / "attempt.json").unlink()
+        self.workers_s += time.process_time() - began
+        return [outcome_of(self.run, node) for node in ended]
+
+
+def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[float, int]:
+    """CPU seconds of the driver for a whole plan, and the number of its jobs."""
+    began = time.process_time()
+    executor = Driven(run, seconds, gpus)
+    view = LaunchView(run, plan, Console(file=io.StringIO()))
+
+    def on_finish(node: Node, finished: Finished) -> None:
+        run.store.refresh(node)
+        view.on_finish(node, finished)
+
+    summary = run_plan(plan, executor, on_start=view.on_start, on_finish=on_finish, on_tick=view.on_tick)
+    view.close()
+    assert summary.done == len(plan.pending)
+    return time.process_time() - began - executor.workers_s, summary.done
+
+
+def makespans(grid: str) -> None:
+    """The makespan of a grid on few and many GPUs against its bound, and what that simulation costs."""
+    recipe = load_grid(grid)
+    manifest = assumed_manifest(recipe.data)
+    graph = build_graph(recipe, manifest)
+    name, share = MACHINES
+    cost = None
+    for gpus in (8, 64, 1000):
+        machines = Machines(find_gpu(name), gpus, share)
+        if cost is None:
+            cost = Cost.of(make_plan(graph, Store(Path("nowhere"))), recipe, manifest, machines)
+        at = Cost(cost.plan, cost.nodes, machines)
+        work = sum(at.seconds[p.node.signature] for p in at.plan.pending if p.node.trains) / gpus
+        bound = "the work" if at.lower_bound_s == work else "the longest chain"
+        print(
+            f"{recipe.name}: {len(graph.nodes)} nodes on {gpus:4} GPUs {at.makespan_s / 3600:6.3f} h, lower bound "
+            f"{at.lower_bound_s / 3600:6.3f} h ({bound}), ratio {at.ratio:.4f}"
+        )
+
+
+def verbs(folder: Path) -> None:
+    """Each part of `plan`, `status` and `resume`, then the whole verbs."""
+    grid = folder / "many.yaml"
+    write_grid(grid)
+    recipe = timed("plan: read the grid", lambda: load_grid(str(grid)))
+    manifest = timed("plan: assumed data", lambda: assumed_manifest(recipe.data))
+    graph = timed("plan: graph with signatures", lambda: build_graph(recipe, manifest))
+    plan = timed("plan: compare with an empty store", lambda: make_plan(graph, Store(folder / "empty")))
+    name, share = MACHINES
+    import torch._dynamo  # the first count on a network without numbers imports it  # noqa: F401
+
+    cost = timed("plan: count the cost", lambda: Cost.of(plan, recipe, manifest, Machines(find_gpu(name), 8, share)))
+    timed("plan: makespan and bound", cost.as_dict)
+    run = many_run(folder / "run", recipe)
+    print(f"{len(graph.nodes)} nodes; run.json {(run.folder / 'run.json').stat().st_size / 1e6:.1f} MB")
+    cpu, jobs = drive(run, plan_of(run, Selection()), cost.seconds, 64)
+    print(f"driver: {jobs} jobs on 64 GPUs, {1000 * cpu / jobs:.2f} ms CPU a job with claims, outcomes and the view")
+    opened = timed("status: open the run", lambda: Run.open(folder / "run"))
+    timed("status, resume: graph with signatures", lambda: opened.graph)
+    status = timed("status: read the store", lambda: read_status(opened))
+    timed("status: print", lambda: Console(file=io.StringIO(), width=160).print(show(status)))
+    again = timed("resume: scan of a store with all done", lambda: plan_of(opened, Selection()))
+    assert not again.pending
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    whole_process("sonogrid --help", "--help")
+    whole_process("sonogrid plan GRID", "plan", str(grid))
+    whole_process("sonogrid status RUN", "status", str(folder / "run"))
+
+
+def main() -> None:
+    makespans("paper")
+    with tempfile.TemporaryDirectory() as folder:
+        verbs(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

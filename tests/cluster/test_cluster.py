@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from features.errors import InputError
 from features.files import read_json, sha256_file
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
+from orchestrator.services import find_postgres
 from tests.cluster.hosts import Share, why_not
 from tests.cluster.rack import SHARED, VENV, Rack
 from tests.cluster.story import GRID, Story, tell, timeline
@@ -35,10 +37,19 @@ except urllib.error.URLError as error:
 """
 
 
+def _no_services() -> str | None:
+    """Why there are no services here, as a sentence; None where there are."""
+    try:
+        find_postgres()
+    except InputError as error:
+        return str(error)
+    return None
+
+
 @pytest.fixture(scope="module")
 def rack(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Iterator[Rack]:
     """Laptop, head and two workers, with cluster.yaml up; a third worker is in the file but still off."""
-    reason = why_not()
+    reason = why_not() or _no_services()
     if reason is not None:
         pytest.skip(reason)
     with Rack(tmp_path_factory.mktemp("rack"), WORKERS, late=1, shares=[Share(small_data, DATA)]) as made:

@@ -9,6 +9,7 @@
     ├── TrackingError             MLflow can't be reached
     └── JobError                  a job of the grid failed
         ├── NotFiniteError        a loss, a weight or a score became nan or inf
+        ├── PeerLostError         another worker of the same training job is gone
         └── SupersededError       a later attempt at the same node has taken over
 
 A message is one sentence that names the file or field, says what is wrong and what to do.
@@ -17,8 +18,8 @@ A message is one sentence that names the file or field, says what is wrong and w
 from collections.abc import Sequence
 
 __all__ = [
-    "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "SonogridError",
-    "StoreError", "SupersededError", "TrackingError", "printable",
+    "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "PeerLostError",
+    "SonogridError", "StoreError", "SupersededError", "TrackingError", "printable",
 ]  # fmt: skip
 
 
@@ -82,6 +83,10 @@ class NotFiniteError(JobError):
 
     def __reduce__(self) -> tuple[type["NotFiniteError"], tuple[str, int]]:
         return (type(self), (str(self), self.epochs_done))
+
+
+class PeerLostError(JobError):
+    """Another worker of the same training job is gone; nothing is wrong with this one."""
 
 
 class DamagedInputError(StoreError):

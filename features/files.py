@@ -7,6 +7,7 @@ new one, or none - never half of one.
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,17 @@ import numpy as np
 
 from features.errors import StoreError
 
-__all__ = ["atomic", "canonical_json", "hash_of", "load_npy", "read_json", "save_npy", "sha256_file", "write_json"]
+__all__ = [
+    "atomic",
+    "canonical_json",
+    "hash_of",
+    "link",
+    "load_npy",
+    "read_json",
+    "save_npy",
+    "sha256_file",
+    "write_json",
+]
 
 
 @contextmanager
@@ -92,3 +103,16 @@ def load_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     except (ValueError, EOFError, OSError) as error:
         raise StoreError(f"{path} is damaged: {error}") from None
     return array
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a file, by rename; the first stays until the node is done."""
+    if source == target:
+        return
+    temporary = target.with_name(f".{target.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, temporary)
+    temporary.replace(target)

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from features.errors import StoreError, SupersededError
+from orchestrator.secrets import redact
 from orchestrator.store import ALIVE, Store
 from trainers.progress import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
@@ -27,6 +28,13 @@ UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, ALIVE})
 """Files of an attempt that are no results."""
 
 log = logging.getLogger("sonogrid")
+
+
+class _Formatter(logging.Formatter):
+    """Lines without secrets: an error's text or traceback may hold a database's URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 class Attempt(Supervisor):
@@ -66,7 +74,7 @@ class Attempt(Supervisor):
         self.folder = self.store.begin(self.name, self.number)
         self._log = self.store.log_file(self.name, self.number).open("a", encoding="utf-8")
         self._handler = logging.StreamHandler(self._log)
-        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
         log.info("attempt %d on %s, process %d", self.number, self._sign["host"], self._sign["pid"])

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        from orchestrator.jobs import MACHINE
+        from orchestrator.failures import MACHINE
 
         if error.errno not in MACHINE and error.filename is None:
             raise
@@ -71,6 +71,7 @@ def _verbs_that_run(verbs: Any) -> None:
     _grid(launch)
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _execution(launch)
+    _submit(launch)
 
     resume = _verb(verbs, "resume", verb.resume, "launch a run again with what its run.json says")
     _run(resume)
@@ -78,6 +79,7 @@ def _verbs_that_run(verbs: Any) -> None:
     resume.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run")
     resume.add_argument("--failed", action="store_true", help="only failed jobs, and what waits for them alone")
     _execution(resume)
+    _submit(resume)
 
 
 def _verbs_that_read(verbs: Any) -> None:
@@ -85,6 +87,14 @@ def _verbs_that_read(verbs: Any) -> None:
     _run(status)
     status.add_argument("--watch", action="store_true", help="until all is done or Ctrl-C")
     _json(status)
+
+    logs = _verb(verbs, "logs", verb.logs, "what a job had to say, from the store alone")
+    _run(logs)
+    logs.add_argument("job", metavar="JOB", help="its name as in status")
+    logs.add_argument(
+        "--attempt", type=terminal.whole(1, 10**6), metavar="N", help="of this attempt; default: the latest"
+    )
+    logs.add_argument("--follow", action="store_true", help="until the job is done or failed, or Ctrl-C")
 
     sync = _verb(verbs, "sync", verb.sync, "bring MLflow up to date with the store")
     _run(sync)
@@ -122,7 +132,7 @@ def _verbs_that_read(verbs: Any) -> None:
 
 def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(verb=function)
+    parser.set_defaults(verb=function, parser=parser)
     return parser
 
 
@@ -148,7 +158,20 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
 
 def _execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
-    parser.add_argument("--address", metavar="ADDRESS", help="Ray cluster; default: RAY_ADDRESS, else one in place")
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="Ray cluster (auto, HOST:PORT); default: RAY_ADDRESS, else one in place"
+    )
+    parser.add_argument(
+        "--gpus-per-job", type=float, metavar="N",
+        help="below 1: several jobs share a device; default: one a worker, where there are GPUs",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes of a training job; default: %(default)s"
+    )
+    parser.add_argument(
+        "--place", action="append", default=[], metavar="CONDITION.FIELD=VALUE",
+        help="what is different for one condition: gpu (a type, A100), gpus or workers",
+    )  # fmt: skip
     parser.add_argument(
         "--force", type=terminal.names, default=(), metavar="A,B", help="run these nodes again although done"
     )
@@ -160,6 +183,12 @@ def _execution(parser: argparse.ArgumentParser) -> None:
         "--stall-s", type=float, default=1800.0, metavar="S",
         help="a job without progress for so many seconds is ended and tried again; default: %(default)s",
     )  # fmt: skip
+
+
+def _submit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--submit", action="store_true", help="run on the cluster's head, by Ray Jobs: --address http://HOST:8265"
+    )
 
 
 def _machines(parser: argparse.ArgumentParser) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
+from orchestrator.failures import cause_of
 from orchestrator.graph import Node
-from orchestrator.jobs import cause_of, run_job
+from orchestrator.jobs import run_job
 from orchestrator.outcome import outcome_of
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
-from orchestrator.scheduler import Finished, Needs
+from orchestrator.scheduler import Finished, Needs, Standing
 from trainers.supervisor import Stop
 
 __all__ = ["InlineExecutor"]
@@ -32,6 +33,10 @@ class InlineExecutor:
 
     def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
         """A process alone has all the room of its machine."""
+        return False
+
+    def hold(self, standing: Standing) -> bool:  # noqa: ARG002 - the interface
+        """What doesn't fit one process now never will."""
         return False
 
     def submit(self, node: Node) -> None:

@@ -4,37 +4,39 @@
 executor in a worker, a developer in a debugger.
 """
 
-import errno
 import platform
-import re
 import resource
 import socket
+import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from features.errors import DamagedInputError, JobError, NotFiniteError, SonogridError, StoreError, SupersededError
+from features.errors import (
+    JobError,
+    NotFiniteError,
+    PeerLostError,
+    StoreError,
+    SupersededError,
+)  # fmt: skip
 from features.files import load_npy, save_npy
 from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
 from orchestrator.attempt import Attempt
+from orchestrator.failures import cause_of, failure_class, trace_of
 from orchestrator.graph import Kind, split_name
 from orchestrator.recipe import ConditionSettings
-from orchestrator.secrets import redact
-from orchestrator.store import FAILED, Store, open_store
+from orchestrator.store import FAILED, Store
+from orchestrator.stores import open_store
 from trainers.supervisor import Stop
 
-__all__ = ["FailureClass", "JobSpec", "failure_class", "run_job"]
-
-FailureClass = Literal["error", "memory", "damaged"]
-"""An error in the job, which would come again; too little memory; an input that has to be computed again."""
+__all__ = ["JobSpec", "run_job", "run_share"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class JobSpec:
     data_root: Path
     cpus: float = 1.0
     gpus: float = 0.0
+    """Of each worker."""
+    workers: int = 1
     resident_bytes: int = 0
     checkpoint_steps: int = 0
     stall_s: float = 0.0
@@ -90,7 +94,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
     store = open_store(spec.store, listed=False)
     try:
         with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
-            result = JOBS[spec.kind](_Work(spec, attempt))
+            result = JOBS[spec.kind](_Inputs(spec, store, attempt.progress), attempt)
             if result is None:
                 return False
             attempt.finish(
@@ -111,29 +115,49 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
         if isinstance(error, SupersededError) or store.lease(spec.node).get("attempt") != spec.attempt:
             return False
-        _remember_failure(store, spec, error)
+        if not isinstance(error, PeerLostError):  # nothing is wrong with the job: without a mark it counts as lost
+            _remember_failure(store, spec, error)
         raise
     finally:
         store.close()
     return True
 
 
-class _Work:
-    """A job with its inputs at hand: local folders, every file checked."""
+def run_share(spec: JobSpec) -> None:
+    """Be a further worker of a training job whose first one is in `run_job`: writes nothing but why it failed.
 
-    def __init__(self, spec: JobSpec, attempt: Attempt) -> None:
-        self.spec, self.attempt = spec, attempt
-        store = attempt.store
+    Raises:
+        Exception: whatever went wrong.
+    """
+    from trainers.loop import train
+
+    store = open_store(spec.store, listed=False)
+    try:
+        with _group(spec) as group, tempfile.TemporaryDirectory() as nowhere:
+            train(_train_job(_Inputs(spec, store)), Path(nowhere), group=group)
+    except BaseException as error:
+        if not isinstance(error, PeerLostError) and store.lease(spec.node).get("attempt") == spec.attempt:
+            _remember_failure(store, spec, error)
+        raise
+    finally:
+        store.close()
+
+
+class _Inputs:
+    """What a job reads: local folders, every file checked."""
+
+    def __init__(self, spec: JobSpec, store: Store, progress: Callable[[], None] = lambda: None) -> None:
+        self.spec = spec
         self.manifest_folder = store.results_of(spec.manifest)
-        self.inputs: dict[str, tuple[Path, ...]] = {}
+        self.folders: dict[str, tuple[Path, ...]] = {}
         for role, names in spec.inputs.items():
-            folders = []
+            found = []
             for name in names:
-                folders.append(store.results_of(name))
-                attempt.progress()
-            self.inputs[role] = tuple(folders)
+                found.append(store.results_of(name))
+                progress()
+            self.folders[role] = tuple(found)
 
-    def read_manifest(self) -> Manifest:
+    def manifest(self) -> Manifest:
         """The clips."""
         return Manifest.read(self.manifest_folder)
 
@@ -155,76 +179,61 @@ def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None
         return
 
 
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
-MACHINE = {
-    errno.ENOSPC: "the disk is full: free some space, then resume the run",
-    errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
-    errno.EROFS: "the disk is read-only: make it writable, then resume the run",
-    errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EIO: "the disk can't be read or written: check it, then resume the run",
-}
-
-
-def failure_class(error: BaseException) -> FailureClass:
-    """What may help against an error."""
-    if isinstance(error, DamagedInputError):
-        return "damaged"
-    return "memory" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "error"
-
-
-def cause_of(error: BaseException) -> str:
-    """One sentence: sonogrid's own errors speak for themselves, what the machine refuses is explained, others are told
-    with their type. Secrets are hidden."""
-    text = redact(" ".join(str(error).split()))
-    if isinstance(error, SonogridError):
-        return text
-    # Rust's libraries give the number in words.
-    number = getattr(error, "errno", None) or next(map(int, re.findall(r"\(os error (\d+)\)", text)), None)
-    if number in MACHINE:
-        place = getattr(error, "filename", None)
-        return f"{place or 'the store'}: {MACHINE[number]}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename} can't be used ({error.strerror}): check the path, its permissions and the free space"
-    return f"{type(error).__name__}: {text}"
-
-
-def trace_of(error: BaseException) -> str | None:
-    """The traceback, for errors that nobody foresaw."""
-    return None if isinstance(error, SonogridError) else redact("".join(traceback.format_exception(error)))
-
-
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     names = ("sonogrid", "torch", "torchaudio", "numpy", "soundfile", "ray")
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
-def _shard(work: _Work) -> dict[str, Any]:
+def _shard(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
     import torch
 
-    spec, attempt = work.spec, work.attempt
+    spec = inputs.spec
     assert spec.shard is not None
     torch.set_num_threads(1)  # one shard a core: more threads only wait for each other
     built = build_shard(spec.shard, spec.data_root, spec.settings, attempt.folder, attempt.progress)  # type: ignore[arg-type]
     return dict(built)
 
 
-def _train(work: _Work) -> dict[str, Any] | None:
-    from trainers.loop import FoldClips, TrainJob, train
+def _train(inputs: _Inputs, attempt: Attempt) -> dict[str, Any] | None:
+    from trainers.loop import train
     from trainers.progress import read_history, snapshot_path
 
-    spec, attempt = work.spec, work.attempt
+    spec = inputs.spec
+    unrescued = attempt.store.earlier(spec.unrescued, 0) if spec.unrescued else ()
+    with _group(spec) as group:
+        if not train(_train_job(inputs, attempt.earlier(), unrescued), attempt.folder, attempt, group):
+            return None
+    assert spec.condition is not None
+    history = read_history(attempt.folder)
+    return {
+        "best_lwlrap": max(record["lwlrap"] for record in history),
+        "last_lwlrap": history[-1]["lwlrap"],
+        "snapshots": [snapshot_path(attempt.folder, c + 1).name for c in range(spec.condition.train.cycles)],
+    }
+
+
+def _group(spec: JobSpec) -> Any:
+    """The workers that share a training job."""
+    from trainers.parallel import Group, Workers
+
+    return Workers(_device(spec)) if spec.workers > 1 else Group()
+
+
+def _train_job(inputs: _Inputs, earlier: Sequence[Path] = (), unrescued: Sequence[Path] = ()) -> Any:
+    from trainers.loop import FoldClips, TrainJob
+
+    spec = inputs.spec
     assert spec.condition is not None
     settings = spec.condition.train
-    manifest = work.read_manifest()
+    manifest = inputs.manifest()
 
     def clips(subset: str) -> FoldClips | None:
-        if subset not in work.inputs:
+        if subset not in inputs.folders:
             return None
         fold = manifest.subset(subset)["fold"].to_numpy()
         return FoldClips(
-            _shards(work, manifest, subset),
+            _shards(inputs, manifest, subset),
             manifest.targets(subset),
             np.flatnonzero(~np.isin(fold, spec.held_out)),
             np.flatnonzero(np.isin(fold, spec.held_out)),
@@ -233,45 +242,37 @@ def _train(work: _Work) -> dict[str, Any] | None:
     curated = clips("curated")
     assert curated is not None
     start = None
-    if "init" in work.inputs:
-        folder = work.inputs["init"][0]
+    if "init" in inputs.folders:
+        folder = inputs.folders["init"][0]
         start = max(folder.glob("snapshot-*.safetensors"), key=lambda p: int(p.stem.split("-")[1]))
-    job = TrainJob(
+    return TrainJob(
         settings,
         split_name(spec.held_out),
         len(manifest.classes),
         curated,
         clips("noisy"),
-        load_npy(work.inputs["pseudo"][0] / "soft_labels.npy") if "pseudo" in work.inputs else None,
+        load_npy(inputs.folders["pseudo"][0] / "soft_labels.npy") if "pseudo" in inputs.folders else None,
         start,
         _device(spec),
         _resident_bytes(spec),
         spec.checkpoint_steps,
-        attempt.earlier(),
-        attempt.store.earlier(spec.unrescued, 0) if spec.unrescued else (),
+        earlier,
+        unrescued,
     )
-    if not train(job, attempt.folder, attempt):
-        return None
-    history = read_history(attempt.folder)
-    return {
-        "best_lwlrap": max(record["lwlrap"] for record in history),
-        "last_lwlrap": history[-1]["lwlrap"],
-        "snapshots": [snapshot_path(attempt.folder, cycle + 1).name for cycle in range(settings.cycles)],
-    }
 
 
-def _predict(work: _Work) -> dict[str, Any]:
+def _predict(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
     import torch
 
     from trainers.clips import ClipBank
     from trainers.predict import predict
 
-    spec, attempt = work.spec, work.attempt
+    spec = inputs.spec
     assert spec.condition is not None
     torch.set_num_threads(spec.condition.train.threads)
-    manifest = work.read_manifest()
+    manifest = inputs.manifest()
     device = _device(spec)
-    networks = load_networks(work.inputs["train"][0], spec.condition, len(manifest.classes), device)
+    networks = load_networks(inputs.folders["train"][0], spec.condition, len(manifest.classes), device)
     pads, heads = spec.condition.predict.pads, spec.condition.predict.heads
     shape = (len(networks), len(heads), len(pads), 0, len(manifest.classes))
     for subset in ("curated", "noisy", "test"):
@@ -279,7 +280,7 @@ def _predict(work: _Work) -> dict[str, Any]:
         rows = np.flatnonzero(np.isin(folds, spec.held_out)) if subset == "curated" else np.arange(len(folds))
         scores = np.zeros(shape, dtype=np.float32)
         if len(rows):
-            bank = ClipBank(_shards(work, manifest, subset), device, resident_bytes=_resident_bytes(spec))
+            bank = ClipBank(_shards(inputs, manifest, subset), device, resident_bytes=_resident_bytes(spec))
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
                 padding = spec.condition.train.padding
                 scores = predict(  # (cycles, heads, pads, N, C)
@@ -310,25 +311,27 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
     return networks
 
 
-def _pseudo(work: _Work) -> dict[str, Any]:
+def _pseudo(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
     from trainers.pseudo import soft_labels
 
     # A teacher's snapshots and pads count alike; its noisy head has learnt the wrong labels too and is left out.
-    curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in work.inputs["teacher"]]  # (cycles, pads, N, C) each
+    teachers = inputs.folders["teacher"]
+    curated = [load_npy(folder / "noisy.npy")[:, 0] for folder in teachers]  # (cycles, pads, N, C) each
     stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
-    save_npy(work.attempt.folder / "soft_labels.npy", soft_labels(stacked, float(work.spec.extra["temperature"])))
+    save_npy(attempt.folder / "soft_labels.npy", soft_labels(stacked, float(inputs.spec.extra["temperature"])))
     return {"models": len(stacked)}
 
 
-def _blend(work: _Work) -> dict[str, Any]:
+def _blend(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
     from orchestrator.members import run_blend
 
-    spec, paper = work.spec, work.spec.extra["paper_weights"]
-    return run_blend(work.inputs, work.read_manifest(), spec.settings, paper, work.attempt.folder, spec.node)
+    spec = inputs.spec
+    paper = spec.extra["paper_weights"]
+    return run_blend(inputs.folders, inputs.manifest(), spec.settings, paper, attempt.folder, spec.node)
 
 
-def _shards(work: _Work, manifest: Manifest, subset: str) -> ShardSet:
-    return open_shards(work.inputs[subset], manifest, subset)
+def _shards(inputs: _Inputs, manifest: Manifest, subset: str) -> ShardSet:
+    return open_shards(inputs.folders[subset], manifest, subset)
 
 
 def open_shards(folders: Sequence[Path], manifest: Manifest, subset: str) -> ShardSet:
@@ -347,7 +350,7 @@ def _device(spec: JobSpec) -> Any:
     return torch.device("cuda" if spec.gpus > 0 and torch.cuda.is_available() else "cpu")
 
 
-JOBS: dict[Kind, Callable[[_Work], dict[str, Any] | None]] = {
+JOBS: dict[Kind, Callable[[_Inputs, Attempt], dict[str, Any] | None]] = {
     "shard": _shard,
     "train": _train,
     "predict": _predict,

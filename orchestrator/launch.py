@@ -31,7 +31,8 @@ from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run, check_recipe_fits, read_binding, read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
-from orchestrator.store import FAILED, open_store
+from orchestrator.store import FAILED
+from orchestrator.stores import open_store
 from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
 from trainers.supervisor import Stop
@@ -274,7 +275,7 @@ def _epilogue(run: Run, plan: Plan, summary: Summary, console: Console) -> int:
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red", highlight=False)
-        console.print(f"        log: {run.store.newest_log(node)}", highlight=False, markup=False)
+        console.print(f"        log: {run.store.log(node)}", highlight=False, markup=False)
         hint = _rescue_hint(run, node)
         if hint:
             console.print(f"        {hint}", highlight=False, markup=False)

@@ -4,8 +4,8 @@
 stopped, or that its process or machine was lost - which alone is worth another attempt as it is.
 """
 
+from orchestrator.failures import OUT_OF_MEMORY
 from orchestrator.graph import Node
-from orchestrator.jobs import OUT_OF_MEMORY
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished
 from orchestrator.store import DONE, FAILED

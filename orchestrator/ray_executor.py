@@ -9,13 +9,18 @@ import math
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from features.errors import InputError
+from features.errors import GridError, InputError
+from orchestrator.cluster import Demand, draining, has_autoscaler, machines
+from orchestrator.connect import connect
 from orchestrator.graph import Node
-from orchestrator.jobs import JobSpec, run_job
+from orchestrator.jobs import JobSpec, run_job, run_share
+from orchestrator.ledger import Ledger
+from orchestrator.metrics import Metrics
 from orchestrator.outcome import outcome_of
 from orchestrator.ray_train import (
     PLACEMENT,
@@ -27,12 +32,15 @@ from orchestrator.ray_train import (
 )
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
-from orchestrator.scheduler import Finished, Needs
+from orchestrator.scheduler import Finished, Needs, Standing
 from orchestrator.secrets import redact
-from orchestrator.store import open_store
+from orchestrator.stores import open_store
+from orchestrator.versions import differing_nodes
 from trainers.supervisor import Stop
 
 __all__ = ["RayExecutor"]
+
+log = logging.getLogger("sonogrid")
 
 
 def _run_asked(spec: JobSpec) -> bool:
@@ -43,8 +51,13 @@ def _run_asked(spec: JobSpec) -> bool:
 
 
 def _train_loop(config: dict[str, Any]) -> None:
-    """What the Ray Train worker of a job runs."""
+    """What a Ray Train worker of a job runs."""
+    from ray.train import get_context
+
     spec: JobSpec = config["spec"]
+    if get_context().get_world_rank() > 0:
+        run_share(spec)
+        return
     open_store(spec.store, listed=False).set_mark(spec.node, PLACEMENT, placement())
     _run_asked(spec)
 
@@ -56,66 +69,121 @@ class _Submitted:
     node: Node
     spec: JobSpec
     needs: Needs
+    machines: list[str]
     task: Any = None
     """Reference of a Ray task; a Train job has none."""
     count: int = -1
     """Pieces of work done when last seen, and when that changed."""
     changed: float = field(default_factory=time.monotonic)
+    epochs: int = -1
+    """Done when last seen; -1: not seen yet."""
+    samples_per_s: float = 0.0
     preempted: bool = False
 
 
 class RayExecutor:
     """Runs nodes on the Ray cluster that an address names, or on one started in place."""
 
+    run_in_task = staticmethod(_run_asked)
+    """What a Ray task does with a job."""
+
     def __init__(
         self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no", owner: str = ""
     ) -> None:
+        _check_execution(run, execution)
         fast_start_environment()
         import ray
 
         self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
         self._ours = not ray.is_initialized()
-        if self._ours:
-            _start_ray(execution.address)
-        self._total = Needs()
+        agreeing = connect(execution.address) if self._ours else set()
+        self._vetted: set[str] | None = agreeing if self._ours and execution.address not in (None, "local") else None
+        """Ids of machines that were seen to have the versions of this process; None: there is only this machine."""
+        self._differing: dict[str, str] = {}
+        self._vetting: threading.Thread | None = None
+        self.ledger = Ledger()
+        self.demand = Demand()
+        self.metrics = Metrics()
         self._running: dict[str, _Submitted] = {}
-        self._room: dict[str, float] = {}
-        """Signature -> by how much its needs were raised after it ran out of memory."""
+        self._raised: dict[str, Needs] = {}
+        """Signature -> its needs after it ran out of memory."""
         self._queue: queue.Queue[tuple[_Submitted | None, Finished | str]] = queue.Queue()
-        self._task = ray.remote(max_retries=0)(_run_asked)
-        self._looked = 0.0
+        self._task = ray.remote(max_retries=0)(self.run_in_task)
+        self._looked = self._read_signs = 0.0
         self._asked: Stop = "no"
+        self._alive: set[str] = set()
+        self._going: set[str] = set()
+        self._told_of: set[Needs] = set()
         self._measure()
+        self._has_gpus = self.ledger.has_gpus
+        self._grows = has_autoscaler()
 
     def _measure(self) -> None:
         """What the cluster has now: machines come and go."""
-        import ray
+        found, self._going = machines(), draining()
+        self._alive = set(found)
+        usable = self._alive - self._going if self._vetted is None else self._vetted & self._alive - self._going
+        self.ledger.update(machine for name, machine in found.items() if name in usable)
+        if self._vetted is not None and not self._alive <= self._vetted | self._differing.keys():
+            self._vet(self._vetted)
 
-        total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self._total = Needs(float(total.get("CPU", 0)), float(total.get("GPU", 0)))
+    def _vet(self, vetted: set[str]) -> None:
+        """Compare the versions of machines that have joined with ours; a thread waits for their answers."""
+        if self._vetting is not None and self._vetting.is_alive():
+            return
+
+        def ask() -> None:
+            differing = differing_nodes(vetted)
+            for sentence in differing.values():
+                log.warning("%s; until then it gets no jobs", sentence)
+            self._differing |= differing
+
+        self._vetting = threading.Thread(target=ask, name="versions", daemon=True)
+        self._vetting.start()
 
     def needs(self, node: Node) -> Needs:
-        """CPUs of the node; GPUs where it trains or predicts."""
-        room = self._room.get(node.signature, 1.0)
-        gpus = self.execution.gpus_per_job if node.trains else 0.0
-        # Of a shared GPU the whole is the next step; more than one would not help a job that uses one.
-        return Needs(min(node.cpus * room, max(node.cpus, self._total.cpus)), math.ceil(gpus) if room > 1 else gpus)
+        """CPUs of the node; GPUs where it trains or predicts, and workers where it trains."""
+        if node.signature in self._raised:
+            return self._raised[node.signature]
+        if not node.trains:
+            return Needs(node.cpus)
+        gpus, workers = self.execution.share_of(node.condition)
+        if gpus is None:
+            gpus = float(workers) if self._has_gpus else 0.0
+        place = self.execution.place.get(node.condition or "")
+        kind = (place.gpu or "") if place is not None and gpus else ""
+        return Needs(node.cpus, min(gpus, 1.0), workers if node.kind == "train" else 1, kind)
 
     def fits(self, needs: Needs) -> bool:
-        """Whether that much of the cluster is not given to a job yet."""
-        given = [submitted.needs for submitted in self._running.values()]
-        cpus = self._total.cpus - sum(each.cpus for each in given)
-        gpus = self._total.gpus - sum(each.gpus for each in given)
-        return needs.cpus <= cpus + 1e-9 and needs.gpus <= gpus + 1e-9
+        """Whether a machine has room for each worker now."""
+        return self.ledger.fits(needs)
 
     def give_room(self, node: Node) -> bool:
         """Twice the CPUs, so that fewer jobs share the machine's memory, and a GPU of its own."""
         before = self.needs(node)
-        self._room[node.signature] = 2.0 * self._room.get(node.signature, 1.0)
+        cpus = min(2 * before.cpus, max(before.cpus, self.ledger.most_cpus))
+        # Of a shared GPU the whole is the next step; more than one would not help a job that uses one.
+        self._raised[node.signature] = replace(before, cpus=cpus, gpus=float(math.ceil(before.gpus)))
         return self.needs(node) != before
 
+    def hold(self, standing: Standing) -> bool:
+        """Show how the run stands and ask an autoscaler for what waits.
+
+        Without an autoscaler, jobs wait while others use machines that have room for them.
+        """
+        self.metrics.standing(standing)
+        if self._grows:
+            tasks = Counter(job.needs for job in self._running.values() if job.task is not None)
+            self.demand.show(dict(tasks + Counter(standing.ready)) if standing.ready else {})
+        if not standing.ready or standing.running:
+            return True
+        for needs in standing.ready.keys() - self._told_of:
+            self._told_of.add(needs)
+            log.warning("no machine has room yet for jobs that need %s; they wait", needs)
+        return self._grows or any(self.ledger.could_fit(needs) for needs in standing.ready)
+
     def submit(self, node: Node) -> None:
-        """Start a node; a thread waits for it."""
+        """Start a node on the machines that have room for it; a thread waits for it."""
         self.run.store.refresh(node)
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
             self._queue.put((None, Finished(node.signature, "done")))
@@ -123,21 +191,31 @@ class RayExecutor:
         if self.run.store.is_busy(node, self.owner):
             self._queue.put((None, Finished(node.signature, "busy")))
             return
-        spec = self.run.job_spec(node, self.execution, self.owner)
-        submitted = self._running[node.signature] = _Submitted(node, spec, self.needs(node))
+        needs = self.needs(node)
+        places = self.ledger.place(node.signature, needs)
+        spec = replace(self.run.job_spec(node, self.execution, self.owner), gpus=needs.gpus, workers=needs.workers)
+        submitted = self._running[node.signature] = _Submitted(node, spec, needs, places)
         target = self._fit if node.kind == "train" else self._await_task
         threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True).start()
 
     def _await_task(self, job: _Submitted) -> None:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        options = {"num_cpus": job.needs.cpus, "num_gpus": job.needs.gpus, "name": job.node.name}
-        job.task = self._task.options(**options).remote(job.spec)
+        job.task = self._task.options(
+            num_cpus=job.needs.cpus,
+            num_gpus=job.needs.gpus,
+            name=job.node.name,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(job.machines[0], soft=True),
+        ).remote(job.spec)
         self._guard(job, lambda: ray.get(job.task))
 
     def _fit(self, job: _Submitted) -> None:
-        storage = f"{self.run.store.url}/.ray"
-        self._guard(job, lambda: fit(_train_loop, job.spec, storage, cpus=job.needs.cpus, gpus=job.needs.gpus))
+        # Train's controller runs on this host, and no worker gives it a checkpoint: nobody else reads what it writes.
+        storage, needs = str(self.run.store.root / ".ray"), job.needs
+        self._guard(
+            job, lambda: fit(_train_loop, job.spec, storage, cpus=needs.cpus, gpus=needs.gpus, machines=job.machines)
+        )
 
     def _guard(self, job: _Submitted, call: Callable[[], Any]) -> None:
         try:
@@ -165,47 +243,74 @@ class RayExecutor:
                 found.append(self._queue.get_nowait())
         except queue.Empty:
             pass
-        finished = [
-            end if isinstance(end, Finished) else self._finish(job, end)
-            for job, end in found
-            # A job that was given up may still tell its end.
-            if job is None or self._running.get(job.node.signature) is job
-        ]
-        for end in finished:
+        finished = []
+        for owner, told in found:
+            if isinstance(told, Finished):
+                end = told
+            elif owner is not None and self._running.get(owner.node.signature) is owner:
+                end = self._finish(owner, told)
+            else:  # a job that was given up tells its end all the same
+                continue
             self._running.pop(end.signature, None)
+            self.ledger.release(end.signature)
+            self.metrics.finished(end.outcome)
+            finished.append(end)
         return finished
 
     def _look_around(self) -> None:
-        """Machines that joined or are about to go, and jobs that stand still."""
-        import ray
-
+        """Machines that joined, went or are about to go, how far jobs have come, and jobs that stand still."""
         try:
             self._measure()
-            draining = ray._private.state.state.get_draining_nodes()
         except Exception:  # Ray raises many things while its head is away; the jobs' own ends tell what is lost
             return
+        signs_are_due = time.monotonic() - self._read_signs >= self.run.store.beat_s / 2
+        if signs_are_due:
+            self._read_signs = time.monotonic()
         for job in list(self._running.values()):
-            alive = self.run.store.alive(job.node) or {}
-            if draining and alive.get("place") in draining and not job.preempted:
+            if not job.preempted and not self._going.isdisjoint(job.machines):
                 job.preempted = True
                 self._ask_to_stop(job.node, "now")
-            count = int(alive.get("count", -1))
+            if not self._alive.issuperset(job.machines):
+                self._give_up(job, "its machine is gone")
+                continue
+            if not signs_are_due:
+                continue
+            sign = self.run.store.sign_of(job.spec.node, job.spec.attempt)
+            if sign:
+                self.ledger.show(job.node.signature)
+                self._count_epochs(job, int(sign.get("epoch", 0)))
+            count = int(sign.get("count", -1))
             if count != job.count:
                 job.count, job.changed = count, time.monotonic()
             elif time.monotonic() - job.changed > self.execution.stall_s:
-                self._end(job)
-                minutes = self.execution.stall_s / 60
-                cause = f"made no progress for {minutes:g} minutes on {alive.get('host', 'the cluster')} and was ended"
-                end = Finished(job.node.signature, "lost", cause, self.run.store.reached(job.node))
-                self._queue.put((None, end))
+                minutes, host = self.execution.stall_s / 60, sign.get("host", "the cluster")
+                self._give_up(job, f"made no progress for {minutes:g} minutes on {host} and was ended")
+        speeds: Counter[str] = Counter()
+        for job in self._running.values():
+            speeds[job.node.condition or ""] += job.samples_per_s  # type: ignore[assignment]
+        self.metrics.speeds({name: speed for name, speed in speeds.items() if name})
 
-    def _finish(self, job: _Submitted | None, error: str) -> Finished:
-        assert job is not None
+    def _give_up(self, job: _Submitted, cause: str) -> None:
+        """End a job that is lost, unless its folder says otherwise."""
+        self._end(job)
+        self._queue.put((job, cause))
+
+    def _count_epochs(self, job: _Submitted, epochs: int) -> None:
+        if epochs > job.epochs >= 0:
+            self.metrics.epochs(epochs - job.epochs)
+            history = self.run.store.history(job.node)
+            job.samples_per_s = float(history[-1].get("samples_per_s", 0.0)) if history else 0.0
+        job.epochs = max(epochs, job.epochs)
+
+    def _finish(self, job: _Submitted, error: str) -> Finished:
         end = outcome_of(self.run, job.node, error)
         if end.outcome == "stopped" and self._asked == "no":
-            # Nobody asked here: its machine is about to go, or another attempt has superseded it.
-            end = Finished(end.signature, "preempted" if job.preempted else "lost", end.cause, end.reached)
-        if end.outcome in ("lost", "memory"):
+            # Nobody asked here: another attempt has superseded it.
+            end = replace(end, outcome="lost")
+        if end.outcome == "lost" and job.preempted:
+            # It was asked to stop as its machine is about to go, or the machine was quicker: no fault of the job.
+            end = replace(end, outcome="preempted")
+        if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
             free_abandoned()
         self.run.store.drop_mark(job.spec.node, PLACEMENT)
@@ -235,23 +340,26 @@ class RayExecutor:
 
         for job in self._running.values():
             self._end(job)
+        self.demand.show({})
         if self._ours:
             ray.shutdown()
 
 
-def _start_ray(address: str | None) -> None:
-    import ray
+def _check_execution(run: Run, execution: Execution) -> None:
+    """Refuse what the grid can't be run with.
 
-    try:
-        # "local": a bare init would join any cluster that happens to run on this machine.
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address is None:
-            raise
-        why = " ".join(str(error).split())[:200]
-        raise InputError(f"--address {address}: no Ray cluster can be reached there ({redact(why)})") from None
+    Raises:
+        GridError: a condition of `--place` is not in the grid.
+        InputError: a batch has fewer clips than there are workers.
+    """
+    conditions = run.recipe.conditions
+    for name in execution.place:
+        if name not in conditions:
+            raise GridError(f"--place {name}: there is no such condition; there are {', '.join(conditions)}")
+    for name, condition in conditions.items():
+        workers, batch = execution.share_of(name)[1], condition.train.batch_size
+        if workers > batch:
+            raise InputError(
+                f"--workers {workers}: condition {name} has batches of {batch} clips, and each worker needs one; "
+                f"give at most {batch} workers"
+            )

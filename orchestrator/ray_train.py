@@ -1,13 +1,13 @@
 """One condition x fold as a Ray Train job that starts quickly.
 
 An empty `TorchTrainer` job costs 22-27 s of CPU, nearly all of it imports in the helper processes that Train starts.
-What a job of one worker does not need is left out here (figures in docs/experiments.md): the process group, for which
+What a job does not need is left out here (figures in docs/experiments.md): for one worker the process group, for which
 the controller would import torch; the actor for Ray Data sets; and the actor that frees the resources of a dead
 controller, which the driver does itself.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,18 +32,21 @@ def fast_start_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float) -> None:
-    """Run `function({"spec": spec})` in a Ray Train worker; returns when it has ended.
+def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, machines: Sequence[str]) -> None:
+    """Run `function({"spec": spec})` in Ray Train workers, one on each of the machines named; returns when all ended.
+
+    Several workers can talk through torch.distributed's default group, of gloo: it works with and without GPUs, and
+    whoever has some adds a group of NCCL.
 
     Raises:
-        Exception: the worker's or the controller's process was lost, or `function` raised.
+        Exception: a worker's or the controller's process was lost, or `function` raised.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.backend import BackendConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
-    class OneWorkerTrainer(TorchTrainer):
-        """Without the helpers that one worker does not need."""
+    class QuickTrainer(TorchTrainer):
+        """Without the helpers that our jobs do not need."""
 
         def _create_default_callbacks(self) -> list[Any]:
             every = super()._create_default_callbacks()  # type: ignore[misc]
@@ -55,17 +58,23 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float) -> 
 
         backend: str = "none"
 
-    OneWorkerTrainer(
+    QuickTrainer(
         function,
         train_loop_config={"spec": spec},
-        torch_config=NoProcessGroup(),  # type: ignore[arg-type]
+        torch_config=NoProcessGroup() if len(machines) == 1 else TorchConfig(backend="gloo"),  # type: ignore[arg-type]
         scaling_config=ScalingConfig(
-            num_workers=1,
+            num_workers=len(machines),
             use_gpu=gpus > 0,
             resources_per_worker={"CPU": cpus, **({"GPU": gpus} if gpus else {})},
+            label_selector=[{"ray.io/node-id": machine} for machine in machines],  # type: ignore[call-arg]
         ),
         # Attempts are counted by the scheduler, which knows a lost node from an error in the job.
-        run_config=RunConfig(name=spec.node, storage_path=storage, failure_config=FailureConfig(max_failures=0)),
+        run_config=RunConfig(
+            name=spec.node,
+            storage_path=storage,
+            # Workers that find no room within a minute, as a machine went or others were quicker, are placed anew.
+            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),  # type: ignore[call-arg]
+        ),
     ).fit()
 
 

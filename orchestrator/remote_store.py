@@ -162,15 +162,15 @@ class RemoteStore(Store):
         sign = self.alive(node)
         return sign is not None and abs(time.time() - float(sign.get("time", 0))) < self.alive_s
 
-    def newest_log(self, node: Node) -> Path | None:
-        """See `Store`; a copy on this host."""
-        name = self.name(node)
-        logs = [key for key in self.storage.list(f"{name}/logs") if key.endswith(".log")]
-        if not logs:
+    def log(self, node: Node, attempt: int | None = None) -> Path | None:
+        """See `Store`; a copy on this host, as of the attempt's last checkpoint while it runs."""
+        keys = self.storage.list(f"{self.name(node)}/logs")
+        logs = {int(Path(key).stem): key for key in keys if key.endswith(".log")}
+        key = logs.get(max(logs, default=0) if attempt is None else attempt)
+        if key is None:
             return None
-        newest = max(logs, key=lambda key: number_of(f"attempt-{Path(key).stem}"))
-        self.storage.get(newest, self.root / newest)
-        return self.root / newest
+        self.storage.get(key, self.root / "logs" / key)
+        return self.root / "logs" / key
 
     def has_leftovers(self, node: Node) -> bool:
         """See `Store`."""

@@ -18,7 +18,8 @@ from orchestrator.graph import Graph, Node, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
 from orchestrator.recipe import Execution, Recipe, default_store
-from orchestrator.store import DAMAGED, DONE, Store, open_store
+from orchestrator.store import DAMAGED, DONE, Store
+from orchestrator.stores import open_store
 
 __all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
 
@@ -158,7 +159,7 @@ class Run:
             manifest=self.manifest_name,
             data_root=self.data_root,
             cpus=node.cpus,
-            gpus=execution.gpus_per_job if node.trains else 0.0,
+            gpus=(execution.share_of(node.condition)[0] or 0.0) if node.trains else 0.0,
             resident_bytes=int(execution.resident_gb * 1e9),
             checkpoint_steps=execution.checkpoint_steps,
             stall_s=execution.stall_s,

@@ -22,7 +22,7 @@ from typing import Literal, Protocol
 from orchestrator.graph import Node
 from orchestrator.plan import Plan
 
-__all__ = ["Executor", "Finished", "Needs", "Outcome", "Summary", "run_plan"]
+__all__ = ["Executor", "Finished", "Needs", "Outcome", "Standing", "Summary", "run_plan"]
 
 Outcome = Literal["done", "failed", "lost", "memory", "preempted", "damaged", "busy", "stopped"]
 LONGEST_PAUSE_S = 60.0
@@ -31,10 +31,19 @@ BUSY_PAUSE_S = 5.0
 
 @dataclass(frozen=True, order=True)
 class Needs:
-    """What a job takes from the cluster while it runs."""
+    """What a job takes from the cluster while it runs: so much for each of its workers."""
 
     cpus: float = 1.0
     gpus: float = 0.0
+    workers: int = 1
+    gpu: str = ""
+    """Type of GPU; empty: any."""
+
+    def __str__(self) -> str:
+        """For people."""
+        kind = f" of type {self.gpu}" if self.gpu and self.gpus else ""
+        each = f" for each of {self.workers} workers" if self.workers > 1 else ""
+        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs{kind}{each}"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,22 @@ class Finished:
     """Signatures of the inputs that have to be computed again."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a run stands, for whoever watches it."""
+
+    cached: int
+    running: int
+    done: int
+    failed: int
+    blocked: int
+    """Wait for a failed one."""
+    waiting: int
+    """Wait for others to end, or pause before their next attempt."""
+    ready: dict[Needs, int]
+    """How many could start if there were room for them."""
+
+
 class Executor(Protocol):
     """Runs nodes somewhere."""
 
@@ -61,6 +86,9 @@ class Executor(Protocol):
 
     def give_room(self, node: Node) -> bool:
         """Give the node more memory from now on; False if there is no more to give."""
+
+    def hold(self, standing: Standing) -> bool:
+        """Told how the run stands whenever nothing more fits; whether jobs that don't fit may do so later."""
 
     def submit(self, node: Node) -> None:
         """Start a node; never blocks for long, except that an inline executor runs it."""
@@ -133,6 +161,7 @@ class _Run:
         self.executor, self.retries, self.pause_s = executor, retries, pause_s
         self.known = {planned.node.signature: planned.node for planned in plan.nodes}
         self.nodes = {planned.node.signature: planned.node for planned in plan.pending}
+        self.cached = len(self.known) - len(self.nodes)
         self.rank = remaining_path(plan)
         self.children: dict[str, list[str]] = {signature: [] for signature in self.nodes}
         self.unmet: dict[str, int] = {}
@@ -182,6 +211,7 @@ class _Run:
                 on_start(self.nodes[signature])
                 self.running[signature] = time.monotonic() - began
                 self.executor.submit(self.nodes[signature])
+            may_fit = self.executor.hold(self._standing())
             if self.running:
                 for finished in self.executor.wait(tick_s):
                     start = self.running.pop(finished.signature)
@@ -189,14 +219,20 @@ class _Run:
                     self.summary.timeline.append((node.name, start, time.monotonic() - began))
                     self._settle(finished)
                     on_finish(node, finished)
-            elif self.later and not self.summary.stopped:
-                time.sleep(min(tick_s, max(0.0, self.later[0][0] - time.monotonic())))
+            elif (self.later or (may_fit and any(self.ready.values()))) and not self.summary.stopped:
+                time.sleep(min(tick_s, max(0.0, self.later[0][0] - time.monotonic())) if self.later else tick_s)
             else:
                 break
             on_tick()
         self.summary.done = len(self.done)
         self._check_nothing_left()
         return self.summary
+
+    def _standing(self) -> Standing:
+        ready = {needs: len(queue) for needs, queue in self.ready.items() if queue}
+        ended = {"done": len(self.done), "failed": len(self.summary.failed), "blocked": len(self.summary.blocked)}
+        waiting = len(self.nodes) - len(self.running) - sum(ready.values()) - sum(ended.values())
+        return Standing(cached=self.cached, running=len(self.running), waiting=waiting, ready=ready, **ended)
 
     def _settle(self, finished: Finished) -> None:
         signature = finished.signature
@@ -267,6 +303,4 @@ class _Run:
         if not self.summary.stopped and accounted != len(self.nodes):
             for needs, queue in self.ready.items():
                 for _, _, signature in queue:
-                    self._fail(
-                        signature, f"needs {needs.cpus:g} CPUs and {needs.gpus:g} GPUs, more than the cluster has"
-                    )
+                    self._fail(signature, f"needs {needs}, more than the cluster has")

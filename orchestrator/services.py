@@ -30,15 +30,19 @@ FOLDER = Path("runs/services")
 USER = "sonogrid"
 BUCKET = "sonogrid"
 DATABASES = ("mlflow", "optuna")
+LOCALHOST = "127.0.0.1"
+NEIGHBOURS = "samenet"
+"""PostgreSQL's word for the networks that this machine is in."""
 PATIENCE_S = 60.0
 SERVER = b"moto.server"
 
 
-def start(folder: Path, postgres_port: int = 0, s3_port: int = 0) -> dict[str, str]:
+def start(folder: Path, postgres_port: int = 0, s3_port: int = 0, host: str = LOCALHOST) -> dict[str, str]:
     """Start both and wait until they answer.
 
     Writes `environment` to the folder, shell lines to source that this user alone can read. Its password is new each
-    time. A port of 0 is a free one.
+    time. A port of 0 is a free one. Both listen on `host` alone, an address of this machine; on another one than
+    localhost whoever reaches it may use the S3 endpoint, which checks no key, while PostgreSQL wants its password.
 
     Returns:
         The variables of that file.
@@ -55,9 +59,9 @@ def start(folder: Path, postgres_port: int = 0, s3_port: int = 0) -> dict[str, s
             f"{folder / 'state.json'} is there: the services run already; end them with: make services-stop"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    postgres_port, s3_port = _port(postgres_port), _port(s3_port)
-    endpoint = f"http://127.0.0.1:{s3_port}"
-    database = f"postgresql+psycopg://{USER}@127.0.0.1:{postgres_port}"
+    postgres_port, s3_port = _port(host, postgres_port), _port(host, s3_port)
+    endpoint = f"http://{host}:{s3_port}"
+    database = f"postgresql+psycopg://{USER}@{host}:{postgres_port}"
     environment = {
         # The password is not in the URLs: those end up in logs and lists of processes. libpq reads it here.
         "PGPASSWORD": secrets.token_urlsafe(24),
@@ -75,8 +79,8 @@ def start(folder: Path, postgres_port: int = 0, s3_port: int = 0) -> dict[str, s
     state: dict[str, Any] = {"postgres": str(data), "s3": None}
     write_json(folder / "state.json", state)
     try:
-        _start_postgres(binaries, data, postgres_port, environment)
-        state["s3"] = _start_s3(s3_port, folder / "s3.log")
+        _start_postgres(binaries, data, host, postgres_port, environment)
+        state["s3"] = _start_s3(host, s3_port, folder / "s3.log")
         write_json(folder / "state.json", state)
         _make_bucket(environment)
     except BaseException:
@@ -121,7 +125,7 @@ def find_postgres() -> Path:
     raise InputError("PostgreSQL is not installed; install it with: apt-get install postgresql")
 
 
-def _start_postgres(binaries: Path, folder: Path, port: int, environment: Mapping[str, str]) -> None:
+def _start_postgres(binaries: Path, folder: Path, host: str, port: int, environment: Mapping[str, str]) -> None:
     data, password, log = folder / "data", folder / "password", folder / "log"
     password.touch(0o600)
     password.write_text(environment["PGPASSWORD"])
@@ -143,8 +147,10 @@ def _start_postgres(binaries: Path, folder: Path, port: int, environment: Mappin
         folder,
     )  # fmt: skip
     password.unlink()
+    with (data / "pg_hba.conf").open("a") as file:
+        file.write(f"host all {USER} {NEIGHBOURS} scram-sha-256\n")
     # No socket in the file system, and no care for a power cut: the data is thrown away anyway.
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+    options = f"-p {port} -c listen_addresses={host} -c unix_socket_directories='' -c fsync=off"
     try:
         _as_postgres([binaries / "pg_ctl", "start", "-D", data, "-l", log, "-o", options, "-w", "-t", "60"], folder)
     except StoreError as error:
@@ -152,7 +158,7 @@ def _start_postgres(binaries: Path, folder: Path, port: int, environment: Mappin
         raise StoreError(f"{error}: {' '.join(last)}") from None
     for name in DATABASES:
         subprocess.run(
-            [binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", USER, "-w", name],
+            [binaries / "createdb", "-h", host, "-p", str(port), "-U", USER, "-w", name],
             env={**os.environ, **environment}, check=True,
         )  # fmt: skip
 
@@ -170,9 +176,9 @@ def _as_postgres(command: Sequence[str | Path], folder: Path, *, check: bool = T
         raise StoreError(f"{Path(command[0]).name} failed with {done.returncode}: {' '.join(said[-2:])}")
 
 
-def _start_s3(port: int, log: Path) -> int:
+def _start_s3(host: str, port: int, log: Path) -> int:
     """Start moto's server, which keeps everything in memory; gives its process id."""
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)]
     # By way of a shell that ends at once, so that the server is nobody's child and outlives us.
     shell = ["sh", "-c", '"$@" </dev/null >"$0" 2>&1 & echo $!', str(log), *command]
     started = subprocess.run(
@@ -182,7 +188,7 @@ def _start_s3(port: int, log: Path) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and SERVER in _command_of(pid):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return pid
         except OSError:
             time.sleep(0.1)
@@ -217,14 +223,16 @@ def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
 
 
-def _port(wanted: int) -> int:
+def _port(host: str, wanted: int) -> int:
     """A port that nobody listens on: the wanted one, or any for 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was in use a moment ago is free
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind((host, wanted))
         except OSError as error:
-            raise InputError(f"port {wanted}: {error.strerror}; give another one, or 0 for a free one") from None
+            what = f"port {wanted}" if wanted else f"host {host}"
+            remedy = "give another one, or 0 for a free one" if wanted else "give an address of this machine"
+            raise InputError(f"{what}: {error.strerror}; {remedy}") from None
         port: int = probe.getsockname()[1]
         return port
 
@@ -242,11 +250,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", choices=["start", "stop"])
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the environment file lies (%(default)s)")
     parser.add_argument("--postgres-port", type=int, default=0, help="0: a free one")
+    parser.add_argument("--host", default=LOCALHOST, help="the address to listen on, of this machine (%(default)s)")
     parser.add_argument("--s3-port", type=int, default=0, help="0: a free one")
     given = parser.parse_args(arguments)
     try:
         if given.verb == "start":
-            start(given.folder, given.postgres_port, given.s3_port)
+            start(given.folder, given.postgres_port, given.s3_port, given.host)
             print(f"PostgreSQL and S3 answer; next: source {given.folder / 'environment'}")
         else:
             stop(given.folder)

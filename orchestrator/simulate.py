@@ -8,7 +8,7 @@ from functools import cache
 from orchestrator.collector import uncollected
 from orchestrator.graph import Node
 from orchestrator.plan import Plan, PlannedNode
-from orchestrator.scheduler import Finished, Needs, run_plan
+from orchestrator.scheduler import Finished, Needs, Standing, run_plan
 
 __all__ = ["VirtualExecutor", "lower_bound_s", "makespan_s"]
 
@@ -33,6 +33,10 @@ class VirtualExecutor:
 
     def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
         """Nothing runs out of memory here."""
+        return False
+
+    def hold(self, standing: Standing) -> bool:  # noqa: ARG002 - the interface
+        """What doesn't fit now never will."""
         return False
 
     def submit(self, node: Node) -> None:

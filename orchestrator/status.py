@@ -97,7 +97,7 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
         done = "cached" if mark["started"] < launched else "done"
         return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
     facts |= _training(run, node, store.history(node) if node.kind == "train" else [])
-    log = store.newest_log(node)
+    log = store.log(node)
     facts["log"] = str(log) if log else None
     sign = store.alive(node)
     attempt = store.lease(store.name(node)).get("attempt")

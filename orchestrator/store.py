@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from features.errors import DamagedInputError, StoreError
-from features.files import read_json, sha256_file, write_json
+from features.files import link, read_json, sha256_file, write_json
 from orchestrator.graph import Node
 from trainers.progress import latest_history
 from trainers.supervisor import Stop
 
-__all__ = ["State", "Store", "open_store"]
+__all__ = ["State", "Store"]
 
 PREFIX = 12
 DONE, FAILED, DAMAGED, LEASE, STOP = "done.json", "failed.json", "damaged.json", "attempt.json", "stop.json"
@@ -46,21 +46,6 @@ class State:
     cause: str | None = None
     mark: dict[str, Any] = field(default_factory=dict)
     """The done-mark of a finished node."""
-
-
-def open_store(root: str | Path, *, listed: bool = True) -> "Store":
-    """The store in a local folder, or under `s3://bucket/prefix` or `gs://bucket/prefix`.
-
-    A worker, which knows its nodes by name, needs no list of all nodes: `listed=False`.
-
-    Raises:
-        InputError: the root can't be a store.
-    """
-    if "://" in str(root):
-        from orchestrator.remote_store import RemoteStore
-
-        return RemoteStore(str(root), listed=listed)
-    return Store(Path(root), listed=listed)
 
 
 class Store:
@@ -79,7 +64,7 @@ class Store:
 
     @property
     def url(self) -> str:
-        """What `open_store` takes."""
+        """What `orchestrator.stores.open_store` takes."""
         return str(self.root)
 
     # --- where things are
@@ -206,6 +191,13 @@ class Store:
                 continue
         return None
 
+    def sign_of(self, name: str, number: int) -> dict[str, Any]:
+        """The last sign of life of one attempt; empty while there is none."""
+        try:
+            return self.mark(f"{name}/{_attempt(number)}", ALIVE) or {}
+        except StoreError:
+            return {}
+
     def is_alive(self, node: Node) -> bool:
         """Whether the last sign of life of the node's latest attempt is young.
 
@@ -236,10 +228,10 @@ class Store:
         """Steps that the node's latest attempt had when it last wrote a checkpoint."""
         return int((self.alive(node) or {}).get("saved", 0))
 
-    def newest_log(self, node: Node) -> Path | None:
-        """Log of the node's latest attempt, if it said something."""
-        logs = sorted((self.folder(node) / "logs").glob("*.log"), key=lambda path: int(path.stem))
-        return logs[-1] if logs else None
+    def log(self, node: Node, attempt: int | None = None) -> Path | None:
+        """Log of an attempt at the node, by default of the latest that said something; None if there is none."""
+        logs = {int(path.stem): path for path in (self.folder(node) / "logs").glob("*.log")}
+        return logs.get(max(logs, default=0) if attempt is None else attempt)
 
     def has_leftovers(self, node: Node) -> bool:
         """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
@@ -318,7 +310,7 @@ class Store:
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         for path in files:
-            _link(path, folder / path.name)
+            link(path, folder / path.name)
         self.set_mark(name, DONE, {**mark, "files": checksums(files)})
         self.sweep(name)
 
@@ -403,16 +395,3 @@ def _attempt(number: int) -> str:
 @lru_cache(maxsize=65_536)
 def _checksum(path: Path, size: int, mtime_ns: int, ctime_ns: int) -> str:  # noqa: ARG001 - the key
     return sha256_file(path)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file, by rename; the first stays until the node is done."""
-    if source == target:
-        return
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)

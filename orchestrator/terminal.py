@@ -55,7 +55,7 @@ def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
 
 def print_os_error(error: OSError) -> int:
     """What the machine refuses, in a sentence; gives the exit code."""
-    from orchestrator.jobs import cause_of
+    from orchestrator.failures import cause_of
 
     print(f"sonogrid: {printable(cause_of(error))}", file=sys.stderr)
     return 1 if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else InputError.exit_code

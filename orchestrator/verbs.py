@@ -60,10 +60,17 @@ def check(arguments: Arguments, console: Console) -> int:
 
 def _execution_of(arguments: Arguments) -> Any:
     """How to run, from the arguments of a verb that runs a grid."""
+    from orchestrator.connect import check_address
     from orchestrator.recipe import Execution
 
-    more = {name: getattr(arguments, name) for name in ("retries", "checkpoint_steps", "stall_s")}
-    return Execution.create(arguments.executor, arguments.address, **more)
+    more = {
+        name: getattr(arguments, name)
+        for name in ("retries", "checkpoint_steps", "stall_s", "gpus_per_job", "workers", "place")
+    }
+    execution = Execution.create(arguments.executor, arguments.address, **more)
+    if execution.executor == "ray":
+        check_address(execution.address)
+    return execution
 
 
 def _recipe(arguments: Arguments) -> Any:
@@ -127,6 +134,14 @@ def plan(arguments: Arguments, console: Console) -> int:
 
 
 def launch(arguments: Arguments, console: Console) -> int:
+    if arguments.submit:
+        from orchestrator.grid import grid_names
+        from orchestrator.submit import submit
+
+        _recipe(arguments)  # what is wrong with a grid is known here; the rest is checked on the head
+        grid = None if arguments.grid in grid_names() else Path(arguments.grid)
+        arguments.grid = arguments.grid if grid is None else f"./{grid.name}"
+        return submit(arguments, arguments.out.absolute(), console, grid)
     from orchestrator.launch import Selection, launch
 
     execution = _execution_of(arguments)
@@ -135,6 +150,10 @@ def launch(arguments: Arguments, console: Console) -> int:
 
 
 def resume(arguments: Arguments, console: Console) -> int:
+    if arguments.submit:
+        from orchestrator.submit import submit
+
+        return submit(arguments, arguments.run.absolute(), console)
     from orchestrator.launch import Selection, resume
 
     selection = Selection(failed=arguments.failed, force=arguments.force)
@@ -157,6 +176,18 @@ def status(arguments: Arguments, console: Console) -> int:
         print_json(status.as_dict())
     else:
         console.print(show(status))
+    return 0
+
+
+def logs(arguments: Arguments, console: Console) -> int:
+    from orchestrator.logs import find_job, find_log, follow_log, log_lines
+    from orchestrator.run import Run
+
+    run = Run.open(arguments.run)
+    node = find_job(run, arguments.job)
+    attempt = arguments.attempt
+    for line in follow_log(run, node, attempt) if arguments.follow else log_lines(find_log(run, node, attempt)):
+        console.print(line, highlight=False, markup=False)
     return 0
 
 

@@ -1,6 +1,7 @@
 """Fixtures for whole grids: a small generated dataset, a small grid, one inline run of it for all tests that only
 read."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from features.files import read_json, sha256_file
 from features.synthetic import generate
+from orchestrator.cli import main
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
 from orchestrator.recipe import Execution
@@ -88,6 +90,7 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     return Run.open(out)
 
 
+Told = tuple[str, int]
 TIMES = ("seconds", "samples_per_s", "time")
 
 
@@ -110,3 +113,27 @@ def same_numbers() -> Callable[[Run, Run], None]:
                     assert sha256_file(a / name) == sha256_file(b / name), f"{node.name}: {name}"
 
     return compare
+
+
+@pytest.fixture
+def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """Runs a verb in `tmp_path`; gives what it said, on one line and without the machine's paths, and the exit code.
+
+    Holds what is true of every input: an exit code, no traceback, nothing that a terminal would take for a command.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path) -> Told:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        out, error = capsys.readouterr()
+        assert "Traceback" not in out + error
+        assert all(line.isprintable() for line in (out + error).split("\n"))
+        assert code in (0, 1, 2)
+        lines = error.splitlines() if code else [line for line in out.splitlines() if line.startswith("note: ")]
+        text = " / ".join(lines) or (out.splitlines() or [""])[-1]
+        text = text.replace(f"{tmp_path.resolve()}/", "").replace(f"{tmp_path}/", "")
+        text = re.sub(r"-[0-9a-f]{12}\b", "-<signature>", text)
+        return text.replace("/ sonogrid: ", "/ ").removeprefix("sonogrid: "), code
+
+    return run

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from trainers.clips import ClipBank, ClipSource
 from trainers.losses import LOSSES
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
+from trainers.parallel import Group
 from trainers.predict import predict
 from trainers.progress import Progress, snapshot_path
 from trainers.randomness import seed_of
@@ -32,7 +34,7 @@ from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
 from trainers.sums import LossSums
 from trainers.supervisor import Supervisor
-from trainers.weights import save_snapshot, warm_start
+from trainers.weights import restore_optimizer, save_snapshot, warm_start
 
 __all__ = ["FoldClips", "TrainJob", "train"]
 
@@ -73,31 +75,34 @@ class TrainJob:
     """The same of the job without its rescue."""
 
 
-def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None) -> bool:
+def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, group: Group | None = None) -> bool:
     """Train a job to its end.
 
     Args:
         job: the work.
         folder: where its files are written; what an earlier call left there is continued.
         supervisor: asked whether to stop; the job then returns with its checkpoint written.
+        group: the workers that share the job, each of which calls this function with the same job. The first one alone
+            reads and writes `folder` and asks its supervisor.
 
     Returns:
         True when the last epoch is done, False when it was stopped before.
 
     Raises:
         NotFiniteError: a loss, a weight or a score is not finite.
+        PeerLostError: another worker of the job is gone.
         StoreError: a file it starts from is missing, damaged or foreign.
         SupersededError: the supervisor has another attempt at the job.
     """
     torch.set_num_threads(job.settings.threads)
-    return _Run(job, folder, supervisor or Supervisor()).go()
+    return _Run(job, folder, supervisor or Supervisor(), group).go()
 
 
 class _Run:
     """State of a running job."""
 
-    def __init__(self, job: TrainJob, folder: Path, supervisor: Supervisor) -> None:
-        self.job, self.folder, self.supervisor = job, folder, supervisor
+    def __init__(self, job: TrainJob, folder: Path, supervisor: Supervisor, group: Group | None = None) -> None:
+        self.job, self.folder, self.supervisor, self.group = job, folder, supervisor, group or Group()
         settings = job.settings
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
@@ -105,6 +110,7 @@ class _Run:
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
         if job.start_from is not None:
             warm_start(job.start_from, self.network)
+        self.group.adapt(self.network)
         cuda = job.device.type == "cuda"
         # Channels last is the faster layout for 2-d convolutions on both devices.
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,7 +176,9 @@ class _Run:
         rescue = settings.rescue.get(str(self.job.fold))
         alike = rescue.after * self.steps_per_epoch if rescue else 0
         earlier = dict.fromkeys(self.job.earlier, math.inf) | dict.fromkeys(self.job.unrescued, float(alike))
-        earlier_sums = progress.resume(self.method, self.optimizer, earlier)
+        earlier_sums = progress.resume(self.method, self.optimizer, earlier) if self.group.rank == 0 else {}
+        if self.group.size > 1:
+            earlier_sums = self._start_as_first(earlier_sums)
         while progress.epoch < settings.total_epochs:
             started = time.perf_counter()
             sums = LossSums((*self.streams, *self.method.terms(0)), self.job.device)
@@ -187,9 +195,22 @@ class _Run:
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
             self._finish_epoch(record)
-            if progress.epoch < settings.total_epochs and self.supervisor.stop() != "no":
+            if progress.epoch < settings.total_epochs and self.group.agree(self.supervisor.stop()) != "no":
                 return False
         return True
+
+    def _start_as_first(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Every worker goes on from what the first one took up, whatever it sees of the files itself."""
+        progress = self.progress
+        learnt = {"network": self.method.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
+        own = {**learnt, "sums": sums, "step": progress.step, "history": progress.history}
+        state: dict[str, Any] = self.group.from_first(own, self.job.device)
+        if self.group.rank > 0:
+            self.method.load_state_dict(state["network"])
+            restore_optimizer(self.optimizer, state["optimizer"])
+            progress.step, progress.history = state["step"], state["history"]
+        first_sums: dict[str, Tensor] = state["sums"]
+        return first_sums
 
     def _lr(self, step: int) -> float:
         settings = self.job.settings
@@ -213,9 +234,13 @@ class _Run:
             with self.autocast:
                 batches = self.method.batches(labelled, views, step)
             # Streams go through the trunk one after the other: batch norm sees each stream's own statistics.
+            losses: dict[str, Tensor] = {}
             for name, (x, y) in batches.items():
-                loss = self._loss(name, x, y, step)
-                loss.backward()  # type: ignore[no-untyped-call]
+                with self.group.share(len(x)) as share:
+                    loss = share.weight * self._loss(name, x[share.rows], y[share.rows], step)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                losses[name] = loss.detach()
+            for name, loss in self.group.add_up(self.network, losses).items():
                 sums.add(name, loss, step)
             self.optimizer.step()
             self.method.after_step(step)
@@ -225,7 +250,7 @@ class _Run:
             if in_epoch == 0:
                 sums.check(self.network, step, self.steps_per_epoch)
                 return True
-            leaving = self.supervisor.stop() == "now"
+            leaving = self.group.agree(self.supervisor.stop()) == "now"
             if leaving or (self.job.checkpoint_steps and in_epoch % self.job.checkpoint_steps == 0):
                 sums.check(self.network, step, self.steps_per_epoch)
                 self._checkpoint(sums.state())
@@ -256,9 +281,13 @@ class _Run:
             if len(clips.valid_rows) == 0:
                 continue  # a small noisy set may leave a fold without clips
             truth = clips.targets[clips.valid_rows]  # (N, C)
-            with self.autocast:
-                predictions = predict([network], bank, clips.valid_rows, [pad], heads=[head], padding=settings.padding)
-            scores = predictions[0, 0, 0]  # (N, C)
+            scores = np.zeros((len(truth), self.job.classes), dtype=np.float32)  # (N, C)
+            own = slice(self.group.rank, None, self.group.size)
+            if len(rows := clips.valid_rows[own]):
+                with self.autocast:
+                    predictions = predict([network], bank, rows, [pad], heads=[head], padding=settings.padding)
+                scores[own] = predictions[0, 0, 0]
+            scores = self.group.gather(scores)
             if not np.isfinite(scores).all():
                 epoch = self.progress.epoch
                 raise NotFiniteError(f"a prediction of epoch {epoch} is not finite; try a lower lr_max", epoch - 1)
@@ -293,7 +322,7 @@ class _Run:
     def _finish_epoch(self, record: dict[str, float]) -> None:
         settings, progress = self.job.settings, self.progress
         cycle, rest = divmod(progress.epoch, settings.epochs)
-        if rest == 0:
+        if rest == 0 and self.group.rank == 0:
             self.supervisor.before_write()
             about = {"cycle": cycle, "epoch": progress.epoch, "fold": self.job.fold, "lwlrap": record["lwlrap"]}
             save_snapshot(snapshot_path(self.folder, cycle), self._for_snapshot(), about)
@@ -301,6 +330,8 @@ class _Run:
         self._checkpoint({})
 
     def _checkpoint(self, sums: dict[str, Tensor]) -> None:
+        if self.group.rank > 0:
+            return
         self.supervisor.before_write()
         self.progress.save(self.method, self.optimizer, sums)
         self.supervisor.after_write()

@@ -20,7 +20,8 @@ from features.errors import StoreError
 from features.files import atomic
 
 __all__ = [
-    "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "save_checkpoint", "save_snapshot", "warm_start",
+    "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "restore_optimizer", "save_checkpoint",
+    "save_snapshot", "warm_start",
 ]  # fmt: skip
 
 
@@ -94,15 +95,20 @@ def load_checkpoint(
             state.setdefault(int(index), {})[key] = value
     try:
         network.load_state_dict(weights)
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        # Laid out in memory as the weights are: fused optimizers pair values by their place there.
-        for parameter, values in optimizer.state.items():
-            for key, value in values.items():
-                if value.shape == parameter.shape:
-                    values[key] = torch.empty_like(parameter).copy_(value)
+        restore_optimizer(optimizer, state)
     except (RuntimeError, ValueError) as error:
         raise StoreError(f"{path} is a checkpoint of another network: {str(error).splitlines()[-1].strip()}") from None
     return progress, {name.removeprefix("sums."): v for name, v in tensors.items() if name.startswith("sums.")}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
+    """Give an optimizer the state of another of its kind; raises ValueError or RuntimeError if it doesn't fit."""
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # Laid out in memory as the weights are: fused optimizers pair values by their place there.
+    for parameter, values in optimizer.state.items():
+        for key, value in values.items():
+            if value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter).copy_(value)
 
 
 def read_about(path: Path) -> dict[str, Any]:

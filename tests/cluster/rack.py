@@ -71,9 +71,10 @@ class Rack:
         return self.hosts.add(next(name for name in self.workers if name not in self.hosts.all), "private")
 
     def up(self) -> None:
-        """What a user does, a token, the settings, cluster.yaml and `ray up`; then wait for the workers that are on."""
+        """What a user does: services, token, settings, `ray up`; then wait for the workers that are on."""
         config = self._fill_in()
         (self.shared / CLUSTER.name).write_text(yaml.safe_dump(config), encoding="utf-8")
+        self._services(f"start --host {self.head.addresses['private']}")
         (self.shared / "sonogrid.env").write_text(self._settings(), encoding="utf-8")
         self.on_laptop("ray get-auth-token --generate")
         self.on_laptop(f"install -m 600 {SHARED}/sonogrid.env ~/.sonogrid.env")
@@ -83,8 +84,15 @@ class Rack:
                 self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
-        """`ray down`; the workers end by themselves when the head has been away for a minute."""
+        """`ray down`, then the services; the workers end by themselves when the head has been away for a minute."""
         self.on_laptop(f"ray down --yes {CLUSTER}")
+        self.head.run("kill $(cat ~/mlflow.pid)")
+        self._services("stop")
+
+    def _services(self, arguments: str) -> None:
+        """PostgreSQL and S3 on the head, for its private network."""
+        command = f"cd {SHARED}/sonogrid && {VENV}/bin/python -m orchestrator.services {arguments}"
+        self.head.run(f"{command} --folder ~/services")
 
     def on_laptop(self, command: str, timeout_s: float = 60) -> str:
         """Run a command on the laptop, with the project's environment; gives its output."""
@@ -138,18 +146,20 @@ class Rack:
 
     def _settings(self) -> str:
         """The template of docs/cluster, filled in."""
-        home = Path.home()
-        values = {
-            "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{home}/mlflow.db",
-            "MLFLOW_ARTIFACTS_DESTINATION": f"{home}/mlartifacts",
-            "MLFLOW_TRACKING_URI": "http://head:5000",
-        }
+        given = dict(
+            line.removeprefix("export ").split("=", 1)
+            for line in self.head.run("cat ~/services/environment").stdout.splitlines()
+        )
+        # The server hands artifacts on, so that no client needs to know where they are.
+        destination = given.pop("MLFLOW_DEFAULT_ARTIFACT_ROOT")
+        values = {**given, "MLFLOW_ARTIFACTS_DESTINATION": destination, "MLFLOW_TRACKING_URI": "http://head:5000"}
         lines = (ROOT / "docs" / "cluster" / "sonogrid.env").read_text(encoding="utf-8").splitlines()
+        known = {line.removeprefix("# ").partition("=")[0] for line in lines}
         named = {line.partition("=")[0]: line for line in lines if line and not line.startswith("#")}
-        assert values.keys() <= named.keys(), "docs/cluster/sonogrid.env lacks a setting"
+        assert values.keys() <= known, "docs/cluster/sonogrid.env lacks a setting"
         # The shared environment may know another checkout as the installed project.
         filled = {**named, **{name: f"{name}={value}" for name, value in values.items()}}
-        return "\n".join([*filled.values(), f"PYTHONPATH={home}/sonogrid", ""])
+        return "\n".join([*filled.values(), f"PYTHONPATH={Path.home()}/sonogrid", ""])
 
     def __enter__(self) -> "Rack":
         return self

@@ -1,21 +1,29 @@
 """cluster.yaml brought up for real, and a grid on it: ssh, Ray's launcher, MLflow and the command line are a user's."""
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
+from features.errors import InputError
 from features.files import read_json, sha256_file
+from orchestrator.grid import load_grid
+from orchestrator.launch import Selection, launch, prepare
+from orchestrator.recipe import Execution
 from orchestrator.run import Run
+from orchestrator.services import find_postgres
 from tests.cluster.hosts import Share, why_not
 from tests.cluster.rack import SHARED, VENV, Rack
+from tests.cluster.story import GRID, Story, tell, timeline
 
 pytestmark = pytest.mark.cluster
 
 WORKERS = 3
+RACK_WORKERS = [f"worker-{number + 1}" for number in range(WORKERS)]
 DATA = Path("/mnt/data")
 ASK = """
 import sys, urllib.error, urllib.request
@@ -29,34 +37,41 @@ except urllib.error.URLError as error:
 """
 
 
+def _no_services() -> str | None:
+    """Why there are no services here, as a sentence; None where there are."""
+    try:
+        find_postgres()
+    except InputError as error:
+        return str(error)
+    return None
+
+
 @pytest.fixture(scope="module")
-def rack(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_grid: Path) -> Iterator[Rack]:
+def rack(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Iterator[Rack]:
     """Laptop, head and two workers, with cluster.yaml up; a third worker is in the file but still off."""
-    reason = why_not()
+    reason = why_not() or _no_services()
     if reason is not None:
         pytest.skip(reason)
     with Rack(tmp_path_factory.mktemp("rack"), WORKERS, late=1, shares=[Share(small_data, DATA)]) as made:
-        shutil.copy(tiny_grid, made.shared)
         (made.shared / "ask.py").write_text(ASK, encoding="utf-8")
         made.up()
         yield made
 
 
 @pytest.fixture(scope="module")
-def cluster_run(rack: Rack) -> Path:
-    """The store of the tiny grid, launched from the laptop; the third worker is switched on after the first job."""
-    out = rack.shared / "run"
-    launch = rack.start_on_cluster(
-        f"sonogrid launch {SHARED}/tiny.yaml --data {DATA} --out {SHARED}/run --address auto"
-    )
-    while not list(out.glob("store/train-*/attempt-*/alive.json")):
-        assert launch.poll() is None, launch.communicate()[0]
-        time.sleep(0.5)
-    late = rack.switch_on()
-    printed, _ = launch.communicate(timeout=600)
-    assert launch.returncode == 0, printed
-    rack.wait_for(late.name, limit_s=60)
-    return out
+def inline_story(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Run:
+    """The story's grid, run in this process."""
+    folder = tmp_path_factory.mktemp("inline-story")
+    (folder / "story.yaml").write_text(GRID, encoding="utf-8")
+    run = prepare(load_grid(str(folder / "story.yaml")), small_data, folder / "run")
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    return Run.open(folder / "run")
+
+
+@pytest.fixture(scope="module")
+def story(rack: Rack) -> Story:
+    """The grid on the cluster, through all that happens to its hosts."""
+    return tell(rack, DATA)
 
 
 def test_ray_up_brings_all_hosts_that_are_on(rack: Rack) -> None:
@@ -101,54 +116,85 @@ def test_the_tracking_server_answers_the_private_network_alone(rack: Rack) -> No
     assert "unreachable" in ask("laptop", private, f"{private}:5000")
 
 
-def test_a_grid_on_the_cluster_is_the_inline_run_to_the_bit(
-    rack: Rack, cluster_run: Path, inline_run: Run, capsys: pytest.CaptureFixture[str]
+def test_the_story_ends_with_the_inline_run_to_the_bit(
+    story: Story, inline_story: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predictions = 0
-    for node in inline_run.graph.nodes.values():
-        ours = inline_run.store.folder(node)
-        theirs = cluster_run / "store" / ours.name
-        for name in read_json(ours / "done.json")["files"]:
-            if name not in ("history.jsonl", "study.journal"):  # hold times
-                assert sha256_file(ours / name) == sha256_file(theirs / name), f"{node.name}: {name}"
-                predictions += node.kind == "predict"
-    assert predictions >= 24
     with capsys.disabled():
-        print(f"\n{timeline(cluster_run)}")
+        print(f"\n{timeline(story)}\nworker-1 was cut off for {story.silent_s:.0f} s")
+    predictions = 0
+    for node in inline_story.graph.nodes.values():
+        folder, theirs = inline_story.store.results(node), story.found["nodes"][node.name]
+        for name in read_json(folder / "done.json")["files"]:
+            if name not in ("history.jsonl", "study.journal"):  # hold times; the study is in PostgreSQL
+                assert sha256_file(folder / name) == theirs["files"][name], f"{node.name}: {name}"
+                predictions += node.kind == "predict"
+        ours = inline_story.store.history(node)
+        assert [timeless(record) for record in ours] == [timeless(record) for record in theirs["history"]], node.name
+    assert predictions == 18
 
 
-def test_jobs_ran_on_several_hosts_and_a_late_one_joined(rack: Rack, cluster_run: Path) -> None:
-    hosts = {read_json(path)["host"] for path in cluster_run.glob("store/*/done.json") if "manifest" not in str(path)}
-    assert {"head", "worker-1", "worker-2"} <= hosts
-    assert rack.nodes().keys() == {"head", *rack.workers}
+def timeless(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key not in ("seconds", "samples_per_s", "time")}
 
 
-def test_the_run_is_seen_on_the_tracking_server(rack: Rack, cluster_run: Path) -> None:
-    search = "[run.info.run_name for run in mlflow.MlflowClient().search_runs(['1'])]"
-    printed = rack.on_cluster(f'python -c "import mlflow; print({search})"')
-    assert {"A fold 0", "B fold 1", "blend"} <= set(re.findall(r"'([\w ]+)'", printed)), printed
+def test_lost_jobs_went_on_elsewhere_from_their_checkpoint(story: Story) -> None:
+    for lost in (story.cut, story.killed):
+        facts = story.found["nodes"][lost["name"]]
+        assert facts["attempts"] > lost["attempt"]
+        second = facts["logs"][str(lost["attempt"] + 1)]
+        assert re.search(r"continued at epoch [1-9]", second), second
+        assert f"attempt {lost['attempt'] + 1} on " in second
+    elsewhere = story.found["nodes"][story.cut["name"]]["logs"][str(story.cut["attempt"] + 1)]
+    assert "on worker-1," not in elsewhere
+    assert story.silent_s > 30, "longer than Ray waits for a sign of life"
 
 
-def test_the_report_is_there_on_the_cluster(rack: Rack, cluster_run: Path, inline_run: Run) -> None:
-    assert "Table 1" in rack.on_cluster(f"sonogrid report {SHARED}/run")
-    ours, theirs = read_json(inline_run.folder / "report.json"), read_json(cluster_run / "report.json")
-    assert theirs["blend"] == ours["blend"]
+def test_a_late_host_got_its_share(story: Story) -> None:
+    ran = {event["host"] for event in story.events if "host" in event}
+    assert ran | {facts["host"] for facts in story.found["nodes"].values()} == {"head", *RACK_WORKERS}
 
 
-def test_ray_down_ends_ray_everywhere(rack: Rack, cluster_run: Path) -> None:
+def test_nothing_of_attempts_is_left_in_the_store(story: Story) -> None:
+    keys = [key for key in story.found["keys"] if key.startswith("story/")]
+    assert len(keys) > 50
+    assert not [key for key in keys if re.search(r"/(attempt|failed|damaged|stop|placement|alive)\b|/\.", key)]
+
+
+def test_the_tracking_server_has_each_job_once_in_postgresql_and_s3(story: Story, inline_story: Run) -> None:
+    runs = {run["name"]: run for run in story.found["runs"]}
+    jobs = [f"{name} fold {fold}" for name in ("plain", "A", "B") for fold in (0, 1)]
+    assert sorted(run["name"] for run in story.found["runs"]) == sorted([*jobs, "plain", "A", "B", "blend"])
+    assert {run["status"] for run in runs.values()} == {"FINISHED"}
+    for name, epochs in zip(jobs, (8, 8, 8, 8, 4, 4), strict=True):
+        assert runs[name]["steps"] == list(range(1, epochs + 1)), name
+    assert story.found["rows"] == len(runs)
+    assert [key for key in story.found["keys"] if key.startswith("mlflow/") and key.endswith(".safetensors")]
+
+
+def test_the_blends_study_is_in_postgresql(story: Story) -> None:
+    assert any(name.startswith("blend-") and name.endswith("all folds") for name in story.found["studies"])
+
+
+def test_the_report_is_complete_on_the_cluster(rack: Rack, story: Story, inline_story: Run) -> None:
+    assert "lwlrap" in rack.on_cluster(f"sonogrid report {SHARED}/run")
+    ours, theirs = read_json(inline_story.folder / "report.json"), read_json(story.folder / "report.json")
+    assert theirs["complete"]
+    assert theirs == ours
+
+
+def test_all_hosts_are_back_and_idle(rack: Rack, story: Story) -> None:
+    for name in RACK_WORKERS:
+        rack.wait_for(name, limit_s=240)
+    for host in rack.hosts.all.values():
+        jobs = [line for line in host.run("ps -e -o args=").stdout.splitlines() if line.startswith("ray::")]
+        assert not [line for line in jobs if "run_asked" in line or "Train" in line], host.name
+
+
+def test_ray_down_and_the_services_end_leave_nothing(rack: Rack, story: Story) -> None:
     rack.down()
-    assert rack.head.run("pgrep gcs_server", check=False).returncode == 1
-    deadline = time.monotonic() + 100
+    assert rack.head.run("pgrep --full 'gcs_server|moto|postgres'", check=False).stdout == ""
+    deadline = time.monotonic() + 150
     for name in rack.workers:
         while rack.hosts.all[name].run("pgrep raylet", check=False).returncode == 0:
             assert time.monotonic() < deadline, f"the raylet of {name} outlives its cluster"
             time.sleep(1)
-
-
-def timeline(run: Path) -> str:
-    """What ran where and when, a line a job."""
-    rows = sorted(read_json(run / "timeline.json"), key=lambda row: row["start_s"])
-    hosts = {mark["name"]: mark["host"] for mark in map(read_json, run.glob("store/*/done.json")) if "host" in mark}
-    return "\n".join(
-        f"{row['start_s']:6.1f} - {row['end_s']:6.1f} s  {hosts[row['name']]:10}{row['name']}" for row in rows
-    )

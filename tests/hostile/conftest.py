@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,34 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from orchestrator.cli import main
-
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "hostile.md"
-Told = tuple[str, int]
-
-
-@pytest.fixture
-def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
-    """Runs a verb in `tmp_path`; gives what it said, on one line and without the machine's paths, and the exit code.
-
-    Holds what is true of every input: an exit code, no traceback, nothing that a terminal would take for a command.
-    """
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> Told:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        out, error = capsys.readouterr()
-        assert "Traceback" not in out + error
-        assert all(line.isprintable() for line in (out + error).split("\n"))
-        assert code in (0, 1, 2)
-        lines = error.splitlines() if code else [line for line in out.splitlines() if line.startswith("note: ")]
-        text = " / ".join(lines) or (out.splitlines() or [""])[-1]
-        text = text.replace(f"{tmp_path.resolve()}/", "").replace(f"{tmp_path}/", "")
-        text = re.sub(r"-[0-9a-f]{12}\b", "-<signature>", text)
-        return text.replace("/ sonogrid: ", "/ ").removeprefix("sonogrid: "), code
-
-    return run
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def test_hosts_are_set_up_from_the_constraints_with_the_whole_project(name: str)
     (install,) = [line for line in config["setup_commands"] if "pip install" in line]
     words = shlex.split(install)
     assert words[words.index("--constraint") + 1] == "~/sonogrid/constraints.txt"
-    assert words[words.index("--editable") + 1] == "~/sonogrid"
+    assert words[words.index("--editable") + 1] == "$HOME/sonogrid[cluster]"
 
 
 @pytest.mark.parametrize("name", LAUNCHED)

@@ -20,10 +20,11 @@ from features.errors import DamagedInputError, InputError, StoreError
 from features.files import read_json, write_json
 from orchestrator.attempt import Attempt
 from orchestrator.cli import main
+from orchestrator.failures import cause_of, failure_class
 from orchestrator.graph import Node
 from orchestrator.grid import load_grid
 from orchestrator.inline_executor import InlineExecutor
-from orchestrator.jobs import cause_of, failure_class, run_job
+from orchestrator.jobs import run_job
 from orchestrator.launch import Selection, launch, plan_of, prepare
 from orchestrator.owner import own
 from orchestrator.plan import Plan
@@ -250,7 +251,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
     rescued = again.graph.nodes[again.graph.train["plain", 0]]
     assert again.graph.train["plain", 1] == run.graph.train["plain", 1]
     assert nodes_that_ran(again) == ["train-plain-0", "predict-plain-0", "blend"]
-    assert "continued at epoch 1" in (again.store.newest_log(rescued) or Path()).read_text()
+    assert "continued at epoch 1" in (again.store.log(rescued) or Path()).read_text()
     rates = [record["lr"] for record in again.store.history(rescued)]
     plain = [record["lr"] for record in again.store.history(again.graph.nodes[again.graph.train["plain", 1]])]
     assert rates == pytest.approx([plain[0], 0.1 * plain[1], 0.1 * plain[2]])
@@ -326,6 +327,25 @@ def test_an_owner_on_another_machine_is_dead_when_its_counter_stands_still(
             pass
     finally:
         counting.wait()
+
+
+def test_no_secret_reaches_a_jobs_log_or_its_failure(copy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sesame-sesame")
+    node = copy.graph.nodes[copy.graph.train["plain", 0]]
+    copy.store.forget(node)
+
+    def breaks() -> Any:
+        raise RuntimeError("no answer from postgresql://me:hunter2@db/x with sesame-sesame")
+
+    monkeypatch.setattr("orchestrator.jobs.versions", breaks)
+    with pytest.raises(RuntimeError):
+        run_job(copy.job_spec(node, INLINE))
+    log = copy.store.log(node)
+    assert log is not None
+    written = log.read_text() + (copy.store.folder(node) / "failed.json").read_text()
+    assert "no answer from postgresql://me:" in written
+    assert "hunter2" not in written
+    assert "sesame" not in written
 
 
 def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:

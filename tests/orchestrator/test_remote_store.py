@@ -20,7 +20,7 @@ from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.status import read_status
 from orchestrator.storage import open_storage
-from orchestrator.store import open_store
+from orchestrator.stores import open_store
 
 Compare = Callable[[Run, Run], None]
 INLINE = Execution(executor="inline")
@@ -119,7 +119,7 @@ def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
     other = Run.open(bound.folder) if (bound.folder / "run.json").exists() else bound
     assert run_job(other.job_spec(other.graph.nodes[node.signature], INLINE))
     fresh = open_store(store.url)
-    log = fresh.newest_log(node)
+    log = fresh.log(node)
     assert log is not None
     assert "continued at epoch 1, step 2" in log.read_text()
     expected = inline_run.store.results(inline_run.graph.nodes[node.signature])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from orchestrator.graph import Node
 from orchestrator.plan import Plan, PlannedNode
-from orchestrator.scheduler import Finished, Needs, remaining_path, run_plan
+from orchestrator.scheduler import Finished, Needs, Standing, remaining_path, run_plan
 
 
 class FakeExecutor:
@@ -31,6 +31,7 @@ class FakeExecutor:
         self.running: list[tuple[float, Node, Needs]] = []
         self.started: list[str] = []
         self.most = 0
+        self.standings: list[Standing] = []
 
     def needs(self, node: Node) -> Needs:
         return Needs(node.cpus, 1.0 if node.trains else 0.0)
@@ -41,6 +42,10 @@ class FakeExecutor:
     def give_room(self, node: Node) -> bool:
         self.room -= 1
         return self.room >= 0
+
+    def hold(self, standing: Standing) -> bool:
+        self.standings.append(standing)
+        return False
 
     def submit(self, node: Node) -> None:
         needs = self.needs(node)
@@ -170,6 +175,22 @@ def test_a_job_that_never_fits_is_an_error_not_a_hang() -> None:
     assert summary.done == 1
     assert "more than the cluster has" in summary.failed["a"]
     assert summary.blocked == ["b"]
+
+
+def test_a_job_that_fits_nowhere_yet_is_waited_for_while_the_cluster_may_grow() -> None:
+    class Grows(FakeExecutor):
+        def hold(self, standing: Standing) -> bool:
+            super().hold(standing)
+            if len(self.standings) == 3:  # a machine joins
+                self.free = Needs(self.free.cpus, 1)
+            return True
+
+    executor = Grows(gpus=0)
+    assert run_plan(plan(node("a", trains=True), node("b", "a")), executor, tick_s=0.01).done == 2
+    assert executor.standings[0] == Standing(
+        cached=0, running=0, done=0, failed=0, blocked=0, waiting=1, ready={Needs(1, 1): 1}
+    )
+    assert executor.standings[-1] == Standing(cached=0, running=0, done=2, failed=0, blocked=0, waiting=0, ready={})
 
 
 def test_stopping_submits_nothing_more_and_waits_for_what_runs() -> None:

@@ -93,6 +93,12 @@ def test_starting_twice_and_stopping_what_is_not_there(folder: Path, tmp_path: P
     assert "no services run" in capsys.readouterr().err
 
 
+def test_a_host_that_is_none_of_this_machines_addresses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"host 192\.0\.2\.1: .*; give an address of this machine"):
+        services.start(tmp_path / "x", host="192.0.2.1")
+    assert not (tmp_path / "x" / "state.json").exists()
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,

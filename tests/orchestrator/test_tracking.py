@@ -140,9 +140,10 @@ def test_an_outage_is_reported_and_harms_nothing(inline_run: Run, monkeypatch: p
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hush-hush@127.0.0.1:{free_port()}")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "127.0.0.1")  # a word of the message
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("orchestrator.tracking.PATIENCE_S", 4.0)
     thread = MirrorThread(inline_run, {}, every_s=0.1)
     thread.start()
-    trouble = thread.finish(patience_s=4.0)
+    trouble = thread.finish()
     assert trouble is not None
     assert "Traceback" not in trouble
     assert "hush-hush" not in trouble

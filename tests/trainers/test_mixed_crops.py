@@ -69,7 +69,7 @@ def test_equal_crops_are_written_alike(crop: Any, wanted: Any, crops: tuple[int,
 @pytest.mark.parametrize(
     ("crop", "message"),
     [
-        (0, "crop is a whole number from 1 on, or a list of such numbers, not 0"),
+        (0, "crop is a whole number from 1 to 100000000, or a list of such numbers, not 0"),
         ([256, 0], r"not \[256, 0\]"),
         ([], r"not \[\]"),
         ([256, "512"], "whole number"),

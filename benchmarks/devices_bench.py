@@ -1,0 +1,101 @@
+"""How much of sixteen declared GPUs the scheduler uses on real Ray, with jobs that only sleep.
+
+`python -m benchmarks.devices_bench`: four machines (raylets of this one) of four GPUs, jobs of mixed length and shares.
+"""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from orchestrator.graph import Node
+from orchestrator.jobs import JobSpec
+from orchestrator.plan import Plan, PlannedNode
+from orchestrator.ray_executor import RayExecutor
+from orchestrator.recipe import Execution
+from orchestrator.scheduler import Needs, run_plan
+from orchestrator.store import Store
+
+
+def _sleeper() -> Callable[[JobSpec], None]:
+    def sleep(spec: JobSpec) -> None:
+        from orchestrator.store import DONE
+        from orchestrator.stores import open_store
+
+        began, store = time.time(), open_store(spec.store, listed=False)
+        store.begin(spec.node, spec.attempt)
+        store.beat(spec.node, spec.attempt, {"count": 1})
+        time.sleep(spec.extra["seconds"])
+        mark = {"signature": spec.signature, "began": began, "ended": time.time(), "gpus": spec.gpus}
+        store.set_mark(spec.node, DONE, mark)
+
+    return sleep  # made here, it travels with the task: workers can't import test modules
+
+
+class SleepingExecutor(RayExecutor):
+    """The real executor, whose jobs sleep on their share of a GPU."""
+
+    run_in_task = staticmethod(_sleeper())
+
+    def needs(self, node: Node) -> Needs:
+        """The share of a GPU that the job was made with."""
+        return Needs(0.1, node.payload["gpus"])
+
+
+def device_share(root: Path, jobs: list[tuple[float, float]], devices: int) -> float:
+    """Run jobs of (GPUs, seconds); the share of all devices' time that was slept on, from the first start to the last.
+
+    The times are told by the jobs themselves: starting a process is no use of a device.
+    """
+    nodes = [
+        Node(f"j{i}", "predict", {"gpus": gpus, "seconds": s}, {}, f"{i:064x}"[::-1], cost=s)
+        for i, (gpus, s) in enumerate(jobs)
+    ]
+    store = Store(root)
+
+    def job_spec(node: Node, _: Execution, owner: str) -> JobSpec:
+        attempt = store.claim(node, owner)
+        place = (store.url, store.name(node))
+        return JobSpec(node.name, "predict", node.signature, *place, attempt, {}, {}, "", root, extra=node.payload)
+
+    run: Any = SimpleNamespace(store=store, job_spec=job_spec, recipe=SimpleNamespace(conditions={}))
+    executor = SleepingExecutor(run, Execution())
+    graph: Any = None
+    summary = run_plan(Plan(graph, tuple(PlannedNode(node, "new", "") for node in nodes)), executor)
+    executor.close()
+    assert summary.done == len(jobs)
+    assert not executor.ledger._held
+    marks = [store.done(node) for node in nodes]
+    first, last = min(m["began"] for m in marks), max(m["began"] for m in marks)
+    used = sum(m["gpus"] * (min(m["ended"], last) - m["began"]) for m in marks)
+    return float(used / (devices * (last - first)))
+
+
+def mixed_jobs(count: int, mean_s: float) -> list[tuple[float, float]]:
+    """(GPUs, seconds): whole GPUs, halves and quarters; 0.4 to 1.6 times the mean."""
+    draw = random.Random(0)
+    return [(draw.choice([1.0, 1.0, 0.5, 0.25]), mean_s * draw.uniform(0.4, 1.6)) for _ in range(count)]
+
+
+def main(count: int = 80, mean_s: float = 90.0) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(4):
+        cluster.add_node(num_cpus=16, num_gpus=4)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+    try:
+        with tempfile.TemporaryDirectory() as root:
+            share = device_share(Path(root), mixed_jobs(count, mean_s), 16)
+        print(f"{count} jobs of {mean_s:g} s on average: {share:.1%} of device-time used", flush=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()

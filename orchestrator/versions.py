@@ -1,0 +1,114 @@
+"""Do the machines of a cluster have what the driver has: Python, Ray, torch, and sonogrid to the last line?
+
+A cluster with an older checkout of the same version is the common case, so sonogrid's version has a hash of its source
+files beside its number. Differences would otherwise be found late, as errors in jobs, or never, as other numbers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from features.errors import InputError
+
+__all__ = ["check_nodes", "differing_nodes", "installed"]
+
+ANSWER_S = 120.0
+"""A node may have to start a process for it, on a busy machine."""
+
+
+def installed() -> dict[str, str]:
+    """What this process runs: name -> version; "absent" where there is none."""
+    return _question()()
+
+
+def _question() -> Callable[[], dict[str, str]]:
+    """A function within a function is sent to the nodes with its code: what they have may be old, or missing."""
+
+    def versions_here() -> dict[str, str]:
+        import hashlib
+        import platform
+        from importlib import metadata, util
+        from pathlib import Path
+
+        def version(package: str) -> str:
+            try:
+                return metadata.version(package)
+            except metadata.PackageNotFoundError:
+                return "absent"
+
+        sources = hashlib.sha256()
+        found = 0
+        for package in ("features", "trainers", "orchestrator"):
+            spec = util.find_spec(package)
+            for root in (spec.submodule_search_locations if spec else None) or ():
+                for path in sorted(Path(root).rglob("*.py")):
+                    name = f"{package}/{path.relative_to(root).as_posix()}"
+                    sources.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+                    found += 1
+        return {
+            "Python": platform.python_version(),
+            "ray": version("ray"),
+            "torch": version("torch"),
+            "sonogrid": f"{version('sonogrid')} ({sources.hexdigest()[:12]})" if found else "absent",
+        }
+
+    return versions_here
+
+
+def check_nodes(known: set[str]) -> None:
+    """Compare the nodes that are not known yet with this process, and remember those that agree.
+
+    Raises:
+        InputError: one differs; the sentence names the node, the package and both versions.
+    """
+    for sentence in differing_nodes(known).values():
+        raise InputError(sentence)
+
+
+def differing_nodes(known: set[str]) -> dict[str, str]:
+    """Nodes that differ from this process, each with a sentence; those that agree are added to `known` (ids of nodes).
+
+    A node that leaves while it is asked is neither.
+    """
+    import ray
+    from ray.exceptions import GetTimeoutError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = {identity: node for identity, node in _alive().items() if identity not in known}
+    if not nodes:
+        return {}
+    ours = installed()
+    task = ray.remote(num_cpus=0, max_retries=0)(_question())
+    asked = {
+        identity: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(identity, soft=False)).remote()
+        for identity in nodes
+    }
+    ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_S)
+    found = {}
+    for identity, answer in asked.items():
+        name = f"node {nodes[identity]['NodeManagerHostname']} ({nodes[identity]['NodeManagerAddress']})"
+        try:
+            theirs: dict[str, str] = ray.get(answer, timeout=0.1)
+        except Exception as error:  # Ray has many ways to say that a node is gone
+            if identity in _alive():
+                slow = isinstance(error, GetTimeoutError)
+                why = f"within {ANSWER_S:g} s" if slow else f"({' '.join(str(error).split())[-200:]})"
+                found[identity] = f"{name} gave no answer when asked for its versions {why}: remove it or look there"
+            continue
+        differences = [
+            f"{package} {theirs[package]}, not {version} as here"
+            for package, version in ours.items()
+            if theirs[package] != version
+        ]
+        if differences:
+            found[identity] = f"{name} has {'; '.join(differences)}: install the same there, or remove the node"
+        else:
+            known.add(identity)
+    return found
+
+
+def _alive() -> dict[str, dict[str, Any]]:
+    """Nodes of the cluster by their id."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return {node["NodeID"]: node for node in nodes if node["Alive"]}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ray.util import get_node_ip_address
 
-from orchestrator import cluster
+from orchestrator import connect
 from orchestrator.cli import _parser
 from orchestrator.submit import command_line, passed_on
 from orchestrator.versions import installed
@@ -116,7 +116,7 @@ def test_what_can_not_be_submitted_is_a_sentence(
 def test_addresses_that_lead_nowhere_are_sentences_and_soon(
     tell: Tell, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "ANSWER_S", 0.5)
+    monkeypatch.setattr(connect, "ANSWER_S", 0.5)
     assert tell("resume", "run", "--address", "http://h:8265") == (
         "--address http://h:8265 is the address of Ray Jobs: launch or resume with --submit, or name the cluster "
         "itself (auto or HOST:6379)", 2,
@@ -132,13 +132,13 @@ def test_addresses_that_lead_nowhere_are_sentences_and_soon(
     }.items():
         began = time.monotonic()
         with pytest.raises(ValueError, match=r"^--address ") as caught:
-            cluster.connect(address)
+            connect.connect(address)
         assert str(caught.value).startswith(f"--address {address}: {said}")
         assert time.monotonic() - began < 20
 
 
 def test_the_version_of_sonogrid_is_that_of_its_sources(tmp_path: Path) -> None:
-    root = Path(cluster.__file__).resolve().parents[1]
+    root = Path(connect.__file__).resolve().parents[1]
     for package in ("features", "trainers", "orchestrator"):
         shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
 

@@ -74,8 +74,9 @@ def main() -> None:
                 break
             time.sleep(0.05)
         job = min(float(sign["started"]) for sign in signs)
-        log = wait_for(out, "store/train-*/logs/2.log").read_text(encoding="utf-8")
-        continued = clock_of(next(line for line in log.splitlines() if "continued at" in line))
+        # Of two jobs that were killed, the one that had a checkpoint.
+        logs = [path.read_text(encoding="utf-8") for path in out.glob("store/train-*/logs/2.log")]
+        continued = min(clock_of(line) for log in logs for line in log.splitlines() if "continued at" in line)
         os.killpg(driver.pid, signal.SIGINT)
         driver.wait()
     print(f"resume to the first training step: {first_step - began:.1f} s (limit 30)")

@@ -234,9 +234,6 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
     spec = run.job_spec(node, INLINE)
     epochs = iter(["no"] * 100)
 
-    class Diverges(Exception):
-        pass
-
     def after_one_epoch() -> Any:
         if any(folder.glob("attempt-1/checkpoint.safetensors")):
             return "epoch"

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.graph import Node
 from orchestrator.jobs import JobSpec
+from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.recipe import Execution

@@ -17,10 +17,11 @@ import torch
 
 from orchestrator.grid import load_grid
 from trainers.clips import ClipBank, MemoryClips
+from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.weights import load_snapshot
 
 CLASSES = 80

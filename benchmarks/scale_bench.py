@@ -21,14 +21,16 @@ from benchmarks.scale_case import finish, many_run, write_grid
 from features.assumed import assumed_manifest
 from orchestrator.cost import Cost, Machines
 from orchestrator.gpus import find_gpu
-from orchestrator.graph import Node, build_graph
+from orchestrator.graph import build_graph
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, plan_of
+from orchestrator.node import Node
 from orchestrator.outcome import outcome_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import LaunchView
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
+from orchestrator.run_file import RecordedRun
 from orchestrator.scheduler import Finished, run_plan
 from orchestrator.simulate import VirtualExecutor
 from orchestrator.status import read_status, show
@@ -141,10 +143,11 @@ def verbs(folder: Path) -> None:
     cpu, jobs = drive(run, plan_of(run, Selection()), cost.seconds, 64)
     print(f"driver: {jobs} jobs on 64 GPUs, {1000 * cpu / jobs:.2f} ms CPU a job with claims, outcomes and the view")
     memory("memory: after the driver's jobs")
-    opened = timed("status: open the run", lambda: Run.open(folder / "run"))
-    timed("status, resume: graph with signatures", lambda: opened.graph)
-    status = timed("status: read the store", lambda: read_status(opened))
+    recorded = timed("status: open the run", lambda: RecordedRun.open(folder / "run"))
+    status = timed("status: read the store", lambda: read_status(recorded))
     timed("status: print", lambda: Console(file=io.StringIO(), width=160).print(show(status)))
+    opened = timed("resume: open the run", lambda: Run.open(folder / "run"))
+    timed("resume: graph with signatures", lambda: opened.graph)
     again = timed("resume: scan of a store with all done", lambda: plan_of(opened, Selection()))
     assert not again.pending
     whole_process("sonogrid --help", "--help")

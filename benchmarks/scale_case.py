@@ -10,7 +10,7 @@ from pathlib import Path
 
 from features.assumed import assumed_manifest
 from features.manifest import Manifest
-from orchestrator.graph import Node
+from orchestrator.node import Node, short_inputs
 from orchestrator.recipe import Recipe
 from orchestrator.run import Run
 from orchestrator.store import Store
@@ -61,8 +61,8 @@ def finish(run: Run, node: Node) -> None:
     os.makedirs(place, exist_ok=True)  # noqa: PTH103
     facts = {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT)}
     mark = {
-        "name": node.name, "signature": node.signature, "inputs": node.inputs, "host": "node-17", "attempts": 1,
-        "result": {"best_lwlrap": 0.8, "last_lwlrap": 0.79} if node.kind == "train" else {},
+        "name": node.name, "signature": node.signature, "inputs": short_inputs(node.inputs), "host": "node-17",
+        "attempts": 1, "result": {"best_lwlrap": 0.8, "last_lwlrap": 0.79} if node.kind == "train" else {},
         "versions": {"python": "3.11", "torch": "2.14.1"}, "started": 0.0, "seconds": 99.0, "peak_mb": 999.0,
         "files": dict.fromkeys(RESULTS[node.kind], facts),
     }  # fmt: skip

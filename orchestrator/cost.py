@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from features.errors import InputError
 from features.manifest import Manifest
 from features.settings import MelSettings
 from orchestrator.gpus import Gpu
-from orchestrator.graph import Graph, Node
+from orchestrator.graph import Graph
+from orchestrator.lines import Lines
+from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.recipe import ConditionSettings, Recipe
 from orchestrator.simulate import lower_bound_s, makespan_s
@@ -27,6 +28,7 @@ __all__ = ["START_UP_S", "Cost", "Machines", "NodeCost", "in_counted_order", "no
 
 START_UP_S = 10.0
 """Of a training job on Ray: new processes and their imports (docs/experiments.md, start-up of a Ray Train job)."""
+COLUMNS = ("condition", "jobs", "epochs", "training FLOP", "prediction FLOP", "GPU hours", "disk")
 SCORE_BYTES = 4
 QUEUE_RATE = 1e12
 """FLOP/s that make a node's rough cost in seconds; only the order of nodes depends on it, and hardly."""
@@ -250,15 +252,9 @@ def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
 def print_cost(cost: Cost, console: Console) -> None:
     """A table a condition, then disk and time."""
     machines, total = cost.machines, cost.total
-    table = Table(title="cost of what is to run", title_justify="left")
-    table.add_column("condition")
-    for title in ("jobs", "epochs", "training FLOP", "prediction FLOP", "GPU hours", "disk"):
-        table.add_column(title, justify="right")
-    for name, row in cost.conditions.items():
-        table.add_row(name, *_cells(row, machines))
-    table.add_section()
-    table.add_row("all", *_cells(total, machines))
-    console.print(table)
+    rows = [(name, *_cells(row, machines)) for name, row in (*cost.conditions.items(), ("all", total))]
+    console.print("cost of what is to run", style="italic")
+    console.print(Lines(COLUMNS, rows, right=COLUMNS[1:], styles={"all": "bold"}))
     gpu = machines.gpu
     rate = f"{machines.utilisation:.0%} of its {gpu.number} peak of {gpu.peak / 1e12:g} TFLOP/s"
     lines = (

@@ -7,90 +7,27 @@
 
 A teacher of *crossed* soft labels is trained once more for each pair of folds, with both held out: the labels for fold
 k come from the models that hold out k and one other fold.
-
-A signature is the SHA-256 of the node's kind, its stage's schema number, its fully resolved part of the Recipe, the
-content of the data it reads, and its inputs' signatures. Names of conditions, paths and machines are not in it: equal
-work is one node.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import sha256
-from itertools import chain
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from features.files import canonical_json, hash_of
+from features.files import hash_of
 from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
-from features.shards import ShardPlan, plan_shards
+from features.shards import plan_shards
 from orchestrator.collector import uncollected
+from orchestrator.node import Kind, Node, signature_of, split_name
 from orchestrator.recipe import ConditionSettings, Recipe, parents
 from trainers.settings import PseudoSettings
 
-__all__ = ["Graph", "Kind", "Node", "build_graph", "subset_hash"]
+__all__ = ["Graph", "build_graph", "subset_hash"]
 
-Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
-
-# Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-SCHEMA: dict[Kind, int] = {"shard": 1, "train": 3, "predict": 2, "pseudo": 1, "blend": 1}
 SUBSETS = ("curated", "noisy", "test")
-
-
-@dataclass(frozen=True)
-class Node:
-    """A piece of work. Only `kind`, `payload` and `inputs` enter the signature."""
-
-    name: str
-    """For people: 'train-A-0'."""
-    kind: Kind
-    payload: dict[str, Any]
-    inputs: dict[str, tuple[str, ...]]
-    """Signatures by role."""
-    signature: str
-    condition: str | None = None
-    held_out: tuple[int, ...] = ()
-    """Folds that a training job, or the one whose predictions these are, did not see: one, or a pair."""
-    shard: ShardPlan | None = field(default=None, repr=False)
-    cost: float = 1.0
-    """Rough seconds; orders the queue, nothing else."""
-    cpus: float = 1.0
-    trains: bool = False
-    """Needs the GPU share of a training job."""
-    unrescued: str | None = None
-    """Signature of the same training job without its rescue, from whose checkpoints it may go on."""
-
-    @property
-    def split(self) -> str:
-        """The held-out folds in a word: '0', or '0-1' for a pair."""
-        return split_name(self.held_out)
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """Signatures of all inputs."""
-        return tuple(chain.from_iterable(self.inputs.values()))
-
-
-def signature_of(kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]]) -> str:
-    """SHA-256 of all that decides what a node computes."""
-    # The canonical JSON of the four, put together by hand: thousands of nodes share inputs of hundreds of shards.
-    groups = ",".join(f"{canonical_json(role)}:{_group_json(inputs[role])}" for role in sorted(inputs))
-    text = f'{{"inputs":{{{groups}}},"kind":"{kind}","payload":{canonical_json(payload)},"schema":{SCHEMA[kind]}}}'
-    return sha256(text.encode()).hexdigest()
-
-
-@lru_cache(maxsize=64)
-def _group_json(group: tuple[str, ...]) -> str:
-    return canonical_json(group)
-
-
-def split_name(held_out: tuple[int, ...]) -> str:
-    """The word for a set of held-out folds in names, draws and logs."""
-    return "-".join(map(str, held_out))
 
 
 class Graph:
@@ -163,6 +100,7 @@ class _Builder:
         self.mean_s = float(np.mean(seconds)) if len(seconds) else 0.0
         self.folds = range(recipe.data.folds)
         self.shards: dict[MelSettings | WaveformSettings, dict[str, tuple[str, ...]]] = {}
+        self.settings: dict[str, dict[str, Any]] = {}
         self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
@@ -196,6 +134,14 @@ class _Builder:
             self.graph.train[name, fold] = self.training(name, (fold,))
             self.graph.predict[name, fold] = self.prediction(name, (fold,), self.graph.train[name, fold])
 
+    def facts(self, name: str) -> dict[str, Any]:
+        """Settings of a condition as its payloads have them, the same for all folds."""
+        if name not in self.settings:
+            self.settings[name] = self.recipe.conditions[name].model_dump(
+                mode="json", exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True}}
+            )
+        return self.settings[name]
+
     def training(self, name: str, held_out: tuple[int, ...]) -> str:
         """The training job of a condition without some folds; it is asked for by all that starts from it."""
         if (name, held_out) not in self.trained:
@@ -208,7 +154,7 @@ class _Builder:
         shards = self.features(condition.features)
         inputs = {"curated": shards["curated"]}
         payload: dict[str, Any] = {
-            "train": train.model_dump(mode="json", exclude={"init_from": True, "pseudo": {"teacher"}, "rescue": True}),
+            "train": self.facts(name)["train"],
             "held_out": list(held_out),
             "curated": self.hashes["curated"],
         }
@@ -260,8 +206,8 @@ class _Builder:
     def prediction(self, name: str, held_out: tuple[int, ...], train: str) -> str:
         condition = self.recipe.conditions[name]
         payload = {
-            "network": condition.train.network.model_dump(mode="json"),
-            "predict": condition.predict.model_dump(mode="json"),
+            "network": self.facts(name)["train"]["network"],
+            "predict": self.facts(name)["predict"],
             "padding": condition.train.padding,
             "threads": condition.train.threads,
             "held_out": list(held_out),

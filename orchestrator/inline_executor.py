@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from orchestrator.failures import cause_of
-from orchestrator.graph import Node
 from orchestrator.jobs import run_job
+from orchestrator.node import Node
 from orchestrator.outcome import outcome_of
 from orchestrator.recipe import Execution
 from orchestrator.run import Run

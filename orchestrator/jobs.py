@@ -30,7 +30,7 @@ from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
 from orchestrator.attempt import Attempt
 from orchestrator.failures import cause_of, failure_class, trace_of
-from orchestrator.graph import Kind, split_name
+from orchestrator.node import Kind, short_inputs, split_name
 from orchestrator.recipe import ConditionSettings
 from orchestrator.store import FAILED, Store
 from orchestrator.stores import open_store
@@ -101,7 +101,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
                 {
                     "name": spec.name,
                     "signature": spec.signature,
-                    "inputs": spec.input_signatures,
+                    "inputs": short_inputs(spec.input_signatures),
                     "result": result,
                     "versions": versions(),
                     "host": socket.gethostname(),
@@ -196,8 +196,9 @@ def _shard(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
 
 
 def _train(inputs: _Inputs, attempt: Attempt) -> dict[str, Any] | None:
+    from trainers.history import read_history
     from trainers.loop import train
-    from trainers.progress import read_history, snapshot_path
+    from trainers.progress import snapshot_path
 
     spec = inputs.spec
     unrescued = attempt.store.earlier(spec.unrescued, 0) if spec.unrescued else ()

@@ -6,31 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from features.errors import InputError, printable
-from orchestrator.graph import Node
-from orchestrator.run import Run
+from orchestrator.node import Node
+from orchestrator.run_file import RecordedRun
 
 __all__ = ["find_job", "find_log", "follow_log", "log_lines"]
 
 EVERY_S = 0.5
 
 
-def find_job(run: Run, name: str) -> Node:
+def find_job(run: RecordedRun, name: str) -> Node:
     """The node with a name, as `status` shows it.
 
     Raises:
         InputError: there is none; the sentence names the nearest one.
     """
-    by_name = {node.name: node for node in run.graph.nodes.values()}
-    if name not in by_name:
-        near = difflib.get_close_matches(name[:120], by_name, n=1, cutoff=0.0)
+    if name not in run.nodes:
+        near = difflib.get_close_matches(name[:120], run.nodes, n=1, cutoff=0.0)
         raise InputError(
             f"there is no job '{name[:120]}' in {run.folder}; did you mean '{near[0]}'? "
             f"('sonogrid status {run.folder}' names them all)"
         )
-    return by_name[name]
+    return run.nodes[name]
 
 
-def find_log(run: Run, node: Node, attempt: int | None = None) -> Path:
+def find_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Path:
     """Log of an attempt at a node, by default of the latest.
 
     Raises:
@@ -53,7 +52,7 @@ def log_lines(path: Path) -> Iterator[str]:
             yield _shown(line)
 
 
-def follow_log(run: Run, node: Node, attempt: int | None = None) -> Iterator[str]:
+def follow_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Iterator[str]:
     """The lines of a log as they come, of later attempts too unless one is named; until the job is done or failed."""
     path, seen = None, 0
     while True:

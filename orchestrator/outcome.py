@@ -5,7 +5,7 @@ stopped, or that its process or machine was lost - which alone is worth another 
 """
 
 from orchestrator.failures import OUT_OF_MEMORY
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished
 from orchestrator.store import DONE, FAILED

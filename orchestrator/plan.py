@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from features.errors import GridError
 from orchestrator.collector import uncollected
-from orchestrator.graph import Graph, Node
+from orchestrator.graph import Graph
+from orchestrator.node import Node
 from orchestrator.store import Store
 
 __all__ = ["Action", "Plan", "PlannedNode", "make_plan", "only_failed"]

@@ -5,7 +5,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.plan import Plan
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished

@@ -17,10 +17,10 @@ from typing import Any
 from features.errors import GridError, InputError
 from orchestrator.cluster import Demand, draining, has_autoscaler, machines
 from orchestrator.connect import connect
-from orchestrator.graph import Node
 from orchestrator.jobs import JobSpec, run_job, run_share
 from orchestrator.ledger import Ledger
 from orchestrator.metrics import Metrics
+from orchestrator.node import Node
 from orchestrator.outcome import outcome_of
 from orchestrator.ray_train import (
     PLACEMENT,

@@ -18,10 +18,10 @@ from typing import Any
 from features.errors import DamagedInputError, StoreError, SupersededError
 from features.files import hash_of
 from orchestrator.cache import Cache, default_cache_root
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.storage import Storage, open_storage
 from orchestrator.store import ALIVE, DAMAGED, DONE, FAILED, LEASE, PREFIX, STOP, State, Store, checksums, number_of
-from trainers.progress import HISTORY, parse_history
+from trainers.history import HISTORY, parse_history
 
 __all__ = ["RemoteStore"]
 

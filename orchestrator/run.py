@@ -1,4 +1,4 @@
-"""A RUN folder: `run.json` (grid, Recipe, data folder, store, signatures of the nodes) and the reports made from it."""
+"""A run: a grid bound to a dataset and a store, in a RUN folder with its `run.json` and the reports made from it."""
 
 import json
 import tempfile
@@ -6,57 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from features.errors import GridError, InputError, StoreError
-from features.files import hash_of, read_json, write_json
+from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.collector import uncollected
-from orchestrator.graph import Graph, Node, build_graph
+from orchestrator.graph import Graph, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
+from orchestrator.node import Node
 from orchestrator.recipe import Execution, Recipe, default_store
+from orchestrator.run_file import existing_run_json, store_of, write_run_json
 from orchestrator.store import DAMAGED, DONE, Store
 from orchestrator.stores import open_store
 
-__all__ = ["Run", "check_recipe_fits", "read_binding", "read_run_json"]
-
-SCHEMA = 2
-PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
-Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _NodeRecord(BaseModel):
-    model_config = ConfigDict(strict=True)
-    signature: Signature
-    payload: dict[str, Any]
-    inputs: dict[str, list[Signature] | int]
-    """Signatures by role, or their place in `groups`."""
-
-
-class _RunFile(BaseModel):
-    """The form of run.json; its Recipe is judged by `Recipe` itself."""
-
-    model_config = ConfigDict(strict=True)
-    grid: str
-    recipe: dict[str, Any]
-    data_root: PathText
-    store: PathText
-    manifest: str = Field(pattern=r"^manifest-[0-9a-f]{12}$")
-    """In the store, and nowhere else."""
-    groups: list[list[Signature]] = []
-    """Inputs that many nodes share: the shards of a subset."""
-    nodes: dict[str, _NodeRecord]
-
-    @model_validator(mode="after")
-    def _groups_are_there(self) -> Self:
-        for name, node in self.nodes.items():
-            for group in node.inputs.values():
-                if isinstance(group, int) and not 0 <= group < len(self.groups):
-                    raise ValueError(f"the inputs of {name[:80]} are in no group")
-        return self
+__all__ = ["Run", "check_recipe_fits", "read_binding"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +65,7 @@ class Run:
             InputError: there is no run, or it is of another version of sonogrid.
             StoreError: its manifest is missing or damaged.
         """
-        raw = _existing(folder)
+        raw = existing_run_json(folder)
         recipe, data_root, root = _binding(folder, raw)
         store = open_store(root)
         return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
@@ -113,24 +80,14 @@ class Run:
                 mark = {"name": "manifest", "signature": self.manifest.content_hash()}
                 self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
         own = self.store.url == default_store(self.folder)
-        groups = _Groups()
-        nodes = {
-            node.name: {"signature": node.signature, "payload": node.payload, "inputs": groups.shorten(node.inputs)}
-            for node in self.graph.nodes.values()
+        facts = {
+            "grid": self.recipe.name,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data_root": str(self.data_root),
+            "store": "store" if own else self.store.url,
+            "manifest": self.manifest_name,
         }
-        write_json(
-            self.folder / "run.json",
-            {
-                "schema": SCHEMA,
-                "grid": self.recipe.name,
-                "recipe": self.recipe.model_dump(mode="json"),
-                "data_root": str(self.data_root),
-                "store": "store" if own else self.store.url,
-                "manifest": self.manifest_name,
-                "groups": list(groups.numbers),
-                "nodes": nodes,
-            },
-        )
+        write_run_json(self.folder, facts, self.graph.nodes.values())
 
     def job_spec(self, node: Node, execution: Execution, owner: str = "") -> JobSpec:
         """All that a worker needs to run a node, which is claimed for a new attempt."""
@@ -172,63 +129,13 @@ class Run:
         )
 
 
-class _Groups:
-    """Numbers for groups of inputs: written out at each of thousands of nodes, hundreds of shards fill the disk."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[tuple[str, ...], int] = {}
-
-    def shorten(self, inputs: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...] | int]:
-        """The inputs of a node, with a number for a group of several."""
-        return {
-            role: self.numbers.setdefault(group, len(self.numbers)) if len(group) > 1 else group
-            for role, group in inputs.items()
-        }
-
-
-@uncollected
-def read_run_json(folder: Path) -> dict[str, Any] | None:
-    """The content of RUN/run.json, its nodes with all their inputs; None if there is none.
-
-    Raises:
-        InputError: another version of sonogrid wrote it.
-        StoreError: it is damaged.
-    """
-    path = folder / "run.json"
-    if not path.exists():
-        return None
-    raw = read_json(path)
-    if not isinstance(raw, Mapping):
-        raise StoreError(f"{path} is damaged: it holds no run; launch the grid into a new folder")
-    if raw.get("schema") != SCHEMA:
-        raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
-    try:
-        _RunFile.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        what = f"{'.'.join(str(part) for part in first['loc'])[:200]}: {first['msg'].lower()}"
-        raise StoreError(f"{path} is damaged: {what}; launch the grid into a new folder") from None
-    for node in raw["nodes"].values():
-        node["inputs"] = {role: raw["groups"][g] if isinstance(g, int) else g for role, g in node["inputs"].items()}
-    return dict(raw)
-
-
-def _existing(folder: Path) -> dict[str, Any]:
-    raw = read_run_json(folder)
-    if raw is None:
-        raise InputError(
-            f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
-        )
-    return raw
-
-
 def read_binding(folder: Path) -> tuple[Recipe, Path, str]:
     """Recipe, data folder and store of the run in a folder.
 
     Raises:
         InputError: there is no run, or it is of another version of sonogrid.
     """
-    return _binding(folder, _existing(folder))
+    return _binding(folder, existing_run_json(folder))
 
 
 def _binding(folder: Path, raw: Mapping[str, Any]) -> tuple[Recipe, Path, str]:
@@ -238,9 +145,7 @@ def _binding(folder: Path, raw: Mapping[str, Any]) -> tuple[Recipe, Path, str]:
         first = error.errors(include_url=False, include_input=False)[0]
         field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
         raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
-    # A store inside the run is named relative to it, so that the folder can be moved.
-    store = raw["store"] if "://" in raw["store"] else str((folder / raw["store"]).resolve())
-    return recipe, Path(raw["data_root"]), store
+    return recipe, Path(raw["data_root"]), store_of(folder, raw)
 
 
 def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.plan import Plan
 
 __all__ = ["Executor", "Finished", "Needs", "Outcome", "Standing", "Summary", "run_plan"]

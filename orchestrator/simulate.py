@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 from orchestrator.collector import uncollected
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.scheduler import Finished, Needs, Standing, run_plan
 

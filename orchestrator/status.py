@@ -1,36 +1,31 @@
 """`sonogrid status`: a line a job, from the store alone - from another terminal, after a crash, without Ray."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from statistics import median
-from textwrap import wrap
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleOptions, Group
+from rich.console import Console, Group
 from rich.live import Live
-from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 
-from features.errors import StoreError, printable
+from features.errors import StoreError
 from orchestrator.collector import uncollected
-from orchestrator.graph import Node
+from orchestrator.lines import Lines
+from orchestrator.node import Node
 from orchestrator.owner import current_owner
-from orchestrator.run import Run
-from orchestrator.store import FAILED
+from orchestrator.run_file import RecordedRun
+from orchestrator.store import FAILED, Store
 
 __all__ = ["JobStatus", "Status", "read_status", "show", "watch"]
 
 FRESH_S = 15.0
 """An owner writes a sign of life every three seconds."""
 COLUMNS = ("state", "job", "epoch", "best", "alive", "left", "host", "why")
-GAP = 2
-"""Spaces between two columns."""
-MIN_WORDS = 20
-"""Width of the last column on a narrow terminal."""
-STYLES = {"running": "cyan", "retrying": "yellow", "failed": "red", "done": "green", "cached": "dim", "waiting": "dim"}
+STYLES = {
+    "running": "cyan", "retrying": "yellow", "stopped": "yellow", "failed": "red", "done": "green",
+    "cached": "dim", "waiting": "dim",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +65,7 @@ class Status:
 
 
 @uncollected
-def read_status(run: Run) -> Status:
+def read_status(run: RecordedRun) -> Status:
     """Read the store once."""
     run.store.refresh()
     owner = current_owner(run.folder)
@@ -80,23 +75,22 @@ def read_status(run: Run) -> Status:
         gone = "" if age < FRESH_S else "; it may be dead: launch or resume the run to go on"
         words = f"process {owner.get('pid')} on {owner.get('host')}, last sign of life {_span(age)} ago{gone}"
     launched = (run.folder / "run.json").stat().st_mtime
-    return Status([_job(run, node, launched) for node in run.graph.nodes.values()], words)
+    return Status([_job(run.store, node, launched) for node in run.nodes.values()], words)
 
 
-def _job(run: Run, node: Node, launched: float) -> JobStatus:
-    store = run.store
+def _job(store: Store, node: Node, launched: float) -> JobStatus:
     known = store.state(node)
     facts: dict[str, Any] = {"name": node.name, "kind": node.kind, "cause": known.cause}
     if known.state == "new":
-        facts |= _training(run, node, [])
+        facts |= _training(node, [])
         return JobStatus(state="waiting", **facts)
     if known.state == "done":
         mark = known.mark or store.done(node)
-        facts |= _trained(run, node, mark)
+        facts |= _trained(node, mark)
         facts |= {"host": mark["host"], "attempt": mark["attempts"], "seconds": mark["seconds"]}
         done = "cached" if mark["started"] < launched else "done"
         return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
-    facts |= _training(run, node, store.history(node) if node.kind == "train" else [])
+    facts |= _training(node, store.history(node) if node.kind == "train" else [])
     log = store.log(node)
     facts["log"] = str(log) if log else None
     sign = store.alive(node)
@@ -113,23 +107,22 @@ def _job(run: Run, node: Node, launched: float) -> JobStatus:
     return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
 
 
-def _trained(run: Run, node: Node, mark: dict[str, Any]) -> dict[str, Any]:
+def _trained(node: Node, mark: dict[str, Any]) -> dict[str, Any]:
     """Of a finished training job, from its mark: thousands of histories take seconds to read."""
     if node.kind != "train":
         return {}
-    total = _epochs(run, node)
+    total = _epochs(node)
     return {"epoch": total, "epochs": total, "best_lwlrap": mark["result"]["best_lwlrap"], "eta_s": 0.0}
 
 
-def _epochs(run: Run, node: Node) -> int:
-    assert node.condition is not None
-    return run.recipe.conditions[node.condition].train.total_epochs
+def _epochs(node: Node) -> int:
+    return int(node.payload["train"]["cycles"] * node.payload["train"]["epochs"])
 
 
-def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
+def _training(node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
     if node.kind != "train":
         return {}
-    total = _epochs(run, node)
+    total = _epochs(node)
     pace = median(record["seconds"] for record in history) if history else None
     return {
         "epoch": len(history),
@@ -141,7 +134,7 @@ def _training(run: Run, node: Node, history: list[dict[str, Any]]) -> dict[str, 
 
 def show(status: Status) -> Group:
     """The status as a table; shards are counted in a line."""
-    rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying", "damaged")]
+    rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying")]
     counts: dict[str, int] = {}
     for job in status.jobs:
         if job.kind != "shard":
@@ -152,35 +145,7 @@ def show(status: Status) -> Group:
         "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items()),
         f"run by {status.owner}" if status.owner else "nobody runs it now",
     ]
-    return Group(_Lines(rows), Text(), *(Text(line) for line in lines))
-
-
-class _Lines:
-    """Rows below the names of their columns; a `rich.table.Table` would take seconds for ten thousand of them."""
-
-    def __init__(self, rows: list[tuple[str, ...]]) -> None:
-        self.rows = [tuple(map(printable, row)) for row in rows]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        *widths, _ = (max(map(cell_len, column)) for column in zip(COLUMNS, *self.rows, strict=True))
-        indent = sum(widths) + GAP * len(widths)
-        room = max(MIN_WORDS, options.max_width - indent)
-        yield from _line(COLUMNS, widths, console.get_style("bold"))
-        yield from (Segment("─" * min(options.max_width, indent + len(COLUMNS[-1]))), Segment.line())
-        for *cells, words in self.rows:
-            first, *rest = wrap(words, room) if len(words) > room else [words]
-            yield from _line((*cells, first), widths, console.get_style(STYLES.get(cells[0], "yellow")), cells=1)
-            for more in rest:
-                yield from (Segment(" " * indent + more), Segment.line())
-
-
-def _line(row: tuple[str, ...], widths: list[int], style: Style, cells: int | None = None) -> Iterator[Segment]:
-    """A row, its first `cells` in a style."""
-    texts = [set_cell_size(cell, width + GAP) for cell, width in zip(row, widths, strict=False)] + [row[-1]]
-    yield Segment("".join(texts[:cells]), style)
-    if cells is not None:
-        yield Segment("".join(texts[cells:]).rstrip())
-    yield Segment.line()
+    return Group(Lines(COLUMNS, rows, styles=STYLES), Text(), *(Text(line) for line in lines))
 
 
 def _row(job: JobStatus) -> tuple[str, ...]:
@@ -208,12 +173,12 @@ def _span(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def watch(run_folder: Run, console: Console, every_s: float = 2.0) -> None:
+def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
     """Show the status until all is done or Ctrl-C."""
     with Live(console=console, screen=False, auto_refresh=False) as live:
         while True:
             try:
-                status = read_status(run_folder)
+                status = read_status(run)
             except StoreError:  # a file was renamed under our eyes; the next look has it
                 time.sleep(every_s)
                 continue

@@ -18,8 +18,8 @@ from typing import Any
 
 from features.errors import SonogridError, TrackingError
 from features.files import hash_of, read_json
-from orchestrator.graph import Node
 from orchestrator.grid import settings_of
+from orchestrator.node import Node
 from orchestrator.report import build_report
 from orchestrator.run import Run
 from orchestrator.secrets import redact

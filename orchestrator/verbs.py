@@ -20,7 +20,7 @@ def demo(arguments: Arguments, console: Console) -> int:
     from features.synthetic import generate
     from orchestrator.grid import load_grid
     from orchestrator.launch import Selection, launch, prepare
-    from orchestrator.run import read_run_json
+    from orchestrator.run_file import read_run_json
 
     require_place("--out", arguments.out)
     previous = read_run_json(arguments.out)
@@ -164,10 +164,10 @@ def resume(arguments: Arguments, console: Console) -> int:
 
 
 def status(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run import Run
+    from orchestrator.run_file import RecordedRun
     from orchestrator.status import read_status, show, watch
 
-    run = Run.open(arguments.run)
+    run = RecordedRun.open(arguments.run)
     if arguments.watch:
         watch(run, console)
         return 0
@@ -181,9 +181,9 @@ def status(arguments: Arguments, console: Console) -> int:
 
 def logs(arguments: Arguments, console: Console) -> int:
     from orchestrator.logs import find_job, find_log, follow_log, log_lines
-    from orchestrator.run import Run
+    from orchestrator.run_file import RecordedRun
 
-    run = Run.open(arguments.run)
+    run = RecordedRun.open(arguments.run)
     node = find_job(run, arguments.job)
     attempt = arguments.attempt
     for line in follow_log(run, node, attempt) if arguments.follow else log_lines(find_log(run, node, attempt)):

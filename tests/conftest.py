@@ -15,7 +15,7 @@ from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
-from trainers.progress import read_history
+from trainers.history import read_history
 
 GRID = """
 name: tiny

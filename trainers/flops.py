@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -126,17 +127,17 @@ def training_flops(
         valid: the fold's clips of each validated subset.
     """
     network = settings.network
-    crops = [int(crop) for crop in np.atleast_1d(settings.crop)]  # one length, or several in equal shares
+    crops = settings.crops  # in equal shares
     steps = math.ceil(train_clips / settings.batch_size)
     counted = [crop_flops(network, classes, crop, n_mels) for crop in crops]
     streams = 1 + settings.multitask + (settings.pseudo is not None)
     # A semi-supervised method trains on its views and, before that, predicts as many to make their targets.
     views = getattr(settings.semi, "views", 1) if settings.semi else 0
-    clip = float(np.mean([(streams + views) * flops.both + views * flops.forward for flops in counted]))
+    clip = fmean((streams + views) * flops.both + views * flops.forward for flops in counted)
     training = steps * settings.batch_size * clip
     pad = 0 if n_mels else max(crops) // 2  # recipe: waveforms are padded in validation too
     validation = sum(prediction_flops(network, classes, n_mels, clips, (pad,)) for clips in valid)
-    statistics = steps * settings.batch_size * float(np.mean([flops.forward for flops in counted]))
+    statistics = steps * settings.batch_size * fmean(flops.forward for flops in counted)
     return settings.total_epochs * (training + validation) + settings.precise_bn * settings.cycles * statistics
 
 

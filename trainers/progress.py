@@ -8,7 +8,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from features.errors import StoreError
 from features.files import atomic
+from trainers.history import HISTORY
 from trainers.weights import load_checkpoint, read_about, read_tensors, save_checkpoint
 
-__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "latest_history", "parse_history", "read_history", "snapshot_path"]
+__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "snapshot_path"]
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint-previous.safetensors"
-HISTORY = "history.jsonl"
 
 log = logging.getLogger("sonogrid")
 
@@ -31,31 +31,6 @@ log = logging.getLogger("sonogrid")
 def snapshot_path(folder: Path, cycle: int) -> Path:
     """Where the snapshot of a cycle (1-based) lies."""
     return folder / f"snapshot-{cycle}.safetensors"
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The epoch records of a job so far; an unfinished last line is left out."""
-    path = folder / HISTORY
-    return parse_history(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []
-
-
-def parse_history(text: str) -> list[dict[str, Any]]:
-    """The records in a history's text, up to the first line that is none."""
-    records = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(record, dict) or not isinstance(record.get("lwlrap"), float | int):
-            break
-        records.append(record)
-    return records
-
-
-def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """The longest history of several attempts at one job; they are beginnings of one another."""
-    return max((read_history(folder) for folder in folders), key=len, default=[])
 
 
 class Progress:

@@ -38,7 +38,7 @@ from features.synthetic import generate
 from orchestrator.ray_train import fast_start_environment
 from orchestrator.run import Run
 from orchestrator.store import Store
-from trainers.progress import read_history
+from trainers.history import read_history
 
 GRID = """
 name: chaos
@@ -115,6 +115,8 @@ class Chaos:
     def __init__(self, folder: Path, seed: int, kills: int) -> None:
         self.folder, self.random, self.left = folder, random.Random(seed), kills
         self.counts: Counter[str] = Counter()
+        self.bag: list[str] = []
+        """What is still to be hit before anything is again: chance alone would leave a target out in thirty kills."""
         self.data = folder / "data"
         self.grid = folder / "chaos.yaml"
         self.server = Server(folder)
@@ -187,10 +189,12 @@ class Chaos:
                     self.nodes.append(self.add_node())
 
     def kill_something(self, out: Path) -> None:
-        target = self.random.choice(TARGETS)
+        self.bag = self.bag or list(TARGETS)
+        target = self.random.choice(self.bag)
         victim = getattr(self, f"find_{target}")(out)
         if victim is None:
             return
+        self.bag.remove(target)
         self.left -= 1
         self.counts[target] += 1
         say(f"kill {sum(self.counts.values()):3d}: {target} {victim}")

@@ -1,8 +1,10 @@
-"""Services that the tests of a cluster's parts talk to, all on localhost, and a proxy that breaks their answers."""
+"""A run that may be harmed; services that the tests of a cluster's parts talk to, all on localhost, and a proxy that
+breaks their answers."""
 
 import http.client
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
+
+from orchestrator.run import Run
 
 
 def free_port() -> int:
@@ -234,3 +238,16 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return str(tmp_path / "store")
     name: str = request.getfixturevalue(request.param)
     return f"{name}/some/prefix" if request.param == "s3" else name
+
+
+@pytest.fixture
+def own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracking store of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+@pytest.fixture
+def copy(inline_run: Run, tmp_path: Path) -> Run:
+    """A finished run that may be harmed."""
+    shutil.copytree(inline_run.folder, tmp_path / "run")
+    return Run.open(tmp_path / "run")

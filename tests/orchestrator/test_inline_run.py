@@ -22,8 +22,8 @@ from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run
 from orchestrator.scores import predictions_of
+from trainers.history import read_history
 from trainers.lwlrap import lwlrap
-from trainers.progress import read_history
 
 Compare = Callable[[Run, Run], None]
 INLINE = Execution(executor="inline")

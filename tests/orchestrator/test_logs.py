@@ -11,18 +11,19 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.logs import find_job, follow_log
 from orchestrator.run import Run
+from orchestrator.run_file import RecordedRun
 
 Tell = Callable[..., tuple[str, int]]
 
 
 @pytest.fixture
-def run(inline_run: Run, tmp_path: Path) -> Run:
+def run(inline_run: Run, tmp_path: Path) -> RecordedRun:
     """A copy of a finished run, to be changed."""
     shutil.copytree(inline_run.folder, tmp_path / "run")
-    return Run.open(tmp_path / "run")
+    return RecordedRun.open(tmp_path / "run")
 
 
-def test_the_log_of_the_latest_attempt_or_of_a_named_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_the_latest_attempt_or_of_a_named_one(run: RecordedRun, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["logs", str(run.folder), "train-A-0"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert "INFO attempt 1 on " in said[0]
@@ -38,7 +39,7 @@ def test_the_log_of_the_latest_attempt_or_of_a_named_one(run: Run, capsys: pytes
     assert capsys.readouterr().out == "nine\n"
 
 
-def test_jobs_and_attempts_that_are_not_there_are_sentences(run: Run, tell: Tell) -> None:
+def test_jobs_and_attempts_that_are_not_there_are_sentences(run: RecordedRun, tell: Tell) -> None:
     words, code = tell("logs", "run", "trian-A-0")
     assert (words, code) == (
         "there is no job 'trian-A-0' in run; did you mean 'train-A-0'? ('sonogrid status run' names them all)", 2
@@ -53,7 +54,7 @@ def test_jobs_and_attempts_that_are_not_there_are_sentences(run: Run, tell: Tell
     )  # fmt: skip
 
 
-def test_following_gives_each_line_once_over_attempts_until_the_job_is_done(run: Run) -> None:
+def test_following_gives_each_line_once_over_attempts_until_the_job_is_done(run: RecordedRun) -> None:
     node = find_job(run, "train-A-0")
     folder = run.store.folder(node)
     done = (folder / "done.json").read_bytes()

@@ -12,10 +12,11 @@ from orchestrator.grid import load_grid
 from orchestrator.members import Member
 from orchestrator.recipe import Recipe
 from trainers.clips import ClipBank, MemoryClips
+from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.network import Tagger, parameter_count
 from trainers.predict import predict
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.settings import TrainSettings
 from trainers.weights import load_snapshot
 

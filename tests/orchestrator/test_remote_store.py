@@ -12,12 +12,13 @@ from rich.console import Console
 from features.errors import SupersededError
 from orchestrator.attempt import Attempt
 from orchestrator.cli import main
-from orchestrator.graph import Node
 from orchestrator.grid import load_grid
 from orchestrator.jobs import run_job
 from orchestrator.launch import Selection, launch, plan_of, prepare
+from orchestrator.node import Node
 from orchestrator.recipe import Execution
 from orchestrator.run import Run
+from orchestrator.run_file import RecordedRun
 from orchestrator.status import read_status
 from orchestrator.storage import open_storage
 from orchestrator.stores import open_store
@@ -57,7 +58,7 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
     left = [key for key in keys if "attempt" in key or key.endswith(("stop.json", "failed.json", "placement.json"))]
     assert not left
     assert not list((tmp_path / "one").rglob("checkpoint*")), "scratch folders are gone"
-    assert {job.state for job in read_status(run).jobs} <= {"done", "cached"}
+    assert {job.state for job in read_status(RecordedRun.open(run.folder)).jobs} <= {"done", "cached"}
     capsys.readouterr()
     folder = str(run.folder)
     for arguments in (["report", folder, "--json"], ["submit", folder], ["sync", folder], ["status", folder, "--json"]):

@@ -18,11 +18,13 @@ from features.files import hash_of, save_npy
 from orchestrator.collector import uncollected
 from orchestrator.cost import Cost, Machines
 from orchestrator.gpus import find_gpu
-from orchestrator.graph import SCHEMA, build_graph
+from orchestrator.graph import build_graph
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, plan_of
+from orchestrator.node import SCHEMA
 from orchestrator.plan import make_plan
-from orchestrator.run import Run, read_run_json
+from orchestrator.run import Run
+from orchestrator.run_file import RecordedRun, read_run_json
 from orchestrator.scheduler import run_plan
 from orchestrator.status import JobStatus, Status, read_status, show
 from orchestrator.store import Store
@@ -74,7 +76,7 @@ def test_status(many: Run) -> None:
     out = io.StringIO()
 
     def whole() -> Status:
-        status = read_status(Run.open(many.folder))
+        status = read_status(RecordedRun.open(many.folder))
         Console(file=out, width=160).print(show(status))
         return status
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.scheduler import Finished, Needs, Standing, remaining_path, run_plan
 

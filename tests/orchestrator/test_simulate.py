@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orchestrator.graph import Node
+from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.simulate import lower_bound_s, makespan_s
 

@@ -8,9 +8,9 @@ import torch
 
 from trainers.augment import AUGMENTATIONS, Batch, augment, playback_rates, register, resolve_augmentations
 from trainers.clips import ClipBank, MemoryClips
+from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.losses import LOSSES, Activation
-from trainers.progress import read_history
 from trainers.randomness import generator
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from features.errors import NotFiniteError
 from trainers.clips import ClipBank
+from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import CHECKPOINT, PREVIOUS, read_history, snapshot_path
+from trainers.progress import CHECKPOINT, PREVIOUS, snapshot_path
 from trainers.streams import Stream
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors

@@ -13,9 +13,10 @@ from torch import Tensor
 import trainers.loop
 from features.errors import StoreError
 from trainers.clips import ClipBank
+from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.randomness import seed_of
 from trainers.streams import Pool, Stream
 from trainers.weights import read_tensors, save_snapshot

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from trainers.clips import MemoryClips
+from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.settings import TrainSettings
 from trainers.weights import read_tensors
 

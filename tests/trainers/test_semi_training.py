@@ -14,11 +14,12 @@ from torch import Tensor
 import trainers.loop
 from features.errors import JobError
 from trainers.clips import ClipBank
+from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.randomness import generator, seed_of
 from trainers.streams import Pool, Stream
 from trainers.supervisor import Stop, Supervisor

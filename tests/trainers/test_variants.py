@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from trainers.clips import ClipBank
+from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import read_history, snapshot_path
+from trainers.progress import snapshot_path
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors
 

@@ -1,0 +1,35 @@
+"""The history of a training job, `history.jsonl`: a line an epoch. Read without torch, as who only looks needs none."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HISTORY", "latest_history", "parse_history", "read_history"]
+
+HISTORY = "history.jsonl"
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The epoch records of a job so far; an unfinished last line is left out."""
+    path = folder / HISTORY
+    return parse_history(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []
+
+
+def parse_history(text: str) -> list[dict[str, Any]]:
+    """The records in a history's text, up to the first line that is none."""
+    records = []
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict) or not isinstance(record.get("lwlrap"), float | int):
+            break
+        records.append(record)
+    return records
+
+
+def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """The longest history of several attempts at one job; they are beginnings of one another."""
+    return max((read_history(folder) for folder in folders), key=len, default=[])

@@ -13,7 +13,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.network import Tagger
@@ -62,13 +62,11 @@ def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int 
         length: frames or samples.
         n_mels: bands of a frame; None for samples.
     """
-    tagger = _tagger(network, classes, False).train()
-    x = _input(2, length, n_mels)  # batch norm trains on no single value: count two clips
     with FlopCounterMode(display=False) as counter:
-        logits = tagger(x)
+        logits = _bare(network, classes)(_input(1, length, n_mels))
         forward = counter.get_total_flops()
         logits.sum().backward()
-    return CropFlops(forward // 2, (counter.get_total_flops() - forward) // 2)
+    return CropFlops(forward, counter.get_total_flops() - forward)
 
 
 def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray) -> np.ndarray:
@@ -76,7 +74,7 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
 
     They are linear in the length but for the rounding of strides: counted at a few lengths, interpolated between.
     """
-    shortest = _tagger(network, 1, False).min_length
+    shortest = _bare(network, 1).min_length
     lengths = np.maximum(lengths, shortest)  # `predict` pads what is shorter
     last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
     knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
@@ -87,7 +85,7 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
 @cache
 def head_flops(network: NetworkSettings, classes: int) -> int:
     """Operations of one clip through one head."""
-    tagger = _tagger(network, classes, False).eval()
+    tagger = _bare(network, classes)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         tagger.heads["curated"](torch.empty(1, tagger.trunk.features, device="meta"))
     return int(counter.get_total_flops())
@@ -160,10 +158,20 @@ def _n_bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-@lru_cache(maxsize=16)
 def _tagger(network: NetworkSettings, classes: int, noisy_head: bool) -> Tagger:
     with torch.device("meta"):
         return Tagger(network, classes, noisy_head=noisy_head)
+
+
+@lru_cache(maxsize=16)
+def _bare(network: NetworkSettings, classes: int) -> Tagger:
+    """The network with one head and without batch norm, which counts as nothing and takes most of the time here."""
+    tagger = _tagger(network, classes, False)
+    for module in list(tagger.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(module, name, nn.Identity())
+    return tagger
 
 
 def _input(batch: int, length: int, n_mels: int | None) -> Tensor:
@@ -172,7 +180,7 @@ def _input(batch: int, length: int, n_mels: int | None) -> Tensor:
 
 @cache
 def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> int:
-    tagger = _tagger(network, 1, False).eval()
+    tagger = _bare(network, 1)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         tagger.embed(_input(1, length, n_mels))
     return int(counter.get_total_flops())

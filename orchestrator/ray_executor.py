@@ -117,6 +117,12 @@ class RayExecutor:
         self._measure()
         self._has_gpus = self.ledger.has_gpus
         self._grows = has_autoscaler()
+        if self._grows and not self._has_gpus and execution.gpus_per_job is None:
+            # What machines may come is not told. Without the question, a grid would be trained on CPUs in silence.
+            raise InputError(
+                "the cluster has an autoscaler and no GPU yet: give --gpus-per-job 1 to have GPUs started for training "
+                "jobs, or --gpus-per-job 0 to train on CPUs"
+            )
 
     def _measure(self) -> None:
         """What the cluster has now: machines come and go."""
@@ -167,10 +173,13 @@ class RayExecutor:
         return self.needs(node) != before
 
     def hold(self, standing: Standing) -> bool:
-        """Show how the run stands and ask an autoscaler for what waits.
+        """Look around, show how the run stands, and ask an autoscaler for what waits.
 
         Without an autoscaler, jobs wait while others use machines that have room for them.
         """
+        if time.monotonic() - self._looked > 1.0:
+            self._looked = time.monotonic()
+            self._look_around()
         self.metrics.standing(standing)
         if self._grows:
             tasks = Counter(job.needs for job in self._running.values() if job.task is not None)
@@ -233,9 +242,6 @@ class RayExecutor:
             self._asked = self.stopping()
             for job in self._running.values():
                 self._ask_to_stop(job.node, self._asked)
-        if time.monotonic() - self._looked > 1.0:
-            self._looked = time.monotonic()
-            self._look_around()
         found = []
         try:
             found.append(self._queue.get(timeout=timeout_s))

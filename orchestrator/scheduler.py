@@ -88,7 +88,8 @@ class Executor(Protocol):
         """Give the node more memory from now on; False if there is no more to give."""
 
     def hold(self, standing: Standing) -> bool:
-        """Told how the run stands whenever nothing more fits; whether jobs that don't fit may do so later."""
+        """Told how the run stands whenever nothing more fits, also while nothing runs, and so the time to look for new
+        machines; whether jobs that don't fit may do so later."""
 
     def submit(self, node: Node) -> None:
         """Start a node; never blocks for long, except that an inline executor runs it."""

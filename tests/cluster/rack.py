@@ -16,7 +16,7 @@ import yaml
 
 from tests.cluster.hosts import NETWORKS, Host, Hosts, Share
 
-__all__ = ["SHARED", "VENV", "Rack"]
+__all__ = ["CLUSTER", "ROOT", "SHARED", "VENV", "Rack"]
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path("/mnt/shared")
@@ -71,28 +71,28 @@ class Rack:
         return self.hosts.add(next(name for name in self.workers if name not in self.hosts.all), "private")
 
     def up(self) -> None:
-        """What a user does: services, token, settings, `ray up`; then wait for the workers that are on."""
+        """What docs/cluster/README.md says, with the services on the head; then wait for the workers that are on."""
         config = self._fill_in()
         (self.shared / CLUSTER.name).write_text(yaml.safe_dump(config), encoding="utf-8")
-        self._services(f"start --host {self.head.addresses['private']}")
-        (self.shared / "sonogrid.env").write_text(self._settings(), encoding="utf-8")
         self.on_laptop("ray get-auth-token --generate")
-        self.on_laptop(f"install -m 600 {SHARED}/sonogrid.env ~/.sonogrid.env")
-        self.on_laptop(f"cd {SHARED}/sonogrid && ray up --yes {CLUSTER}", timeout_s=180)
+        self._ray_up({})
+        self.on_cluster(f"python -m orchestrator.services start --host {self.head.addresses['private']}", 90)
+        self._ray_up(self._given(self.on_cluster("cat runs/services/environment")))
         for name in self.workers:
             if name in self.hosts.all:
                 self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
-        """`ray down`, then the services; the workers end by themselves when the head has been away for a minute."""
+        """`ray down`, then the rest; the workers end by themselves when the head has been away for a minute."""
         self.on_laptop(f"ray down --yes {CLUSTER}")
-        self.head.run("kill $(cat ~/mlflow.pid)")
-        self._services("stop")
+        self.on_cluster("kill $(cat ~/mlflow.pid)")
+        self.on_cluster("python -m orchestrator.services stop")
 
-    def _services(self, arguments: str) -> None:
-        """PostgreSQL and S3 on the head, for its private network."""
-        command = f"cd {SHARED}/sonogrid && {VENV}/bin/python -m orchestrator.services {arguments}"
-        self.head.run(f"{command} --folder ~/services")
+    def _ray_up(self, settings: dict[str, str]) -> None:
+        """`ray up` with what is known of ~/.sonogrid.env."""
+        (self.shared / "sonogrid.env").write_text(self._template(settings), encoding="utf-8")
+        self.on_laptop(f"install -m 600 {SHARED}/sonogrid.env ~/.sonogrid.env")
+        self.on_laptop(f"cd {SHARED}/sonogrid && ray up --yes {CLUSTER}", timeout_s=180)
 
     def on_laptop(self, command: str, timeout_s: float = 60) -> str:
         """Run a command on the laptop, with the project's environment; gives its output."""
@@ -144,15 +144,16 @@ class Rack:
             config[key] = [line.replace("ray start", SMALL) for line in config[key]]
         return config
 
-    def _settings(self) -> str:
-        """The template of docs/cluster, filled in."""
-        given = dict(
-            line.removeprefix("export ").split("=", 1)
-            for line in self.head.run("cat ~/services/environment").stdout.splitlines()
-        )
+    def _given(self, printed: str) -> dict[str, str]:
+        """Of what the services print, what goes into the settings."""
+        lines = [line.strip().removeprefix("export ") for line in printed.splitlines() if line.startswith("export ")]
+        given = dict(line.split("=", 1) for line in lines)
         # The server hands artifacts on, so that no client needs to know where they are.
         destination = given.pop("MLFLOW_DEFAULT_ARTIFACT_ROOT")
-        values = {**given, "MLFLOW_ARTIFACTS_DESTINATION": destination, "MLFLOW_TRACKING_URI": "http://head:5000"}
+        return {**given, "MLFLOW_ARTIFACTS_DESTINATION": destination, "MLFLOW_TRACKING_URI": "http://head:5000"}
+
+    def _template(self, values: dict[str, str]) -> str:
+        """The settings of docs/cluster, filled in."""
         lines = (ROOT / "docs" / "cluster" / "sonogrid.env").read_text(encoding="utf-8").splitlines()
         known = {line.removeprefix("# ").partition("=")[0] for line in lines}
         named = {line.partition("=")[0]: line for line in lines if line and not line.startswith("#")}

@@ -43,8 +43,7 @@ WATCH = """
 import json, logging, sys, time
 from pathlib import Path
 import ray
-from orchestrator.run import Run
-from orchestrator.store import LEASE
+from orchestrator.run_file import RecordedRun
 
 folder, log = Path(sys.argv[1]), open(sys.argv[2], "a")
 ray.init("auto", log_to_driver=False, logging_level=logging.ERROR)
@@ -57,10 +56,10 @@ def tell(key, facts):
 
 while not (folder / "run.json").exists():
     time.sleep(0.5)
-run = Run.open(folder)
+run = RecordedRun.open(folder)
 while True:
     run.store.refresh()
-    for node in run.graph.nodes.values():
+    for node in run.nodes.values():
         done = run.store.state(node).state == "done"
         sign = run.store.alive(node) if run.store.is_there(node) and not done else None
         if done:
@@ -132,6 +131,8 @@ class Story:
 
 
 class _Teller:
+    """Waits for what the watching script writes down, and writes down what is done to the cluster."""
+
     def __init__(self, rack: Rack, launch: "subprocess.Popen[str]") -> None:
         self.rack, self.launch = rack, launch
         self.log = rack.shared / "events.jsonl"

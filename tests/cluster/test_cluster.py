@@ -17,8 +17,8 @@ from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.services import find_postgres
 from tests.cluster.hosts import Share, why_not
-from tests.cluster.rack import SHARED, VENV, Rack
-from tests.cluster.story import GRID, Story, tell, timeline
+from tests.cluster.rack import CLUSTER, ROOT, SHARED, VENV, Rack
+from tests.cluster.story import GRID, STORE, Story, tell, timeline
 
 pytestmark = pytest.mark.cluster
 
@@ -180,6 +180,33 @@ def test_the_report_is_complete_on_the_cluster(rack: Rack, story: Story, inline_
     ours, theirs = read_json(inline_story.folder / "report.json"), read_json(story.folder / "report.json")
     assert theirs["complete"]
     assert theirs == ours
+
+
+def test_every_command_of_the_docs_for_machines_reached_by_ssh(rack: Rack, story: Story) -> None:
+    tells = {
+        "ray status": "GPU", "sonogrid check": "no problems", "sonogrid launch": "nothing to do",
+        "sonogrid status": "nobody runs it", "sonogrid report": "lwlrap", "rsync-down": "submission.csv",
+    }  # fmt: skip
+    typed = []
+    for command in commands_of_the_docs("Machines reached by ssh"):
+        if command.startswith(("sed ", "ray up ", "ray down ")):  # done by the rack at its start and end
+            continue
+        here = command.replace("launch paper", f"launch {SHARED}/story.yaml --store {STORE}")
+        here = here.replace("cluster.yaml", str(CLUSTER)).replace("/data/FSDKaggle2019", str(DATA))
+        printed = rack.on_laptop(here.replace("/data/runs/paper", f"{SHARED}/run"), timeout_s=120)
+        (told,) = [part for part in tells if part in command]
+        assert tells[told] in printed, f"{command}: {printed}"
+        typed.append(told)
+    assert typed == list(tells)
+    submission = rack.laptop.run("cat submission.csv").stdout.splitlines()
+    assert submission[0].startswith("fname,")
+    assert len(submission) > 1
+
+
+def commands_of_the_docs(section: str) -> list[str]:
+    """The lines of the first code block of a section of docs/cluster/README.md."""
+    text = (ROOT / "docs" / "cluster" / "README.md").read_text(encoding="utf-8")
+    return text.split(f"## {section}\n")[1].split("```\n")[1].splitlines()
 
 
 def test_all_hosts_are_back_and_idle(rack: Rack, story: Story) -> None:

@@ -26,7 +26,7 @@ from orchestrator.ray_executor import RayExecutor
 from orchestrator.ray_train import fast_start_environment
 from orchestrator.recipe import Execution, Place
 from orchestrator.run import Run
-from orchestrator.scheduler import Finished, Needs, run_plan
+from orchestrator.scheduler import Finished, Needs, Standing, run_plan
 
 pytestmark = pytest.mark.ray
 
@@ -157,3 +157,23 @@ def test_what_fits_no_machine_is_refused_and_what_the_grid_lacks_too(cluster: Cl
         RayExecutor(run, Execution(place={"Z": Place(workers=2)}))
     with pytest.raises(InputError, match=r"condition plain has batches of 4 clips.*at most 4 workers"):
         RayExecutor(run, Execution(gpus_per_job=0.0, workers=5))
+
+
+def test_a_machine_that_joins_while_nothing_runs_is_seen_and_vetted(
+    cluster: Cluster, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.ray_executor.has_autoscaler", lambda: True)
+    executor = RayExecutor(run, Execution(gpus_per_job=1.0))
+    here = executor.ledger.machines
+    many = Needs(1.0, 1.0, int(sum(machine.gpus for machine in here.values())) + 1)
+    executor._vetted = set(here)  # as on a cluster that an address names
+    assert not executor.fits(many)
+    cluster.add_node(num_cpus=2, num_gpus=2)
+    standing = Standing(cached=0, running=0, done=0, failed=0, blocked=0, waiting=0, ready={many: 1})
+    end = time.monotonic() + 60
+    while not executor.fits(many):
+        assert executor.hold(standing), "with an autoscaler it waits"
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert len(executor._vetted) == len(here) + 1
+    executor.demand.show({})

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from orchestrator.execution import Execution
 from orchestrator.jobs import JobSpec
 from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
 from orchestrator.ray_executor import RayExecutor
-from orchestrator.recipe import Execution
 from orchestrator.scheduler import Needs, run_plan
 from orchestrator.store import Store
 

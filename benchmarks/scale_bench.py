@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks.scale_case import finish, many_run, write_grid
 from features.assumed import assumed_manifest
 from orchestrator.cost import Cost, Machines
+from orchestrator.execution import Execution
 from orchestrator.gpus import find_gpu
 from orchestrator.graph import build_graph
 from orchestrator.grid import load_grid
@@ -28,7 +29,6 @@ from orchestrator.node import Node
 from orchestrator.outcome import outcome_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import LaunchView
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.run_file import RecordedRun
 from orchestrator.scheduler import Finished, run_plan

@@ -15,12 +15,13 @@ from rich.console import Console
 from features.errors import InputError
 from features.manifest import Manifest
 from features.settings import MelSettings
+from orchestrator.conditions import ConditionSettings
 from orchestrator.gpus import Gpu
 from orchestrator.graph import Graph
 from orchestrator.lines import Lines
 from orchestrator.node import Node
 from orchestrator.plan import Plan, PlannedNode
-from orchestrator.recipe import ConditionSettings, Recipe
+from orchestrator.recipe import Recipe
 from orchestrator.simulate import lower_bound_s, makespan_s
 from trainers.flops import Clips, checkpoint_bytes, prediction_flops, snapshot_bytes, training_flops
 

@@ -12,16 +12,14 @@ Nothing is trained or predicted for an ensemble, so none of this enters a signat
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from features.settings import Settings
+from orchestrator.conditions import ConditionSettings
 from orchestrator.members import Member, member_weights
-
-if TYPE_CHECKING:
-    from orchestrator.recipe import ConditionSettings
 
 __all__ = [
     "EnsemblePart",
@@ -62,7 +60,7 @@ class PublishedSettings(Settings):
     ensembles: dict[str, Lwlrap] = Field(default_factory=dict, description="ensemble -> out-of-fold lwlrap")
 
 
-def ensemble_members(ensemble: EnsembleSettings, conditions: "Mapping[str, ConditionSettings]") -> tuple[Member, ...]:
+def ensemble_members(ensemble: EnsembleSettings, conditions: Mapping[str, ConditionSettings]) -> tuple[Member, ...]:
     """All members of an ensemble; times the folds that is its number of predictions."""
     return tuple(
         Member(name, cycle, head, pad)
@@ -84,7 +82,7 @@ def check_ensembles(
     ensembles: Mapping[str, EnsembleSettings],
     published: PublishedSettings,
     comparisons: Mapping[str, Sequence[str]],
-    conditions: "Mapping[str, ConditionSettings]",
+    conditions: Mapping[str, ConditionSettings],
 ) -> None:
     """Refuse ensembles, figures and comparisons of what the grid does not have.
 
@@ -113,7 +111,7 @@ def check_ensembles(
             _known(side, {**conditions, **ensembles}, f"comparisons.{comparison}", "a condition or an ensemble")
 
 
-def _check_part(field: str, name: str, part: EnsemblePart, condition: "ConditionSettings") -> None:
+def _check_part(field: str, name: str, part: EnsemblePart, condition: ConditionSettings) -> None:
     cycles = range(1, condition.train.cycles + 1)
     there: tuple[tuple[str, Sequence[object] | None, Sequence[object], str], ...] = (
         ("cycles", part.cycles, cycles, f"{name} has cycles 1 to {len(cycles)}"),

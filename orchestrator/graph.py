@@ -21,8 +21,9 @@ from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
 from features.shards import plan_shards
 from orchestrator.collector import uncollected
+from orchestrator.conditions import ConditionSettings, parents
 from orchestrator.node import Kind, Node, signature_of, split_name
-from orchestrator.recipe import ConditionSettings, Recipe, parents
+from orchestrator.recipe import Recipe
 from trainers.settings import PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]

@@ -28,9 +28,10 @@ from pydantic import ValidationError
 from features.errors import GridError, printable
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.blend import BlendSettings
+from orchestrator.conditions import ConditionSettings
 from orchestrator.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.plain_yaml import load_plain, short, shown
-from orchestrator.recipe import ConditionSettings, Recipe
+from orchestrator.recipe import Recipe
 from trainers.settings import (
     EnvNetSettings,
     MeanTeacherSettings,

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from orchestrator.execution import Execution
 from orchestrator.failures import cause_of
 from orchestrator.jobs import run_job
 from orchestrator.node import Node
 from orchestrator.outcome import outcome_of
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs, Standing
 from trainers.supervisor import Stop

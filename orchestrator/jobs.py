@@ -29,9 +29,9 @@ from features.manifest import Manifest
 from features.settings import Settings
 from features.shards import ShardPlan, ShardSet, build_shard
 from orchestrator.attempt import Attempt
+from orchestrator.conditions import ConditionSettings
 from orchestrator.failures import cause_of, failure_class, trace_of
 from orchestrator.node import Kind, short_inputs, split_name
-from orchestrator.recipe import ConditionSettings
 from orchestrator.store import FAILED, Store
 from orchestrator.stores import open_store
 from trainers.supervisor import Stop

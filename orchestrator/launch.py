@@ -21,20 +21,21 @@ from features.files import write_json
 from features.manifest import Manifest, build_manifest
 from features.shards import require_free_space
 from orchestrator.cost import in_counted_order, node_costs
+from orchestrator.execution import Execution
 from orchestrator.graph import Graph
 from orchestrator.grid import change_recipe
 from orchestrator.node import Node
 from orchestrator.owner import own
 from orchestrator.plan import Plan, make_plan, only_failed
 from orchestrator.progress import LaunchView
-from orchestrator.recipe import Execution, Recipe, default_store
+from orchestrator.recipe import Recipe
 from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run, check_recipe_fits, read_binding
 from orchestrator.run_file import read_run_json
 from orchestrator.scheduler import Executor, Finished, Summary, run_plan
 from orchestrator.store import FAILED
-from orchestrator.stores import open_store
+from orchestrator.stores import default_store, open_store
 from orchestrator.submission import score, write_submission
 from orchestrator.tracking import MirrorThread
 from trainers.supervisor import Stop

@@ -17,6 +17,7 @@ from typing import Any
 from features.errors import GridError, InputError
 from orchestrator.cluster import Demand, draining, has_autoscaler, machines
 from orchestrator.connect import connect
+from orchestrator.execution import Execution
 from orchestrator.jobs import JobSpec, run_job, run_share
 from orchestrator.ledger import Ledger
 from orchestrator.metrics import Metrics
@@ -30,7 +31,6 @@ from orchestrator.ray_train import (
     free_resources,
     placement,
 )
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs, Standing
 from orchestrator.secrets import redact

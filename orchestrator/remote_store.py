@@ -19,7 +19,8 @@ from features.errors import DamagedInputError, StoreError, SupersededError
 from features.files import hash_of
 from orchestrator.cache import Cache, default_cache_root
 from orchestrator.node import Node
-from orchestrator.storage import Storage, open_storage
+from orchestrator.storage import Storage
+from orchestrator.storages import open_storage
 from orchestrator.store import ALIVE, DAMAGED, DONE, FAILED, LEASE, PREFIX, STOP, State, Store, checksums, number_of
 from trainers.history import HISTORY, parse_history
 

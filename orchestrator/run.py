@@ -14,14 +14,15 @@ from features.errors import GridError, InputError, StoreError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.collector import uncollected
+from orchestrator.execution import Execution
 from orchestrator.graph import Graph, build_graph
 from orchestrator.jobs import JobSpec
 from orchestrator.leaks import labels_seen
 from orchestrator.node import Node
-from orchestrator.recipe import Execution, Recipe, default_store
+from orchestrator.recipe import Recipe
 from orchestrator.run_file import existing_run_json, store_of, write_run_json
 from orchestrator.store import DAMAGED, DONE, Store
-from orchestrator.stores import open_store
+from orchestrator.stores import default_store, open_store
 
 __all__ = ["Run", "check_recipe_fits", "read_binding"]
 

@@ -6,7 +6,6 @@ was before a write, as it is after, or not at all; and of several that `create` 
 
 import errno
 import os
-import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from features.errors import InputError, StoreError
+from features.errors import StoreError
 from features.files import atomic
 
-__all__ = ["LocalStorage", "Storage", "open_storage"]
+__all__ = ["LocalStorage", "Storage"]
 
 CHUNK_BYTES = 1 << 20
 """Of a file that is copied; none is held in memory as a whole."""
@@ -94,39 +93,6 @@ class Storage(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
-
-
-def open_storage(root: str | Path) -> Storage:
-    """Open a local folder, `s3://bucket/prefix` or `gs://bucket/prefix`; nothing is made or asked yet.
-
-    S3 is configured as for every AWS tool: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, `AWS_REGION`,
-    and `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` for a service other than Amazon's.
-
-    Raises:
-        InputError: another scheme, no bucket, credentials in the URL, or boto3 is missing.
-    """
-    text = str(root)
-    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
-        return LocalStorage(Path(text))
-    scheme, _, rest = text.partition(":")
-    rest = rest.removeprefix("//")
-    if scheme not in ("s3", "gs") or f"{scheme}://{rest}" != text:
-        raise InputError(
-            f"{scheme}:/... can't be a store; give a local folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+(/[A-Za-z0-9._=-]+)*/?", rest):
-        raise InputError(
-            f"the {scheme}:// store must be {scheme}://BUCKET/PREFIX with letters, digits and ._=- only; "
-            "credentials belong in the environment"
-        )
-    bucket, _, prefix = rest.partition("/")
-    if scheme == "gs":
-        from orchestrator.gcs import GcsStorage
-
-        return GcsStorage(bucket, prefix.strip("/"))
-    from orchestrator.s3 import S3Storage
-
-    return S3Storage(bucket, prefix.strip("/"))
 
 
 class LocalStorage(Storage):

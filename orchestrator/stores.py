@@ -1,11 +1,11 @@
-"""Opens the store that a folder's path or a URL names."""
+"""Where a run's store is, and opening it."""
 
 from pathlib import Path
 
 from orchestrator.remote_store import RemoteStore
 from orchestrator.store import Store
 
-__all__ = ["open_store"]
+__all__ = ["default_store", "open_store"]
 
 
 def open_store(root: str | Path, *, listed: bool = True) -> Store:
@@ -19,3 +19,8 @@ def open_store(root: str | Path, *, listed: bool = True) -> Store:
     if "://" in str(root):
         return RemoteStore(str(root), listed=listed)
     return Store(Path(root), listed=listed)
+
+
+def default_store(run: Path) -> str:
+    """Where the nodes of a run lie unless another store is named."""
+    return str((run / "store").resolve())

@@ -5,11 +5,11 @@ from typing import Any
 
 from features.errors import InputError, StoreError
 from features.files import read_json
+from orchestrator.execution import Execution
 from orchestrator.jobs import run_job
 from orchestrator.launch import write_reports
 from orchestrator.leaks import leaky_conditions
 from orchestrator.owner import own
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
 __all__ = ["tune_again"]

@@ -61,7 +61,7 @@ def check(arguments: Arguments, console: Console) -> int:
 def _execution_of(arguments: Arguments) -> Any:
     """How to run, from the arguments of a verb that runs a grid."""
     from orchestrator.connect import check_address
-    from orchestrator.recipe import Execution
+    from orchestrator.execution import Execution
 
     more = {
         name: getattr(arguments, name)

@@ -11,9 +11,9 @@ from rich.console import Console
 from features.files import read_json, sha256_file
 from features.synthetic import generate
 from orchestrator.cli import main
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from trainers.history import read_history
 

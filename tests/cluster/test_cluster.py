@@ -11,9 +11,9 @@ from rich.console import Console
 
 from features.errors import InputError
 from features.files import read_json, sha256_file
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.services import find_postgres
 from tests.cluster.hosts import Share, why_not

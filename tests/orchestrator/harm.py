@@ -9,8 +9,8 @@ from rich.console import Console
 from features.files import read_json
 from orchestrator.attempt import Attempt
 from orchestrator.cli import main
+from orchestrator.execution import Execution
 from orchestrator.node import Node
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
 INLINE = Execution(executor="inline")

@@ -16,7 +16,8 @@ import pytest
 from features.errors import InputError, StoreError
 from features.files import sha256_file, write_json
 from orchestrator.cache import Cache, default_cache_root
-from orchestrator.storage import Storage, open_storage
+from orchestrator.storage import Storage
+from orchestrator.storages import open_storage
 
 LIMIT = 10_000_000
 
@@ -131,7 +132,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from orchestrator.cache import Cache
-from orchestrator.storage import open_storage
+from orchestrator.storages import open_storage
 print(Cache(Path(sys.argv[1]), int(sys.argv[4])).fetch(open_storage(sys.argv[2]), sys.argv[3]), flush=True)
 sys.stdin.readline()
 """

@@ -4,7 +4,7 @@ import pytest
 
 from features.errors import InputError
 from orchestrator.cli import _parser
-from orchestrator.recipe import Execution
+from orchestrator.execution import Execution
 from orchestrator.verbs import _execution_of
 
 

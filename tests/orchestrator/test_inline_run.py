@@ -14,10 +14,10 @@ from rich.console import Console
 
 from features.files import load_npy, read_json, sha256_file, write_json
 from orchestrator.cli import main
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, plan_of, prepare
 from orchestrator.members import Member, stitch
-from orchestrator.recipe import Execution
 from orchestrator.report import build_report
 from orchestrator.report_tables import print_report
 from orchestrator.run import Run

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from features.errors import GridError
 from features.files import load_npy, read_json
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.launch import Selection, launch, prepare
 from orchestrator.leaks import labels_seen, leaky_conditions
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 
 GRID = """

@@ -8,11 +8,11 @@ import ray
 from rich.console import Console
 
 from features.files import read_json
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.jobs import run_job
 from orchestrator.launch import Selection, launch, prepare
 from orchestrator.ray_executor import RayExecutor
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.scheduler import Needs
 

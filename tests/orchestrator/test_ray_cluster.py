@@ -18,13 +18,13 @@ from ray.experimental.internal_kv import _internal_kv_get
 
 from features.errors import GridError, InputError
 from orchestrator.cluster import Demand
+from orchestrator.execution import Execution, Place
 from orchestrator.grid import load_grid
 from orchestrator.jobs import run_job
 from orchestrator.launch import Selection, plan_of, prepare
 from orchestrator.plan import Plan
 from orchestrator.ray_executor import RayExecutor
 from orchestrator.ray_train import fast_start_environment
-from orchestrator.recipe import Execution, Place
 from orchestrator.run import Run
 from orchestrator.scheduler import Finished, Needs, Standing, run_plan
 

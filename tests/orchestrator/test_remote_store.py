@@ -12,15 +12,15 @@ from rich.console import Console
 from features.errors import SupersededError
 from orchestrator.attempt import Attempt
 from orchestrator.cli import main
+from orchestrator.execution import Execution
 from orchestrator.grid import load_grid
 from orchestrator.jobs import run_job
 from orchestrator.launch import Selection, launch, plan_of, prepare
 from orchestrator.node import Node
-from orchestrator.recipe import Execution
 from orchestrator.run import Run
 from orchestrator.run_file import RecordedRun
 from orchestrator.status import read_status
-from orchestrator.storage import open_storage
+from orchestrator.storages import open_storage
 from orchestrator.stores import open_store
 
 Compare = Callable[[Run, Run], None]

@@ -27,7 +27,7 @@ from orchestrator import services
 from orchestrator.blend import BlendSettings, tune_blend
 from orchestrator.members import run_blend
 from orchestrator.run import Run
-from orchestrator.storage import open_storage
+from orchestrator.storages import open_storage
 from orchestrator.tracking import Mirror
 
 try:

@@ -14,7 +14,8 @@ import pytest
 
 from features.errors import InputError, StoreError
 from orchestrator import s3 as s3_module
-from orchestrator.storage import Storage, open_storage
+from orchestrator.storage import Storage
+from orchestrator.storages import open_storage
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_create_makes_a_key_once(storage: Storage) -> None:
 
 RACE = """
 import sys, time
-from orchestrator.storage import open_storage
+from orchestrator.storages import open_storage
 storage, name = open_storage(sys.argv[1]), sys.argv[2]
 storage.list()
 print("ready", flush=True)
@@ -146,7 +147,7 @@ def test_readers_see_whole_objects_while_they_are_replaced(storage: Storage) -> 
     contents = {bytes([65 + n]) * (1000 + 100 * n) for n in range(8)}
     storage.write("mark", min(contents))
     script = (
-        "import sys\nfrom orchestrator.storage import open_storage\nstorage = open_storage(sys.argv[1])\n"
+        "import sys\nfrom orchestrator.storages import open_storage\nstorage = open_storage(sys.argv[1])\n"
         "for _ in range(15):\n for n in range(8):\n  storage.write('mark', bytes([65 + n]) * (1000 + 100 * n))\n"
     )
     writer = python(script, storage.url)
@@ -353,7 +354,7 @@ def test_a_killed_upload_publishes_nothing(shaky: Storage, proxy: Any, faults: A
     (tmp_path / "big").write_bytes(os.urandom(30 << 20))
     proxy.always = lambda handler, forward: (time.sleep(0.3), forward(), faults.lost(handler, forward))
     script = (
-        "import sys\nfrom pathlib import Path\nfrom orchestrator.storage import open_storage\n"
+        "import sys\nfrom pathlib import Path\nfrom orchestrator.storages import open_storage\n"
         "open_storage(sys.argv[1]).put(Path(sys.argv[2]), 'big')"
     )
     process = python(script, shaky.url, str(tmp_path / "big"))
@@ -369,7 +370,7 @@ def test_a_killed_upload_publishes_nothing(shaky: Storage, proxy: Any, faults: A
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from orchestrator.storage import open_storage
+from orchestrator.storages import open_storage
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 storage, path = open_storage(sys.argv[1]), Path(sys.argv[2])

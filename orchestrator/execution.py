@@ -1,0 +1,128 @@
+"""Execution: how and where a grid runs. It enters no signature, and so the command line alone says it, no grid."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from features.errors import InputError
+from features.settings import Settings
+
+__all__ = ["Execution", "Place"]
+
+
+class Place(Settings):
+    """Where the jobs of one condition run, where that differs from the others; what is left out doesn't."""
+
+    gpu: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$", description="type of GPU, as Ray calls it: A100")
+    gpus: float | None = Field(None, ge=0, le=64, description="as gpus_per_job")
+    workers: int | None = Field(None, ge=1, le=64, description="as workers")
+
+
+class Execution(Settings):
+    """How and where a grid runs; changes no number, but for the order of sums where a job has several workers."""
+
+    executor: Literal["ray", "inline"] = "ray"
+    address: str | None = Field(None, description="Ray cluster; none: RAY_ADDRESS, else one started in place")
+    gpus_per_job: float | None = Field(
+        0.0,
+        ge=0,
+        le=64,
+        description="GPUs of a job; below 1: several share a device; none: one a worker where there are",
+    )
+    workers: int = Field(1, ge=1, le=64, description="processes of a training job, which share its batches")
+    place: dict[str, Place] = Field(default_factory=dict, description="condition -> what is its own")
+    retries: int = Field(3, ge=0, description="new attempts of a job that was lost and made no progress since")
+    checkpoint_steps: int = Field(0, ge=0, description="checkpoints within an epoch, every so many steps; 0: none")
+    stall_s: float = Field(1800.0, gt=0, description="a job without progress for so long is ended and tried again")
+    resident_gb: float = Field(8.0, ge=0, description="features copied to a GPU when a subset takes at most this")
+
+    @model_validator(mode="after")
+    def _shares_work(self) -> Self:
+        if self.executor == "inline" and (self.workers > 1 or self.place):
+            raise ValueError("--workers and --place need --executor ray: inline, a job is this process")
+        check_share("--gpus-per-job", self.gpus_per_job, self.workers)
+        for name, place in self.place.items():
+            check_share(f"--place {name}", *self.share_of(name))
+            if place.gpu is not None and self.share_of(name)[0] == 0:
+                raise ValueError(f"--place {name}.gpu={place.gpu}: its jobs take no GPU; add --place {name}.gpus=1")
+        return self
+
+    def share_of(self, condition: str | None) -> tuple[float | None, int]:
+        """GPUs of a training job of a condition, and its workers."""
+        place = self.place.get(condition or "", Place())
+        workers = self.workers if place.workers is None else place.workers
+        default = self.gpus_per_job
+        if default is not None and default >= 1 and workers != self.workers:
+            default = float(workers)  # one a worker there, and so here
+        return default if place.gpus is None else place.gpus, workers
+
+    @classmethod
+    def create(
+        cls, executor: str, address: str | None, gpus_per_job: float | None = None, place: Sequence[str] = (),
+        **more: Any,
+    ) -> "Execution":  # fmt: skip
+        """Execution on this machine or cluster: a GPU a worker where there are GPUs, unless a number is given.
+
+        Args:
+            executor: 'ray' or 'inline'.
+            address: of a cluster.
+            gpus_per_job: GPUs of a training job.
+            place: 'CONDITION.FIELD=VALUE' of what differs from condition to condition.
+            more: other fields.
+
+        Raises:
+            InputError: a value is not valid.
+        """
+        import torch
+
+        address = address or os.environ.get("RAY_ADDRESS")
+        if gpus_per_job is None and address is None:
+            gpus_per_job = float(more.get("workers", 1)) if torch.cuda.is_available() else 0.0
+        given = {"executor": executor, "address": address, "gpus_per_job": gpus_per_job, "place": _places(place)}
+        try:
+            return cls.model_validate({**given, **more})
+        except ValidationError as error:
+            first = error.errors()[0]
+            if first["loc"] in ((), ("place",)):
+                raise InputError(first["msg"].removeprefix("Value error, ")) from None
+            name, *rest = map(str, first["loc"])
+            option = "--" + name.replace("_", "-") + (" " + ".".join(rest) if rest else "")
+            raise InputError(f"{option} is {first['input']!r}: {first['msg']}") from None
+
+
+def check_share(option: str, gpus: float | None, workers: int) -> None:
+    """Refuse shares of GPUs that can't work.
+
+    Raises:
+        ValueError: the sentence names the option.
+    """
+    if gpus is None or gpus == 0:
+        return
+    told = f"{option}: {gpus:g} GPUs with {workers} workers"
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError(f"{told} can't work: above 1 only whole GPUs can be given; use {int(gpus)} or {int(gpus) + 1}")
+    if gpus < 1 and workers > 1:
+        raise ValueError(f"{told} can't work: workers of one job can't share a device; give {workers} GPUs or 1 worker")
+    if gpus >= 1 and gpus != workers:
+        raise ValueError(f"{told} can't work: a worker uses one GPU; give as many workers as GPUs")
+
+
+def _places(options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """CONDITION.FIELD=VALUE, each; later ones win."""
+    found: dict[str, dict[str, Any]] = {}
+    for option in options:
+        path, equals, value = option.partition("=")
+        name, dot, field = path.rpartition(".")
+        if not (equals and dot and name and value) or field not in Place.model_fields:
+            fields = ", ".join(Place.model_fields)
+            raise InputError(
+                f"--place {option[:80]}: write CONDITION.FIELD=VALUE, for instance B.gpu=A100; FIELD: {fields}"
+            )
+        try:
+            parsed = value if field == "gpu" else float(value) if field == "gpus" else int(value)
+        except ValueError:
+            raise InputError(f"--place {option[:80]}: '{value[:40]}' is not a number") from None
+        found.setdefault(name, {})[field] = parsed
+    return found

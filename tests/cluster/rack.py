@@ -83,10 +83,10 @@ class Rack:
                 self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
-        """`ray down`, then the rest; the workers end by themselves when the head has been away for a minute."""
-        self.on_laptop(f"ray down --yes {CLUSTER}")
+        """The tracking server, the services, `ray down`; workers end by themselves when their head is away for a minute."""
         self.on_cluster("kill $(cat ~/mlflow.pid)")
         self.on_cluster("python -m orchestrator.services stop")
+        self.on_laptop(f"ray down --yes {CLUSTER}")
 
     def _ray_up(self, settings: dict[str, str]) -> None:
         """`ray up` with what is known of ~/.sonogrid.env."""

@@ -83,7 +83,7 @@ class Rack:
                 self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
-        """The tracking server, the services, `ray down`; workers end by themselves when their head is away for a minute."""
+        """Tracking server, services, `ray down`; the workers end by themselves when their head is away for a minute."""
         self.on_cluster("kill $(cat ~/mlflow.pid)")
         self.on_cluster("python -m orchestrator.services stop")
         self.on_laptop(f"ray down --yes {CLUSTER}")

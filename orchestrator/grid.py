@@ -123,7 +123,8 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         raw = load_plain(text)
     except yaml.YAMLError as error:
-        raise GridError(f"{where} is not YAML: {printable(' '.join(str(error).split()))[:400]}") from None
+        words = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+        raise GridError(f"{where} is not YAML: {printable(words)[:400]}") from None
     except GridError as error:
         raise GridError(f"{where}, {error}") from None
     if not isinstance(raw, dict):

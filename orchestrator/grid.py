@@ -328,7 +328,8 @@ def _sentence(error: ValidationError, data: Any) -> str:
             return f"{field} is {shown(first['input'])}: it needs a {tag}"
         return f"{field}.{tag} is {shown(first['input'][tag])}: choose one of {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
-        return f"{field} is not a field here{_nearest(path[-1], VOCABULARY)}"
+        hint = "; it is one of another part" if path[-1] in VOCABULARY else _nearest(path[-1], VOCABULARY)
+        return f"{field} is not a field here{hint}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return printable(f"{field}: {message}" if field else message)[:600]

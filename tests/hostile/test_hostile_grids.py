@@ -148,6 +148,8 @@ REFUSED: dict[str, str | bytes] = {
     "a key 'no'": NAMED % "no",
     "a key twice": "name: t\nconditions: {A: {epochs: 1, epochs: 2}}\n",
     "a key twice after 10,000 others": "x: {" + "".join(f"k{i}: 1, " for i in range(10_000)) + "z: 1, z: 2}\n",
+    "a rescue of a fold that is not there": "name: t\nconditions: {A: {rescue: {'9': {after: 1, lr_factor: 0.1}}}}\n",
+    "a field in another's place": "name: t\ndata: {members: 3}\nconditions: {A: {}}\n",
     "epochs: true": SIMPLE % "true",
     "epochs in words": SIMPLE % "'3'",
     "a condition that is a number": "name: t\nconditions: {1: {}}\n",

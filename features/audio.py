@@ -5,6 +5,7 @@ place of a file is refused instead of waited on.
 """
 
 import hashlib
+import mmap
 import os
 import re
 import stat
@@ -22,26 +23,33 @@ import torchaudio
 
 from features.errors import DataError
 
-__all__ = ["AudioInfo", "probe", "read_mono", "resampled_length"]
+__all__ = ["AudioInfo", "probe", "read_mono", "resampled_length", "without_notes"]
 
 MIN_RATE_HZ = 1_000
 MAX_RATE_HZ = 384_000
 MAX_SAMPLE = 100.0
 """Full scale is 1; forty decibels above it a file holds numbers of another scale, or no audio."""
-MAX_VALUES = 1 << 30
-"""Samples of all channels, which are decoded into memory as float32: 6.8 hours of mono at 44.1 kHz."""
+MAX_VALUES = 1 << 26
+"""Samples of all channels: 25 minutes of mono at 44.1 kHz. A clip is decoded and predicted as a whole, in memory."""
 
 _BLOCK_SAMPLES = 1 << 18
-_UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"}
+_UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU"}
 # Those whose damage is noticed: libsndfile reads others too, but takes half a file for a whole one.
 _FORMATS = _UNCOMPRESSED | {"FLAC", "OGG", "MP3", "MPEG"}
 # libsndfile quietly cuts a data chunk that claims more bytes than there are, and says so only in its log.
 _CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_CLAIM = "does not match value from 'ds64' chunk"
+_AIFF_CLAIM = "Frame count read from 'COMM' chunk"
 # Of Ogg it decodes the pages that are whole, and of a WAV file what its data chunk claims, though more was recorded.
-_OGG_DAMAGE = re.compile(r"lacks an end-of-stream bit|Corrupted bitstream|reports a hole")
+_OGG_DAMAGE = re.compile(r"lacks an end-of-stream bit|Corrupted bitstream|reports a hole|Junk after the last page")
 _RIFF_SIZES = re.compile(r"^Length : (\d+)\nRIFF : (\d+)$", re.MULTILINE)
 _RIFF_JUNK = "Exiting parser"
+_JUNK_BYTES = 4_096
+"""After the end of a WAV file: so much may be a tag of some program, more may be sound that its header leaves out."""
+# A sample's place in a WAV file follows from the block align; where it fits no width, libsndfile guesses.
+_BLOCKS = re.compile(r"Channels +: (\d+)\n.*\n +Block Align +: (\d+).*\n +Bit Width +: (\d+)")
+# Of files that were joined it decodes the first one alone.
+_STARTS = {"FLAC": b"fLaC\0\0\0\x22", "OGG": b"OggS\0\2"}
 # Bounds the resampling kernel, which at 44,101 Hz would take gigabytes. Every usual rate has an exact ratio below this;
 # the pitch of the others is off by less than half a cent.
 _MAX_DENOMINATOR = 2_048
@@ -79,6 +87,11 @@ def probe(path: Path) -> AudioInfo:
             if sound.format not in _UNCOMPRESSED or not sound.subtype.startswith("PCM_"):
                 _check_samples(path, sound)
             facts = sound.frames, sound.samplerate, sound.channels
+            start = _STARTS.get(sound.format)
+        if start is not None:
+            with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+                if content.find(start, content.find(start) + 1) > 0:
+                    raise DataError([f"{path} holds several recordings, one after another: split it into files"])
         os.lseek(descriptor, 0, os.SEEK_SET)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
             return AudioInfo(*facts, hashlib.file_digest(file, "sha256").hexdigest())
@@ -109,6 +122,23 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
         raise DataError([f"{path} holds no samples: restore it or remove its row"])
     mono: np.ndarray = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)
     return mono if source_hz == sample_rate_hz else _resample(mono, source_hz, sample_rate_hz)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Keep off the terminal what libmpg123 writes there about odd MP3 files, besides raising the error."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def resampled_length(n_samples: int, source_hz: int, target_hz: int) -> int:
@@ -160,6 +190,8 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
         sound = soundfile.SoundFile(descriptor, closefd=False)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
+        # What looks like MP3 and is none, it says to be missing.
+        reason = "Format not recognised" if reason.startswith("File does not exist") else reason
         raise DataError([f"{path} is not readable audio ({reason}): restore it or remove its row"]) from None
     with sound:
         _check_header(path, sound)
@@ -185,8 +217,18 @@ def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
     if sound.format == "OGG" and _OGG_DAMAGE.search(log):
         raise DataError([f"{path} is truncated or damaged (pages of its Ogg stream are missing): restore it"])
     sizes = _RIFF_SIZES.search(log)
-    if sizes and _RIFF_JUNK in log and int(sizes[2]) + 8 >= int(sizes[1]):
+    if sizes and _RIFF_JUNK in log and not 0 < int(sizes[1]) - int(sizes[2]) - 8 <= _JUNK_BYTES:
         raise DataError([f"{path} is damaged (its header claims fewer samples than it has): restore it"])
+    if sound.format == "AIFF" and _AIFF_CLAIM in log:
+        raise DataError([f"{path} is damaged (its header gives two lengths): restore it"])
+    blocks = _BLOCKS.search(log) if sound.subtype.startswith("PCM_") else None
+    if blocks and int(blocks[2]) != int(blocks[1]) * -(-int(blocks[3]) // 8):
+        raise DataError(
+            [
+                f"{path} is damaged (its block align of {blocks[2]} bytes does not fit {blocks[1]} channel(s) of "
+                f"{blocks[3]} bits): restore it"
+            ]
+        )
     if sound.frames <= 0:
         raise DataError([f"{path} holds no samples: restore it or remove its row"])
     if sound.frames * sound.channels > MAX_VALUES:

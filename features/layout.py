@@ -9,19 +9,21 @@
 Noisy and test parts are optional, and any folder with Kaggle's names is a dataset.
 """
 
-import csv
-import io
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from features.csv_table import CsvTable
 from features.errors import DataError, printable
 
-__all__ = ["CsvTable", "Layout", "Part", "Row", "find_layout", "split_labels"]
+__all__ = ["Layout", "Part", "Row", "find_layout", "some_of", "split_labels"]
 
+_USE_A_CLASS = "use a class of the dataset"
+_WORD = re.compile(r"\w+")
 SHOWN = 5
 """Of a long list of names."""
 LONGEST_NAME = 1_000
@@ -140,9 +142,6 @@ class _Reader:
                 parts[subset] = self._part(subset, table, classes)
         if self.structural:
             raise DataError([*self.structural, *self.problems])
-        used = {label for row in parts["curated"].rows for label in row.labels}
-        if missing := [name for name in classes if name not in used]:
-            self.notes.append(f"{parts['curated'].csv} has no clip of {len(missing)} class(es): {_some(missing)}")
         self._note_odd_classes(classes)
         return Layout(self.root, classes, parts, tuple(self.problems), tuple(self.notes))
 
@@ -150,12 +149,14 @@ class _Reader:
         """Classes that are more likely a slip of the pen than meant."""
         alike = defaultdict(list)
         for name in classes:
-            alike[unicodedata.normalize("NFKC", name).casefold()].append(name)
+            alike[_likeness(name)].append(name)
         for twins in alike.values():
             if len(twins) > 1:
-                self.notes.append(f"the classes {_some(twins)} differ in case or spelling only; they are kept apart")
+                self.notes.append(f"the classes {some_of(twins)} differ in case or spelling only; they are kept apart")
         if joined := [name for name in classes if ";" in name or "|" in name]:
-            self.notes.append(f"labels are separated by commas, so that {_some(joined)} is one class each")
+            self.notes.append(f"labels are separated by commas, so that {some_of(joined)} is one class each")
+        if mixed := [name for name in classes if any(len(_scripts(word)) > 1 for word in _WORD.findall(name))]:
+            self.notes.append(f"{some_of(mixed)} mixes letters of alphabets that look alike: check the spelling")
 
     def _table(self, subset: str, csv_name: str, folder_name: str) -> "CsvTable | None":
         """The CSV of a subset, or None when the dataset has no such part or it cannot be used."""
@@ -178,7 +179,7 @@ class _Reader:
             )
             return None
         if twice := _repeated(table.header):
-            self.structural.append(f"{path} names the column(s) {_some(twice)} twice: remove one")
+            self.structural.append(f"{path} names the column(s) {some_of(twice)} twice: remove one")
             return None
         if not table.rows:
             self.structural.append(f"{path} lists no clips: fill it or remove it")
@@ -193,6 +194,8 @@ class _Reader:
         vocabulary = self.root / self.names.vocabulary
         if test is not None and test.path.name == "sample_submission.csv":
             path, classes = test.path, [name for name in test.header if name != "fname"]
+            if os.path.lexists(vocabulary):
+                self.notes.append(f"{vocabulary} is ignored: the classes are the columns of {path}")
         elif os.path.lexists(vocabulary):
             path = vocabulary
             try:
@@ -212,21 +215,24 @@ class _Reader:
             classes = sorted({label for fields in fields_of_rows for label in split_labels(fields[column])})
         else:
             return ()
+        faults: list[str] = []
         if not classes or not all(classes):
-            self.structural.append(f"{path} names no classes or an empty one: name every class")
+            faults.append(f"{path} names no classes or an empty one: name every class")
         elif len(classes) == 1:
-            self.structural.append(f"{path} names one class only, {_some(classes)}: tagging needs at least two")
+            faults.append(f"{path} names one class only, {some_of(classes)}: tagging needs at least two")
         if bad := [name for name in classes if name == "fname" or len(name) > LONGEST_NAME or _controls(name)]:
-            self.structural.append(
-                f"{path} names the class(es) {_some(bad)}: a class is not called fname, has no control characters and "
-                f"at most {LONGEST_NAME} letters"
+            faults.append(
+                f"{path} names the class(es) {some_of(bad)}: a class is not called fname, has no control characters "
+                f"and at most {LONGEST_NAME} letters"
             )
         if twice := _repeated(classes):
-            self.structural.append(f"{path} names the class(es) {_some(twice)} twice: remove one")
-        return tuple(classes)
+            faults.append(f"{path} names the class(es) {some_of(twice)} twice: remove one")
+        # With a wrong list of classes, no label would be right.
+        self.structural += faults
+        return () if faults else tuple(classes)
 
     def _part(self, subset: str, table: "CsvTable", classes: tuple[str, ...]) -> Part:
-        known = set(classes)
+        known, alike = set(classes), {_likeness(name): name for name in classes}
         folder = self.root / self.names.parts[subset][1]
         rows: dict[str, Row | None] = {}  # None: the clip has a problem that was told
         repeats: list[str] = []
@@ -252,9 +258,9 @@ class _Reader:
             elif subset != "test" and not labels:
                 self.problems.append(f"{where} gives {clip} no label: add one or remove the row")
             elif known and (unknown := [label for label in labels if label not in known]):
-                self.problems.append(
-                    f"{where} gives {clip} the unknown label(s) {_some(unknown)}: use a class of the dataset"
-                )
+                twin = alike.get(_likeness(unknown[0]))
+                mend = f"write {twin}, they differ in case, accents or invisible marks" if twin else _USE_A_CLASS
+                self.problems.append(f"{where} gives {clip} the unknown label(s) {some_of(unknown)}: {mend}")
             else:
                 rows[clip] = Row(clip, labels, columns)
         usable = tuple(row for row in rows.values() if row is not None)
@@ -286,49 +292,8 @@ class _Reader:
             if unlisted:
                 self.notes.append(
                     f"{folder} holds {len(unlisted)} file(s) that {csv_path.name} does not list; "
-                    f"ignored: {_some(unlisted)}"
+                    f"ignored: {some_of(unlisted)}"
                 )
-
-
-@dataclass(frozen=True)
-class CsvTable:
-    """A CSV file as text: header, and (line number, fields) of every row that is not blank."""
-
-    path: Path
-    header: tuple[str, ...]
-    rows: list[tuple[int, list[str]]]
-
-    @classmethod
-    def read(cls, path: Path) -> "CsvTable":
-        """Read a whole file.
-
-        Raises:
-            DataError: it is no regular file, not UTF-8, not CSV, or empty.
-        """
-        try:
-            if not path.is_file():
-                raise DataError([f"{path} is not a regular file: put the CSV itself there"])
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError([f"{path} cannot be read ({error.strerror}): check the file"]) from None
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise DataError([f"{path} is not UTF-8 text: save it as a UTF-8 CSV"]) from None
-        if "\0" in text:
-            raise DataError([f"{path} is not a text file (it holds a zero byte): save it as a UTF-8 CSV"])
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        try:
-            lines = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
-        except csv.Error as error:
-            raise DataError([f"{path} line {reader.line_num} is not CSV ({error}): correct it"]) from None
-        if not lines:
-            raise DataError([f"{path} is empty: it should list the dataset's clips"])
-        header = tuple(name.strip() for name in lines[0][1])
-        other = next((mark for mark in (";", "\t", "|") if mark in header[0]), None)
-        if len(header) == 1 and other is not None:
-            raise DataError([f"{path} line 1 separates its columns with {other!r}: save it with commas"])
-        return cls(path, header, lines[1:])
 
 
 def split_labels(text: str) -> tuple[str, ...]:
@@ -353,6 +318,18 @@ def _name_fault(clip: str, folder: Path) -> str | None:
     return None if inside else f"links to a file outside the folder {folder.name}"
 
 
+def _likeness(name: str) -> str:
+    """What is equal for names that look much the same: without case, accents' encoding and invisible marks."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(character for character in plain if unicodedata.category(character) != "Cf")
+
+
+def _scripts(word: str) -> set[str]:
+    """Which of the alphabets with look-alikes a word has letters of."""
+    found = {unicodedata.name(character, "").split(" ")[0] for character in word}
+    return found & {"LATIN", "CYRILLIC", "GREEK"}
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -369,7 +346,7 @@ def _repeated(names: Sequence[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """The first names of a list that may be long."""
     return ", ".join(_short(printable(name)) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 

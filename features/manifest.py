@@ -5,7 +5,7 @@ checksum.
 """
 
 import difflib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.audio import AudioInfo, probe
+from features.audio import AudioInfo, probe, without_notes
 from features.errors import DataError, StoreError
 from features.files import atomic, hash_of, read_json, write_json
 from features.folds import group_kfold, kfold, stratified_kfold
-from features.layout import Part, Row, find_layout
+from features.layout import Layout, Part, Row, find_layout, some_of
 from features.settings import DataSettings
 
 __all__ = ["Manifest", "build_manifest"]
 
 _PROBE_THREADS = 8
+_PROBE_BATCH = 10_000
 _SCHEMA = pa.schema(
     [
         ("clip", pa.string()),
@@ -71,7 +72,10 @@ class Manifest:
     def changes(self, before: "Manifest", subset: str) -> str:
         """What of a subset is not as it was in an earlier manifest, in words; empty if nothing is."""
         if self.classes != before.classes:
-            return f"{len(before.classes)} classes were {len(self.classes)} now"
+            added = [name for name in self.classes if name not in before.classes]
+            gone = [name for name in before.classes if name not in self.classes]
+            kinds = {"new": added, "gone": gone} if added or gone else {"in another order": self.classes}
+            return "classes: " + ", ".join(f"{len(some)} {what} ({some[0]})" for what, some in kinds.items() if some)
         old, new = (m.subset(subset).set_index("clip") for m in (before, self))
         both = new.index.intersection(old.index)
         old_labels, new_labels = (frame.loc[both, "labels"].map(", ".join) for frame in (old, new))
@@ -153,11 +157,12 @@ def build_manifest(
     for subset, part in layout.parts.items():
         rows = part.rows if subset == "test" else sorted(part.rows, key=lambda row: row.clip)
         records += _records(part, rows, group_columns.get(subset), probes, problems)
-    probes.save()
     if problems and not skip_bad:
+        probes.save(new_folder=False)
         raise DataError(problems)
+    probes.save()
 
-    notes = [*layout.notes, *_same_audio(records)]
+    notes = [*layout.notes, *_rare_classes(records, layout), *_same_audio(records)]
     fold_problems: list[str] = []
     for subset in ("curated", "noisy"):
         if subset in layout.parts:
@@ -218,6 +223,21 @@ def _records(
             }
         )
     return records
+
+
+def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str]:
+    """A sentence for the classes without a curated clip, and one for those with a single one."""
+    counts = Counter(label for record in records if record["subset"] == "curated" for label in record["labels"])
+    csv = layout.parts["curated"].csv
+    notes = []
+    if missing := [name for name in layout.classes if not counts[name]]:
+        notes.append(f"{csv} has no usable clip of {len(missing)} class(es): {some_of(missing)}")
+    if rare := [name for name in layout.classes if counts[name] == 1]:
+        notes.append(
+            f"{csv} has a single usable clip of {len(rare)} class(es), {some_of(rare)}: the fold that scores it can't "
+            "train on it; add some"
+        )
+    return notes
 
 
 def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
@@ -291,13 +311,16 @@ class _Probes:
         """Check files (posix, below the root), in order; an error in place of the facts where one is not usable."""
         found = {name: self._remembered(name) for name in names}
         fresh = [name for name in names if found[name] is None]
-        with ThreadPoolExecutor(_PROBE_THREADS) as pool:
-            checked = dict(zip(fresh, pool.map(self._check, fresh), strict=True))
+        checked: dict[str, AudioInfo | DataError] = {}
+        with without_notes(), ThreadPoolExecutor(_PROBE_THREADS) as pool:
+            for first in range(0, len(fresh), _PROBE_BATCH):  # all at once would take a kilobyte each
+                batch = fresh[first : first + _PROBE_BATCH]
+                checked.update(zip(batch, pool.map(self._check, batch), strict=True))
         return [found[name] or checked[name] for name in names]
 
-    def save(self) -> None:
-        """Remember the files that were good this time."""
-        if self._cache is not None and self._seen != self._known:
+    def save(self, *, new_folder: bool = True) -> None:
+        """Remember the files that were good this time; for data that are refused no folder is made."""
+        if self._cache is not None and self._seen != self._known and (new_folder or self._cache.parent.is_dir()):
             write_json(self._cache, {"root": self._place, "files": self._seen})
 
     def _remembered(self, name: str) -> AudioInfo | None:

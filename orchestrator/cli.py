@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     terminal.take_any_character()
     chosen = None
     try:
+        terminal.require_sane_process()
         arguments = _parser().parse_args(argv)
         chosen = arguments.verb
         code: int = chosen(arguments, terminal.make_console())

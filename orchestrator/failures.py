@@ -18,6 +18,7 @@ OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", r
 MACHINE = {
     errno.ENOSPC: "the disk is full: free some space, then resume the run",
     errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
+    errno.EFBIG: "a file is larger than the disk or a limit (ulimit -f) allows: raise it, then resume the run",
     errno.EROFS: "the disk is read-only: make it writable, then resume the run",
     errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
     errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",

@@ -123,7 +123,8 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         raw = load_plain(text)
     except yaml.YAMLError as error:
-        raise GridError(f"{where} is not YAML: {printable(' '.join(str(error).split()))[:400]}") from None
+        words = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
+        raise GridError(f"{where} is not YAML: {printable(words)[:400]}") from None
     except GridError as error:
         raise GridError(f"{where}, {error}") from None
     if not isinstance(raw, dict):
@@ -327,7 +328,8 @@ def _sentence(error: ValidationError, data: Any) -> str:
             return f"{field} is {shown(first['input'])}: it needs a {tag}"
         return f"{field}.{tag} is {shown(first['input'][tag])}: choose one of {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
-        return f"{field} is not a field here{_nearest(path[-1], VOCABULARY)}"
+        hint = "; it is one of another part" if path[-1] in VOCABULARY else _nearest(path[-1], VOCABULARY)
+        return f"{field} is not a field here{hint}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return printable(f"{field}: {message}" if field else message)[:600]

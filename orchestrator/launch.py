@@ -26,7 +26,7 @@ from orchestrator.graph import Graph
 from orchestrator.grid import change_recipe
 from orchestrator.node import Node
 from orchestrator.owner import own
-from orchestrator.plan import Plan, make_plan, only_failed
+from orchestrator.plan import Plan, make_plan, only_failed, require_nodes
 from orchestrator.progress import LaunchView
 from orchestrator.recipe import Recipe
 from orchestrator.report import build_report
@@ -54,20 +54,26 @@ class Selection:
     force: tuple[str, ...] = ()
     """Names of nodes to compute again although they are done."""
 
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what a grid doesn't have.
+
+        Raises:
+            GridError: an unknown condition or fold.
+        """
+        for name in self.conditions:
+            if name not in recipe.conditions:
+                raise GridError(f"--only {name}: there is no such condition; there are {', '.join(recipe.conditions)}")
+        for fold in self.folds:
+            if not 0 <= fold < recipe.data.folds:
+                raise GridError(f"--folds {fold}: the grid has folds 0 to {recipe.data.folds - 1}")
+
     def apply(self, run: Run) -> Graph:
         """The part of a run's graph that the selection needs.
 
         Raises:
             GridError: an unknown condition or fold.
         """
-        for name in self.conditions:
-            if name not in run.recipe.conditions:
-                raise GridError(
-                    f"--only {name}: there is no such condition; there are {', '.join(run.recipe.conditions)}"
-                )
-        for fold in self.folds:
-            if not 0 <= fold < run.recipe.data.folds:
-                raise GridError(f"--folds {fold}: the grid has folds 0 to {run.recipe.data.folds - 1}")
+        self.check(run.recipe)
         if not self.conditions and not self.folds:
             return run.graph
         return run.graph.closure(
@@ -127,6 +133,7 @@ def launch(
     previous = read_run_json(run.folder)
     if previous is not None and previous["grid"] != run.recipe.name:
         raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
+    require_nodes(selection.apply(run), selection.force)
     with own(run.folder) as owner:
         if owner.took_over:
             console.print(f"{owner.took_over} is gone; this one goes on with its run", highlight=False)
@@ -255,7 +262,7 @@ def _interruptible(console: Console) -> Iterator[Callable[[], Stop]]:
 def write_reports(run: Run) -> None:
     report = build_report(run)
     write_json(run.folder / "report.json", report)
-    if report["blend"]["weights"]:
+    if report["blend"]["weights"] and len(run.manifest.subset("test")):
         write_submission(run)
 
 

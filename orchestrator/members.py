@@ -64,8 +64,9 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
             for head in about["heads"]
             for pad in about["pads"]
         ]
-        oof.append(stitched.reshape(-1, *stitched.shape[3:]))
-        test.append(mean.reshape(-1, *mean.shape[3:]))
+        # By its number, as -1 is undefined where there are no test clips.
+        oof.append(stitched.reshape(int(np.prod(shape)), *stitched.shape[3:]))
+        test.append(mean.reshape(int(np.prod(shape)), *mean.shape[3:]))
     return Members(tuple(members), np.concatenate(oof), np.concatenate(test))
 
 

@@ -1,6 +1,7 @@
 """YAML without its traps: plain values only, each with one meaning, and words for what is not allowed."""
 
 import re
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -54,15 +55,16 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
             raise GridError(f"line {node.start_mark.line + 1}: '{node.value}' is not allowed; use 'base' or 'defaults'")
+        # YAML 1.1 reads 010 as 8 and 1:30 as 90; nobody means that here. (To read a long one takes minutes.)
+        number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+        odd = number and _ODD_NUMBER.match(node.value)
         try:
-            value = super().construct_object(node, deep)
+            value = _NOTHING if odd else super().construct_object(node, deep)
         except GridError:
             raise
         except (ValueError, OverflowError):  # a day 99, or a number of too many digits
             value = _NOTHING
-        # YAML 1.1 reads 010 as 8 and 1:30 as 90; nobody means that here.
-        odd = type(value) in (int, float) and _ODD_NUMBER.match(node.value)
-        if value is _NOTHING or odd or (type(value) is int and abs(value) > MAX_INT):
+        if value is _NOTHING or (type(value) is int and abs(value) > MAX_INT):
             raise GridError(f"line {node.start_mark.line + 1}: {shown(node.value)} is no value that a grid can have")
         return value
 
@@ -71,8 +73,7 @@ class _Loader(yaml.SafeLoader):
         for key in keys:
             if not isinstance(key, str):
                 raise GridError(f"line {node.start_mark.line + 1}: {shown(key)} is not a name; quote it")
-        if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
+        if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
             raise GridError(f"line {node.start_mark.line + 1}: '{twice}' is given twice")
         return super().construct_mapping(node, deep)
 

@@ -17,7 +17,7 @@ from orchestrator.graph import Graph
 from orchestrator.node import Node
 from orchestrator.store import Store
 
-__all__ = ["Action", "Plan", "PlannedNode", "make_plan", "only_failed"]
+__all__ = ["Action", "Plan", "PlannedNode", "make_plan", "only_failed", "require_nodes"]
 
 Action = Literal["cached", "new", "changed", "retry", "continue", "repair", "force"]
 FROM_STATE: dict[str, Action] = {
@@ -58,6 +58,20 @@ class Plan:
         return table
 
 
+def require_nodes(graph: Graph, force: Collection[str]) -> None:
+    """Refuse to force what isn't there.
+
+    Raises:
+        GridError: there is no node of a name in `force`.
+    """
+    known = {node.name for node in graph.nodes.values()} if force else set()
+    for name in force:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "'sonogrid status RUN' lists them"
+            raise GridError(f"--force {name}: the grid has no such node; {hint}")
+
+
 @uncollected
 def make_plan(
     graph: Graph,
@@ -78,12 +92,7 @@ def make_plan(
     Raises:
         GridError: there is no node of a name in `force`.
     """
-    known = {node.name for node in graph.nodes.values()}
-    for name in force:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "'sonogrid status RUN' lists them"
-            raise GridError(f"--force {name}: the grid has no such node; {hint}")
+    require_nodes(graph, force)
     names = {old["signature"]: name for name, old in (previous or {}).items()}
     planned = []
     for node in graph.nodes.values():

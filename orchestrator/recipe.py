@@ -60,6 +60,7 @@ class Recipe(Settings):
         for name, condition in self.conditions.items():
             for field, other in parents(condition.train).items():
                 self._known(other, f"conditions.{name}.{field}")
+        self._rescues_fit()
         self._no_cycle()
         for name, condition in self.conditions.items():
             start = condition.train.init_from
@@ -76,6 +77,13 @@ class Recipe(Settings):
             )
         check_ensembles(self.ensembles, self.published, self.comparisons, self.conditions)
         return self
+
+    def _rescues_fit(self) -> None:
+        folds = [str(fold) for fold in range(self.data.folds)]
+        for name, condition in self.conditions.items():
+            for split in condition.train.rescue:
+                if not {*split.split("-")} <= {*folds}:
+                    raise ValueError(f"conditions.{name}.rescue: no fold '{split}'; there are 0 to {folds[-1]}")
 
     def _can_cross(self, name: str, teacher: str) -> None:
         """A teacher of crossed labels is trained on all folds but two, and so is all that it starts from."""

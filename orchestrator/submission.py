@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from features.audio import read_mono
+from features.csv_table import CsvTable
 from features.errors import DataError, InputError, StoreError, printable
 from features.files import atomic, read_json, write_json
-from features.layout import CsvTable, split_labels
+from features.layout import split_labels
 from features.shards import FeatureExtractor
 from orchestrator.run import Run
 from orchestrator.scores import blended_test, mean_predictions, parts_of_test
@@ -26,13 +27,20 @@ def write_submission(run: Run, ensemble: str | None = None) -> Path:
 
     Raises:
         StoreError: the blend, or a prediction of the ensemble, is not done yet.
-        InputError: the grid has no such ensemble.
+        InputError: the grid has no such ensemble, or the dataset no test clips.
     """
-    clips = run.manifest.subset("test")["clip"].tolist()
+    clips = _test_clips(run)
     scores = blended_test(run) if ensemble is None else _ensemble_test(run, ensemble)
     path = run.folder / ("submission.csv" if ensemble is None else f"submission-{ensemble}.csv")
     write_scores(path, clips, run.manifest.classes, scores)
     return path
+
+
+def _test_clips(run: Run) -> list[str]:
+    clips: list[str] = run.manifest.subset("test")["clip"].tolist()
+    if not clips:
+        raise InputError(f"{run.data_root} has no test clips: list some in its CSV and launch the grid again")
+    return clips
 
 
 def _ensemble_test(run: Run, name: str) -> np.ndarray:
@@ -69,7 +77,7 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
         InputError: the CSV does not fit the test clips.
         StoreError: the blend is not done yet.
     """
-    clips = run.manifest.subset("test")["clip"].tolist()
+    clips = _test_clips(run)
     classes = run.manifest.classes
     truth, usage = _read_labels(labels_csv, run)
     blended = blended_test(run)
@@ -161,7 +169,7 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
     """
     import torch
 
-    from features.audio import probe
+    from features.audio import probe, without_notes
     from orchestrator.jobs import load_networks
     from trainers.clips import ClipBank, MemoryClips
     from trainers.predict import predict
@@ -170,9 +178,10 @@ def predict_files(run: Run, files: Sequence[Path]) -> np.ndarray:
     problems: list[str] = []
     for path in files:
         try:
-            probe(path)
+            with without_notes():
+                probe(path)
         except DataError as error:
-            problems += error.problems
+            problems += [problem.replace("remove its row", "leave it out") for problem in error.problems]
     if problems:
         raise DataError(problems)
     assert run.graph.blend is not None

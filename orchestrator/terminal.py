@@ -8,6 +8,7 @@ import argparse
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -27,7 +28,9 @@ __all__ = [
     "print_json",
     "print_os_error",
     "print_problems",
+    "require_new",
     "require_place",
+    "require_sane_process",
     "take_any_character",
     "whole",
 ]
@@ -40,6 +43,20 @@ def take_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def require_sane_process() -> None:
+    """Refuse a locale in which the names of a CSV are other bytes than on the disk, and a working folder that is gone.
+
+    Raises:
+        InputError: the sentence says what to set.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError("the working folder does not exist any more: change to another one") from None
+    if (coding := sys.getfilesystemencoding()) != "utf-8":
+        raise InputError(f"the locale's encoding of file names is {coding}: set PYTHONUTF8=1, or LC_ALL=C.UTF-8")
 
 
 def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
@@ -106,7 +123,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """Type of an option: a whole number of a range."""
 
     def read(text: str) -> int:
-        number = int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 20 else None
+        number = int(text) if re.fullmatch("-?[0-9]{1,19}", text) else None
         if number is None or not least <= number <= most:
             raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a whole number from {least} to {most}")
         return number
@@ -133,3 +150,20 @@ def require_place(option: str, folder: Path, data: Path | None = None) -> None:
         raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
     if data is not None and folder.resolve() == data.resolve():
         raise InputError(f"{option} {folder} is the dataset; choose another folder, whose files are not mixed with it")
+    if data is not None and folder.resolve().is_relative_to(data.resolve()):
+        part = data.resolve() / folder.resolve().relative_to(data.resolve()).parts[0]
+        if part.is_dir() and any(path.suffix == ".wav" for path in part.iterdir()):
+            raise InputError(f"{option} {folder} lies among the clips of the dataset; choose another folder")
+
+
+def require_new(option: str, path: Path) -> None:
+    """Refuse a place for a CSV where something else is: a clip, a file of a run, a device.
+
+    Raises:
+        InputError: the sentence names the option.
+    """
+    if path.is_dir():
+        raise InputError(f"{option} {path} is a folder; name a file")
+    if os.path.lexists(path) and not (path.is_file() and path.suffix.lower() == ".csv"):
+        raise InputError(f"{option} {path} is there already and is not named .csv; choose another name")
+    require_place(option, path.absolute().parent)

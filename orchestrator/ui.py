@@ -2,15 +2,27 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 from rich.console import Console
 
+from features.errors import InputError
 from orchestrator.run import Run
-from orchestrator.tracking import Mirror, tracking_uri
+from orchestrator.tracking import bring_up_to_date, tracking_uri
 
 __all__ = ["serve"]
+
+
+def _require_free(port: int) -> None:
+    """The server would say it in a page of its own log, and end as if all was well."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"--port {port} can't be used ({error.strerror}): choose another one") from None
 
 
 def serve(run: Run, port: int, console: Console) -> int:
@@ -18,8 +30,10 @@ def serve(run: Run, port: int, console: Console) -> int:
 
     Where `MLFLOW_TRACKING_URI` names a server, that one is brought up to date and its address is printed.
     """
-    Mirror(run).sync()
+    bring_up_to_date(run)
     uri = tracking_uri()
+    if not uri.startswith("http"):
+        _require_free(port)
     if uri.startswith("http"):
         console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names", highlight=False)
         return 0

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from features.errors import InputError
-from orchestrator.terminal import print_json, require_place
+from orchestrator.terminal import print_json, require_new, require_place
 
 Arguments = argparse.Namespace
 
@@ -82,13 +82,15 @@ def _recipe(arguments: Arguments) -> Any:
 
 def _bind(arguments: Arguments) -> Any:
     """The run that a grid's arguments describe, checked."""
-    from orchestrator.launch import prepare
+    from orchestrator.launch import Selection, prepare
 
     places = {"--out": arguments.out, "--store": arguments.store}
     for option, place in places.items():
         if place is not None and "://" not in str(place):
             require_place(option, Path(place), arguments.data)
-    return prepare(_recipe(arguments), arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
+    recipe = _recipe(arguments)
+    Selection(arguments.only, arguments.folds).check(recipe)
+    return prepare(recipe, arguments.data, arguments.out, arguments.store, skip_bad=arguments.skip_bad)
 
 
 def _assumed(arguments: Arguments) -> Any:
@@ -223,9 +225,7 @@ def predict(arguments: Arguments, console: Console) -> int:
     from orchestrator.submission import predict_files, write_scores
 
     if arguments.csv is not None:
-        if arguments.csv.is_dir():
-            raise InputError(f"--csv {arguments.csv} is a folder; name a file")
-        require_place("--csv", arguments.csv.absolute().parent)
+        require_new("--csv", arguments.csv)
     run = Run.open(arguments.run)
     scores = predict_files(run, arguments.files)
     names = [str(path) for path in arguments.files]

@@ -178,8 +178,3 @@ def test_structural_problems_come_together(tiny: Path) -> None:
     (tiny / "vocabulary.csv").write_text("0,A\n1,A\n")
     message = structural(tiny)
     assert all(words in message for words in ("train_curated.csv", "train_noisy.csv", "vocabulary.csv"))
-
-
-def test_a_class_without_a_clip_is_noted(tiny: Path) -> None:
-    (tiny / "vocabulary.csv").write_text("0,A\n1,B\n2,Bathtub_(filling_or_washing)\n")
-    assert "no clip of 1 class(es): Bathtub_(filling_or_washing)" in find_layout(tiny).notes[0]

@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,36 @@ def test_what_changed_between_two_manifests_is_told_with_an_example(tmp_path: Pa
     assert told.startswith(f"curated clips: 1 with other labels ({first}: '{old_words}' -> '{new}'), 1 gone ({third})")
     assert f"1 with other audio ({second})" in told
     assert after.changes(before, "test") == ""
+
+
+def test_classes_that_were_added_renamed_or_moved_are_told(tmp_path: Path) -> None:
+    generate(tmp_path, seed=1, curated=12, noisy=4, test=2)
+    manifest = build_manifest(tmp_path, DataSettings(folds=2))
+    first, *others = manifest.classes
+    for classes, words in (
+        ((*manifest.classes, "Z"), "classes: 1 new (Z)"), (("Z", *others), f"classes: 1 new (Z), 1 gone ({first})"),
+        ((*others, first), f"classes: {len(manifest.classes)} in another order ({others[0]})"),
+    ):  # fmt: skip
+        assert replace(manifest, classes=classes).changes(manifest, "curated") == words
+
+
+def test_classes_without_a_clip_or_with_one_are_noted(tiny: Path, append: Append) -> None:
+    (tiny / "vocabulary.csv").write_text("0,A\n1,B\n2,Bathtub_(filling_or_washing)\n3,D\n")
+    shutil.copy(tiny / "train_curated" / "a0.wav", tiny / "train_curated" / "d.wav")
+    append("d.wav,D")
+    notes = " ".join(build_manifest(tiny, DataSettings(folds=3)).notes)
+    assert "no usable clip of 1 class(es): Bathtub_(filling_or_washing)" in notes
+    assert "a single usable clip of 1 class(es), D: the fold that scores it can't train on it; add some" in notes
+
+
+def test_files_of_refused_data_are_not_remembered_where_there_is_no_store_yet(tiny: Path, tmp_path: Path) -> None:
+    next((tiny / "train_curated").iterdir()).write_text("text")
+    problems(tiny)
+    cache = tmp_path / "run" / "store" / "probes.json"
+    with pytest.raises(DataError):
+        build_manifest(tiny, DataSettings(), cache=cache)
+    assert not (tmp_path / "run").exists()
+    cache.parent.mkdir(parents=True)
+    with pytest.raises(DataError):
+        build_manifest(tiny, DataSettings(), cache=cache)
+    assert cache.exists()

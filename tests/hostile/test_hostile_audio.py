@@ -1,5 +1,6 @@
 """Hostile audio files through the command line: headers that lie, odd codings, things that are no files."""
 
+import gzip
 import os
 import shutil
 import struct
@@ -14,6 +15,7 @@ from features.audio import probe, read_mono
 from features.errors import DataError
 from features.mel import MelSpectrogram
 from features.settings import MelSettings
+from orchestrator.cli import main
 
 Tell = Callable[..., tuple[str, int]]
 Keep = Callable[[str, Sequence[tuple[str, str, int]]], None]
@@ -42,10 +44,20 @@ def floats(*values: float, width: int = 4) -> bytes:
     return np.repeat(np.array(values, f"<f{width}"), 500).tobytes()
 
 
+def aiff(frames: int) -> bytes:
+    """An AIFF file of 4,410 samples whose header says how many frames it has."""
+    rate = b"\x40\x0e\xac\x44" + b"\0" * 6  # 44,100, as a float of 80 bits
+    comm = b"COMM" + struct.pack(">IhIh", 18, 1, frames, 16) + rate
+    body = b"AIFF" + comm + b"SSND" + struct.pack(">III", len(PCM) + 8, 0, 0) + PCM
+    return b"FORM" + struct.pack(">I", len(body)) + body
+
+
 def written(tmp_path: Path, format_: str, subtype: str, keep: float = 1.0, flip: bool = False) -> bytes:
     """What libsndfile writes, whole, cut, or with a flipped byte in the middle."""
     path = tmp_path / "written"
-    soundfile.write(path, np.tile(SAMPLES, 10), 8_000 if format_ == "WVE" else 44_100, format=format_, subtype=subtype)
+    soundfile.write(
+        path, np.tile(SAMPLES, 10), 48_000 if subtype == "OPUS" else 44_100, format=format_, subtype=subtype
+    )
     content = bytearray(path.read_bytes())
     if flip:
         content[len(content) // 2] ^= 0xFF
@@ -73,7 +85,22 @@ BYTES: dict[str, bytes] = {
     "a chunk of 4 GB before the data": wav(before=b"junk" + struct.pack("<I", 0xFFFFFFF0)),
     "a LIST chunk before the data": wav(before=chunk(b"LIST", b"INFO" + chunk(b"INAM", b"abcd"))),
     "two data chunks": wav(after=chunk(b"data", PCM)),
+    "AIFF with two lengths": aiff(frames=1_000),
     "garbage after the end": wav() + b"garbage" * 100,
+    "half of the samples after the end": wav(PCM + PCM, size=len(PCM), riff=36 + len(PCM)),
+    "24 bits in 3 bytes": wav(np.zeros(3_000, "u1").tobytes(), bits=24),
+    "24 bits in 4 bytes": wav((SAMPLES * 2**31).astype("<i4").tobytes(), bits=24, align=4),
+    "stereo that calls itself mono": wav(align=4),
+    "two WAV files": wav() * 2,
+    "WAV after an ID3 tag": b"ID3\3\0\0\0\0\0\x0a" + b"\0" * 10 + wav(),
+    "WAV after a line break": b"\r\n" + wav(),
+    "WAV sent as text": wav().decode("latin-1").encode(),
+    "WAV, packed by gzip": gzip.compress(wav(), mtime=0),
+    "RIFX": wav(name=b"RIFX"),
+    "two fmt chunks": wav(before=chunk(b"fmt ", struct.pack("<HHIIHH", 1, 2, 8_000, 32_000, 4, 16))),
+    "a constant": wav(b"\xff\x7f" * 500),
+    "8-bit silence": wav(b"\x80" * 500, bits=8),
+    "float32 with NaN in the second channel": wav(floats(0.5, np.nan)[: 4 * 1_000], tag=3, bits=32, channels=2),
     "no data chunk": wav()[:36],
     "a header alone": wav(b""),
     "four bytes": b"RIFF",
@@ -91,6 +118,9 @@ BYTES: dict[str, bytes] = {
     "opposite channels": wav(np.tile(np.array([0.5, -0.5], "<f4"), 500).tobytes(), tag=3, bits=32, channels=2),
     "an HTML page": b"<html><body>404 Not Found</body></html>",
     "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n",
+    "JSON": b'{"error": "not found"}',
+    "random bytes": np.random.default_rng(1).bytes(5_000),
+    "what starts like MP3": b"\xff\xfb\x90\0" + b"\0" * 5_000,
     "a ZIP file": b"PK\x03\x04" + b"\0" * 200,
     "zeros": b"\0" * 5_000,
     "no bytes": b"",
@@ -99,15 +129,20 @@ CODINGS = (
     ("WAV", "PCM_U8"), ("WAVEX", "PCM_24"), ("WAV", "PCM_32"), ("WAV", "DOUBLE"), ("WAV", "ALAW"), ("WAV", "ULAW"),
     ("WAV", "GSM610"), ("WAV", "IMA_ADPCM"), ("AU", "G721_32"), ("RF64", "PCM_16"), ("AIFF", "PCM_16"),
     ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"), ("NIST", "PCM_16"), ("MAT5", "PCM_16"),
-    ("VOC", "PCM_16"),
+    ("VOC", "PCM_16"), ("CAF", "PCM_16"), ("W64", "PCM_16"), ("OGG", "OPUS"), ("WAV", "MS_ADPCM"),
 )  # fmt: skip
 CUT = (("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"), ("WAV", "GSM610"))
+
+
+SHORT = (("AIFF", "PCM_16"), ("W64", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III"))
 
 
 def test_audio_files(dataset: Path, tmp_path: Path, tell: Tell, keep: Keep) -> None:
     contents = dict(BYTES)
     contents |= {f"{kind} {coding} named .wav": written(tmp_path, kind, coding) for kind, coding in CODINGS}
     contents |= {f"{kind} {coding}, cut": written(tmp_path, kind, coding, keep=0.6) for kind, coding in CUT}
+    contents |= {f"{kind} {coding}, a byte short": written(tmp_path, kind, coding)[:-1] for kind, coding in SHORT}
+    contents |= {f"two {kind} files": written(tmp_path, kind, coding) * 2 for kind, coding in (CUT[1], CUT[2])}
     contents |= {f"{kind}, a byte flipped": written(tmp_path, kind, c, flip=True) for kind, c in (CUT[1], CUT[2])}
     clip = dataset / "train_curated" / "x.wav"
     with (dataset / "train_curated.csv").open("a") as file:
@@ -165,3 +200,18 @@ def test_an_hour_is_read_and_a_longer_claim_is_not(tmp_path: Path) -> None:
     os.truncate(path, 44 + n_bytes)
     with pytest.raises(DataError, match=r"is too long \(158760000 samples, 8 channels\): cut it into clips"):
         probe(path)
+    n_bytes = rate * 2 * seconds
+    path.write_bytes(wav(b"", size=n_bytes, riff=n_bytes + 36))
+    os.truncate(path, 44 + n_bytes)
+    with pytest.raises(DataError, match=r"is too long \(158760000 samples, 1 channels\): cut it into clips"):
+        probe(path)
+
+
+def test_nothing_but_the_sentence_is_said_of_an_mp3_that_is_none(
+    dataset: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (dataset / "train_curated" / "c0.wav").write_bytes(BYTES["what starts like MP3"])
+    assert main(["check", str(dataset)]) == 2
+    out, error = capfd.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert "c0.wav is not readable audio (Format not recognised)" in error

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -22,6 +23,14 @@ from orchestrator.submission import write_scores
 from orchestrator.terminal import make_console
 
 Tell = Callable[..., tuple[str, int]]
+SMALL = """
+name: small
+data: {folds: 2}
+features: {mel: {n_mels: 16, hop_samples: 1000}}
+defaults: {network: {kind: resnet, depth: 10, width: 4, head_units: 8}, crop: 16, batch_size: 4, cycles: 1, epochs: 1}
+conditions: {A: {}}
+blend: {trials: 2}
+"""
 Keep = Callable[[str, Sequence[tuple[str, str, int]]], None]
 
 
@@ -36,6 +45,8 @@ def test_options_and_places(dataset: Path, tmp_path: Path, tell: Tell, keep: Kee
     (tmp_path / "file").write_text("x")
     shutil.copy(tiny_grid, tmp_path / "tiny.yaml")
     (tmp_path / "other").mkdir()
+    (tmp_path / "file.wav").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
     grid = ("tiny.yaml", "--data", "data")
     before = sorted(tmp_path.rglob("*"))
     cases: list[tuple[str | Path, ...]] = [
@@ -53,6 +64,11 @@ def test_options_and_places(dataset: Path, tmp_path: Path, tell: Tell, keep: Kee
         ("launch", "tiny.yaml", "--data", "file", "--out", "run"), ("launch", *grid, "--out", "x" * 300),
         ("check", "file"), ("check", "x" * 300), ("demo", "--out", "file"), ("status", "file"), ("report", "nowhere"),
         ("resume", "nowhere"), ("submit", "x" * 300), ("score", "other", "--labels", "file"),
+        ("predict", "other", "file.wav", "--csv", "file.wav"), ("predict", "other", "x.wav", "--csv", "pipe"),
+        ("predict", "other", "x.wav", "--csv", "/dev/stdout"),
+        ("launch", *grid, "--out", "data/test"), ("launch", *grid, "--out", "run", "--store", "data/train_curated/x"),
+        ("launch", *grid, "--out", "run", "--only", "a"), ("launch", *grid, "--out", "run", "--folds", "-1"),
+        ("plan", *grid, "--set", "data.folds=99"), ("tune", "run", "--trials=--5"),
         ("predict", "other", "x.wav", "--csv", "other"), ("predict", "other", "x.wav", "--csv", "file/x.csv"),
     ]  # fmt: skip
     rows = []
@@ -63,7 +79,69 @@ def test_options_and_places(dataset: Path, tmp_path: Path, tell: Tell, keep: Kee
         rows.append((f"`{shown.encode('unicode_escape').decode()}`", words, code))
     # `plan` remembers which files it has checked in its default folder, runs/GRID.
     assert [path for path in sorted(tmp_path.rglob("*")) if "runs" not in path.parts] == before, "nothing half written"
+    assert (tmp_path / "file.wav").read_text() == "x"
+    assert (tmp_path / "pipe").is_fifo()
     keep("Options and places", rows)
+
+
+def test_a_wrong_node_leaves_no_run_behind(dataset: Path, tmp_path: Path, tell: Tell, tiny_grid: Path) -> None:
+    words, code = tell("launch", tiny_grid, "--data", "data", "--out", "run", "--executor", "inline", "--force", "x")
+    assert (words, code) == ("--force x: the grid has no such node; 'sonogrid status RUN' lists them", 2)
+    assert not (tmp_path / "run" / "run.json").exists()
+    assert not (tmp_path / "run" / "owner.lock").exists()
+
+
+@pytest.mark.parametrize("skip_bad", [False, True], ids=["no test CSV", "no test clip that can be read"])
+def test_a_dataset_without_test_clips_has_a_report_and_no_submission(
+    small_data: Path, tmp_path: Path, tell: Tell, skip_bad: bool
+) -> None:
+    shutil.copytree(small_data, tmp_path / "data")
+    if skip_bad:
+        for clip in (tmp_path / "data" / "test").iterdir():
+            clip.write_text("text")
+    else:
+        (tmp_path / "data" / "sample_submission.csv").unlink()
+    Path("small.yaml").write_text(SMALL)
+    more = ["--skip-bad"] * skip_bad
+    assert tell("launch", "small.yaml", "--data", "data", "--out", "run", "--executor", "inline", *more)[1] == 0
+    assert read_json(tmp_path / "run" / "report.json")["blend"]["oof_lwlrap"] > 0
+    assert not (tmp_path / "run" / "submission.csv").exists()
+    for verb in (["submit", "run"], ["score", "run", "--labels", small_data / "test_labels.csv"]):
+        words, code = tell(*verb)
+        assert (words, code) == ("data has no test clips: list some in its CSV and launch the grid again", 2)
+    assert tell("predict", "run", next((tmp_path / "data" / "train_curated").iterdir()))[1] == 0
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert tell("check", tmp_path) == ("the working folder does not exist any more: change to another one", 2)
+
+
+def test_ui_on_a_port_that_is_taken(run: Path, tell: Tell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words, code = tell("ui", "run", "--port", str(port))
+    assert (words, code) == (f"--port {port} can't be used (Address already in use): choose another one", 2)
+
+
+def test_a_locale_with_another_encoding_of_names_is_refused(
+    dataset: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "iso8859-1")
+    words, code = tell("check", "data")
+    assert code == 2
+    assert words == "the locale's encoding of file names is iso8859-1: set PYTHONUTF8=1, or LC_ALL=C.UTF-8"
+
+
+def test_ui_with_a_tracking_store_that_is_none(run: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "htp://nowhere")
+    words, code = tell("ui", "run")
+    assert code == 1
+    assert words.startswith("MLflow at htp://nowhere can't be reached")
 
 
 def changed(run: Path, **fields: Any) -> dict[str, Any]:

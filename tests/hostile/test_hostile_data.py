@@ -94,6 +94,24 @@ REFUSED: dict[str, Change] = {
     "curly quotes": csv(CURATED.replace("c5.wav,B", "c5.wav,“A,B”")),
     "a row of one field": csv(CURATED + "# comment\n"),
     "a clip twice with other labels": csv(CURATED + "c0.wav,B\n"),
+    "a label with an invisible mark": csv(CURATED.replace("c1.wav,B", "c1.wav,B\u200b")),
+    "a label with its accent apart": both(
+        classes("fname,A,Caf\u00e9\nt0.wav,0,0\n"),
+        csv(CURATED.replace(",B", ",A").replace("1.wav,A", "1.wav,Cafe\u0301")),
+    ),
+    "a label like a formula": csv(CURATED.replace("c1.wav,B", "c1.wav,=cmd()")),
+    "labels that are commas": csv(CURATED.replace("c1.wav,B", 'c1.wav,",,"')),
+    "the header again": csv(CURATED + "fname,labels\n"),
+    "two byte order marks": csv("\ufeff\ufeff" + CURATED),
+    "a comma more in each header": csv(CURATED.replace("labels", "labels,", 1).replace(ROWS, "c0.wav,A\n")),
+    "a separator of lines": csv(CURATED.replace("\nc3", "\u2028c3")),
+    "an HTML page": csv("<html>login</html>"),
+    "three clips for five folds": csv("fname,labels\nc0.wav,A\nc1.wav,B\nc2.wav,A\n"),
+    "sample_submission.csv that holds labels": classes("fname,labels\nt0.wav,A\n"),
+    "sample_submission.csv with a row too short": classes("fname,A,B\nt0.wav\nt1.wav,0,0\n"),
+    "sample_submission.csv that leaves its folder": classes("fname,A,B\n../train_curated/c0.wav,0,0\n"),
+    "vocabulary.csv with a class twice": csv("0,A\n1,A\n", name="vocabulary.csv", without=["sample_submission.csv"]),
+    "train_curated.csv is a device": replaced("train_curated.csv", lambda path: path.symlink_to("/dev/zero")),
     "labels separated by ;": csv(CURATED.replace("c1.wav,B", "c1.wav,A;B")),
     "a label in other case": csv(CURATED.replace("c1.wav,B", "c1.wav,b")),
     "a noisy label that no curated clip has": csv(
@@ -153,6 +171,16 @@ ACCEPTED: dict[str, Change] = {
     "a thousand rows twice": csv(CURATED + "c0.wav,A\n" * 1_000),
     "classes that are numbers": csv(CURATED.replace(",A", ",1").replace(",B", ",2"), without=ALONE),
     "labels separated by ;, no list of classes": csv(CURATED.replace("c1.wav,B", "c1.wav,A;B"), without=ALONE),
+    "'B' with and without an invisible mark, no list of classes": csv(
+        CURATED.replace("c1.wav,B", "c1.wav,B\u200b"), without=ALONE
+    ),
+    "a Cyrillic letter among Latin ones": csv(CURATED.replace(",B", ",B\u0430rk"), without=ALONE),
+    "a class with one clip": csv(CURATED.replace(",B", ",A").replace("c1.wav,A", "c1.wav,B")),
+    "a class that only noisy clips have": both(
+        classes("fname,A,B,C\nt0.wav,0,0,0\nt1.wav,0,0,0\nt2.wav,0,0,0\n"),
+        csv("fname,labels\nn0.wav,C\nn1.wav,A\nn2.wav,B\nn3.wav,A\n", name="train_noisy.csv"),
+    ),
+    "vocabulary.csv beside sample_submission.csv": csv("0,A\n1,Z\n", name="vocabulary.csv"),
     "'Bark' and 'bark', no list of classes": csv(
         CURATED.replace(",A", ",Bark").replace("c1.wav,B", "c1.wav,bark"), without=ALONE
     ),

@@ -23,8 +23,8 @@ from trainers.parallel import Workers
 from trainers.settings import ResNetSettings
 
 SIZES = (1, 2, 4)
-ROUNDS = 3
-CLIPS, CLASSES = 96, 80
+ROUNDS = 2
+CLIPS, CLASSES = 68, 80
 
 
 def job(width: int) -> TrainJob:

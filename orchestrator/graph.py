@@ -43,13 +43,19 @@ class Graph:
         self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
         """(hash of the feature settings, subset) -> shards in clip order."""
         self.blend: str | None = None
+        self._names: set[str] = set()
 
     def add(
         self, name: str, kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]], **more: Any
     ) -> str:
-        """Add a node unless an equal one is there; gives its signature."""
+        """Add a node unless an equal one is there; gives its signature.
+
+        A name that another node has, such as a shard of the same clips in other features, gets a part of the signature.
+        """
         signature = signature_of(kind, payload, inputs)
         if signature not in self.nodes:
+            name = f"{name}-{signature[:6]}" if name in self._names else name
+            self._names.add(name)
             self.nodes[signature] = Node(name, kind, payload, inputs, signature, **more)
         return signature
 

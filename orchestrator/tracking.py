@@ -8,6 +8,7 @@ nothing else.
 
 import logging
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from features.errors import SonogridError, TrackingError
 from features.files import hash_of, read_json
@@ -34,6 +36,9 @@ BATCH = 900
 LONGEST_VALUE = 500
 PATIENCE_S = 60.0
 """At a launch's end, for a server that does not answer."""
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+DATABASE_S = 5.0
+"""In which a database has to take a connection."""
 OWN_FIELDS = frozenset({"epoch", "time"})
 
 
@@ -43,6 +48,18 @@ def tracking_uri() -> str:
 
     uri: str = mlflow.get_tracking_uri()
     return uri
+
+
+def _require_database(uri: str) -> None:
+    """Ask once whether a tracking store that is a database is there: MLflow itself would ask ten times, for minutes.
+
+    Raises:
+        OSError: it does not answer.
+    """
+    parts = urlsplit(uri)
+    port = DATABASE_PORTS.get(parts.scheme.partition("+")[0])
+    if port is not None and parts.hostname is not None:
+        socket.create_connection((parts.hostname, parts.port or port), DATABASE_S).close()
 
 
 class Mirror:
@@ -125,6 +142,7 @@ class Mirror:
             return
         import mlflow
 
+        _require_database(tracking_uri())
         for noisy in ("mlflow", "alembic"):  # they announce every table they make
             logging.getLogger(noisy).setLevel(logging.WARNING)
         client = mlflow.MlflowClient()

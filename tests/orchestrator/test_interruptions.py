@@ -219,6 +219,17 @@ def test_without_mlflow_training_never_notices_and_sync_brings_it_up_to_date(
     assert [p.step for p in client.get_metric_history(child.info.run_id, "lwlrap")] == [1, 2]
 
 
+def test_a_database_that_is_away_is_told_at_once(
+    copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me@127.0.0.1:9/mlflow")
+    began = time.monotonic()
+    assert main(["sync", str(copy.folder)]) == 1
+    assert "MLflow at postgresql+psycopg://" in (error := capsys.readouterr().err)
+    assert "can't be reached (ConnectionRefusedError" in error
+    assert time.monotonic() - began < 20, "MLflow alone tries for two minutes"
+
+
 def test_a_killed_job_does_not_stay_running_in_mlflow(
     copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,3 +53,18 @@ def test_equal_crops_are_one_job(manifest: Manifest) -> None:
     assert graph.train["c0", 0] == graph.train["c1", 0]
     assert graph.train["c2", 0] == graph.train["c3", 0]
     assert len(set(graph.train.values())) == 4
+
+
+def test_no_two_nodes_have_one_name(manifest: Manifest) -> None:
+    """Shards of the same clips in other features, and fold 1 of `A-0` beside `A` without folds 0 and 1."""
+    rows = {
+        "A": ROW, "A-0": {**ROW, "lr_max": 1e-4}, "small": {**ROW, "features": {"n_mels": 24}},
+        "B": {**ROW, "multitask": True, "pseudo": {"teacher": "A", "folds": "crossed"}},
+    }  # fmt: skip
+    clips = manifest.clips.assign(fold=[index % 3 for index in range(len(manifest.clips))])
+    raw = {"name": "t", "data": {"folds": 3}, "conditions": rows}
+    graph = build_graph(parse_grid(raw, "test"), Manifest(clips, manifest.classes))
+    names = [node.name for node in graph.nodes.values()]
+    assert len(set(names)) == len(names)
+    assert sum(name.startswith("train-A-0-1") for name in names) == 2
+    assert sum(name.startswith("shard-mel-curated-0000") for name in names) == 2

@@ -4,6 +4,7 @@ The head is started as a user starts it, with `ray start`, on free ports and wit
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -31,14 +32,14 @@ PORTS = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-en
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Below those that outgoing connections get, one of which might take a port before Ray listens there."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if port not in found and probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
@@ -90,6 +91,12 @@ class Cluster:
         except requests.RequestException:
             return False
 
+    def words(self) -> str:
+        """The last of what its processes had to say."""
+        logs = [*self.folder.glob("node-*.log"), *self.folder.glob("session_latest/logs/*.*")]
+        tails = {path.name: path.read_text(errors="replace")[-1_000:] for path in logs if path.is_file()}
+        return "\n".join(f"== {name}\n{text}" for name, text in tails.items() if text.strip())
+
     def end(self) -> None:
         sessions = {node.pid for node in self.nodes}
         for process in psutil.process_iter():
@@ -123,7 +130,10 @@ def starting() -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def cluster(starting: Cluster) -> Cluster:
     """A head that takes jobs."""
-    until(starting.answers, "the head answers")
+    try:
+        until(starting.answers, "the head answers")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{starting.words()}") from None
     return starting
 
 

@@ -19,6 +19,9 @@ from trainers.lwlrap import lwlrap, lwlrap_per_class
 
 __all__ = ["predict_files", "score", "write_submission"]
 
+LABEL_COLUMNS = ("fname", "labels", "usage")
+"""Of a CSV of test labels, in capitals or not."""
+
 
 def write_submission(run: Run, ensemble: str | None = None) -> Path:
     """Write `submission.csv`: a row a test clip in the order of the dataset's CSV, a column a class.
@@ -103,26 +106,27 @@ def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]
     if not path.exists():
         raise InputError(f"{path} does not exist; give the test labels with --labels")
     table = CsvTable.read(path)
-    if not {"fname", "labels"} <= set(table.header) or len(set(table.header)) < len(table.header):
-        header = printable(", ".join(table.header)[:80])
-        raise InputError(f"{path} needs the columns fname and labels, each column once; it has {header}")
+    header = [name.lower() if name.lower() in LABEL_COLUMNS else name for name in table.header]
+    if not {"fname", "labels"} <= set(header) or len(set(header)) < len(header):
+        shown = printable(", ".join(table.header)[:80])
+        raise InputError(f"{path} needs the columns fname and labels, each column once; it has {shown}")
     problems: list[str] = []
     rows: dict[str, dict[str, str]] = {}
     for line, fields in table.rows:
-        if len(fields) != len(table.header):
+        if len(fields) != len(header):
             problems.append(
-                f"{path} line {line} has {len(fields)} fields where the header has {len(table.header)}: quote labels "
+                f"{path} line {line} has {len(fields)} fields where the header has {len(header)}: quote labels "
                 "that hold commas"
             )
             continue
-        row = dict(zip(table.header, fields, strict=True))
+        row = dict(zip(header, fields, strict=True))
         clip = row["fname"].strip()
         if clip in rows:
             problems.append(f"{path}: {clip} is listed twice; keep one row")
         if (part := row.get("usage", "").strip()) not in ("", "Public", "Private"):
             problems.append(f"{path} line {line} has usage '{part}'; write Public or Private, or nothing")
         rows[clip] = row
-    return rows, "usage" in table.header, problems
+    return rows, "usage" in header, problems
 
 
 def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:

@@ -220,6 +220,7 @@ def test_labels_for_score(run: Path, small_data: Path, tell: Tell, keep: Keep) -
     header, *lines = good.splitlines()
     first = lines[0].split(",")[0]
     two = next(line for line in lines if '"' in line)
+    blank = [f"{line}," for line in lines[1:]]
     contents: dict[str, str | bytes] = {
         "as it should be": good,
         "BOM and CRLF": b"\xef\xbb\xbf" + good.replace("\n", "\r\n").encode(),
@@ -235,13 +236,15 @@ def test_labels_for_score(run: Path, small_data: Path, tell: Tell, keep: Keep) -
         "a clip of another dataset": good + "other.wav,Tone\n",
         "a clip twice": good + lines[0] + "\n",
         "labels without quotes": "\n".join([header, *[x for x in lines if x != two], two.replace('"', "")]),
-        "another usage": "\n".join([f"{header},usage", f"{lines[0]},Secret", *[f"{line}," for line in lines[1:]]]),
+        "names of columns in capitals": good.replace(header, header.upper(), 1),
+        "another usage, in capitals": "\n".join([f"{header},Usage", f"{lines[0]},x", *blank]),
+        "another usage": "\n".join([f"{header},usage", f"{lines[0]},Secret", *blank]),
     }  # fmt: skip
     rows = []
     for case, content in contents.items():
         Path("labels.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
         words, code = tell("score", "run", "--labels", "labels.csv")
-        accepted = case in ("as it should be", "BOM and CRLF")
+        accepted = case in ("as it should be", "BOM and CRLF", "names of columns in capitals")
         assert code == (0 if accepted else 2), (case, words)
         rows.append((case, "the scores" if accepted else words, code))
     for case, name in {"a folder": ".", "no such file": "gone.csv"}.items():

@@ -116,6 +116,7 @@ def _trained(node: Node, mark: dict[str, Any]) -> dict[str, Any]:
 
 
 def _epochs(node: Node) -> int:
+    """`TrainSettings.total_epochs`, which would come with torch."""
     return int(node.payload["train"]["cycles"] * node.payload["train"]["epochs"])
 
 

@@ -40,7 +40,8 @@ class Lines:
         indent = sum(widths[:-1]) + GAP * len(widths[:-1])
         room = max(MIN_WORDS, options.max_width - indent)
         yield from self._line(self.columns, widths, console.get_style("bold"))
-        yield from (Segment("─" * min(options.max_width, indent + cell_len(self.columns[-1]))), Segment.line())
+        last = widths[-1] if self.right[-1] else cell_len(self.columns[-1])  # words may be long, numbers are not
+        yield from (Segment("─" * min(options.max_width, indent + last)), Segment.line())
         for *cells, words in self.rows:
             first, *rest = wrap(words, room) if len(words) > room else [words]
             style = console.get_style(self.styles.get(cells[0], "none"))

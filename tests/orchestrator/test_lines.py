@@ -25,6 +25,11 @@ def test_words_stand_left_numbers_right_and_the_last_column_wraps() -> None:
     ]
 
 
+def test_the_rule_is_as_long_as_numbers_in_the_last_column() -> None:
+    lines = printed(Lines(("job", "disk"), [("A", "1,234.5 GB")], right=("disk",)), 60)
+    assert lines == ["job        disk", "───────────────", "A    1,234.5 GB"]
+
+
 def test_nothing_in_a_cell_is_markup_or_a_command_of_the_terminal_and_wide_letters_count_twice() -> None:
     rows = [("[red]x[/red]", "\x1b[2Jgone"), ("犬", "ok")]
     assert printed(Lines(("job", "why"), rows), 60)[2:] == [

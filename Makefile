@@ -20,7 +20,7 @@ test: setup
 	$(BIN)/python -m pytest
 
 cluster-test: setup
-	$(BIN)/python -m pytest -m cluster tests/cluster
+	$(BIN)/python -m pytest -m cluster tests/whole/cluster
 
 check: setup
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ bench: setup
 SEED ?= 0
 KILLS ?= 30
 chaos: setup
-	$(BIN)/python tests/chaos/chaos.py --seed $(SEED) --kills $(KILLS)
+	$(BIN)/python tests/whole/chaos/chaos.py --seed $(SEED) --kills $(KILLS)
 
 # PostgreSQL and an S3 endpoint on localhost; then: source runs/services/environment
 services: setup

@@ -11,19 +11,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.execution import Execution
-from orchestrator.jobs import JobSpec
-from orchestrator.node import Node
-from orchestrator.plan import Plan, PlannedNode
-from orchestrator.ray_executor import RayExecutor
-from orchestrator.scheduler import Needs, run_plan
-from orchestrator.store import Store
+from orchestrator.executors.ray.executor import RayExecutor
+from orchestrator.jobs.spec import JobSpec
+from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.scheduler import Needs, run_plan
+from orchestrator.run.execution import Execution
+from orchestrator.store.local import Store
+from orchestrator.store.node import Node
 
 
 def _sleeper() -> Callable[[JobSpec], None]:
     def sleep(spec: JobSpec) -> None:
-        from orchestrator.store import DONE
-        from orchestrator.stores import open_store
+        from orchestrator.store.local import DONE
+        from orchestrator.store.open import open_store
 
         began, store = time.time(), open_store(spec.store, listed=False)
         store.begin(spec.node, spec.attempt)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from orchestrator.grid import load_grid
+from orchestrator.grids.load import load_grid
 from trainers.clips import ClipBank, MemoryClips
 from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train

@@ -19,22 +19,22 @@ from rich.console import Console
 
 from benchmarks.scale_case import finish, many_run, write_grid
 from features.assumed import assumed_manifest
-from orchestrator.cost import Cost, Machines
-from orchestrator.execution import Execution
-from orchestrator.gpus import find_gpu
-from orchestrator.graph import build_graph
-from orchestrator.grid import load_grid
-from orchestrator.launch import Selection, plan_of
-from orchestrator.node import Node
-from orchestrator.outcome import outcome_of
-from orchestrator.plan import Plan, make_plan
-from orchestrator.progress import LaunchView
-from orchestrator.run import Run
-from orchestrator.run_file import RecordedRun
-from orchestrator.scheduler import Finished, run_plan
-from orchestrator.simulate import VirtualExecutor
-from orchestrator.status import read_status, show
-from orchestrator.store import Store
+from orchestrator.executors.outcome import outcome_of
+from orchestrator.grids.load import load_grid
+from orchestrator.planning.cost import Cost, Machines
+from orchestrator.planning.gpus import find_gpu
+from orchestrator.planning.graph import build_graph
+from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.scheduler import Finished, run_plan
+from orchestrator.planning.simulate import VirtualExecutor
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.run.record import RecordedRun
+from orchestrator.run.selection import Selection, plan_of
+from orchestrator.store.local import Store
+from orchestrator.store.node import Node
+from orchestrator.views.progress import LaunchView
+from orchestrator.views.status import read_status, show
 
 MACHINES = ("A100", 0.3)
 

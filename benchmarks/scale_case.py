@@ -10,10 +10,10 @@ from pathlib import Path
 
 from features.assumed import assumed_manifest
 from features.manifest import Manifest
-from orchestrator.node import Node, short_inputs
-from orchestrator.recipe import Recipe
-from orchestrator.run import Run
-from orchestrator.store import Store
+from orchestrator.grids.recipe import Recipe
+from orchestrator.run.bound import Run
+from orchestrator.store.local import Store
+from orchestrator.store.node import Node, short_inputs
 
 __all__ = ["finish", "many_run", "write_grid"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from orchestrator.ray_train import fast_start_environment, fit
+from orchestrator.executors.ray.train import fast_start_environment, fit
 
 ROUNDS = 3
 

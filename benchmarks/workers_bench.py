@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from orchestrator.grid import load_grid
+from orchestrator.grids.load import load_grid
 from trainers.clips import MemoryClips
 from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train

@@ -8,116 +8,34 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from features.errors import GridError, InputError, StoreError
+from features.errors import InputError
 from features.files import write_json
-from features.manifest import Manifest, build_manifest
 from features.shards import require_free_space
-from orchestrator.cost import in_counted_order, node_costs
-from orchestrator.execution import Execution
-from orchestrator.graph import Graph
-from orchestrator.grid import change_recipe
-from orchestrator.node import Node
-from orchestrator.owner import own
-from orchestrator.plan import Plan, make_plan, only_failed, require_nodes
-from orchestrator.progress import LaunchView
-from orchestrator.recipe import Recipe
-from orchestrator.report import build_report
-from orchestrator.report_tables import print_report
-from orchestrator.run import Run, check_recipe_fits, read_binding
-from orchestrator.run_file import read_run_json
-from orchestrator.scheduler import Executor, Finished, Summary, run_plan
-from orchestrator.store import FAILED
-from orchestrator.stores import default_store, open_store
-from orchestrator.submission import score, write_submission
-from orchestrator.tracking import MirrorThread
+from orchestrator.grids.load import change_recipe
+from orchestrator.planning.cost import in_counted_order, node_costs
+from orchestrator.planning.plan import Plan, require_nodes
+from orchestrator.planning.scheduler import Executor, Finished, Summary, run_plan
+from orchestrator.run.bound import Run, read_binding
+from orchestrator.run.execution import Execution
+from orchestrator.run.owner import own
+from orchestrator.run.record import read_run_json
+from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.local import FAILED
+from orchestrator.store.node import Node
+from orchestrator.tracking.mirror import MirrorThread
+from orchestrator.views.labels import score
+from orchestrator.views.progress import LaunchView
+from orchestrator.views.report import build_report, write_reports
+from orchestrator.views.report_tables import print_report
 from trainers.supervisor import Stop
 
-__all__ = ["Selection", "launch", "prepare", "resume"]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which conditions and folds are wanted; empty: all."""
-
-    conditions: tuple[str, ...] = ()
-    folds: tuple[int, ...] = ()
-    failed: bool = False
-    """Of what is pending only the failed jobs, and those that wait for nothing else."""
-    force: tuple[str, ...] = ()
-    """Names of nodes to compute again although they are done."""
-
-    def check(self, recipe: Recipe) -> None:
-        """Refuse what a grid doesn't have.
-
-        Raises:
-            GridError: an unknown condition or fold.
-        """
-        for name in self.conditions:
-            if name not in recipe.conditions:
-                raise GridError(f"--only {name}: there is no such condition; there are {', '.join(recipe.conditions)}")
-        for fold in self.folds:
-            if not 0 <= fold < recipe.data.folds:
-                raise GridError(f"--folds {fold}: the grid has folds 0 to {recipe.data.folds - 1}")
-
-    def apply(self, run: Run) -> Graph:
-        """The part of a run's graph that the selection needs.
-
-        Raises:
-            GridError: an unknown condition or fold.
-        """
-        self.check(run.recipe)
-        if not self.conditions and not self.folds:
-            return run.graph
-        return run.graph.closure(
-            signature
-            for (name, fold), signature in run.graph.predict.items()
-            if name in (self.conditions or (name,)) and fold in (self.folds or (fold,))
-        )
-
-
-def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = None, *, skip_bad: bool = False) -> Run:
-    """Check a dataset and bind a grid to it, without running anything.
-
-    Raises:
-        DataError: the dataset has problems; all are named.
-        GridError: the grid asks for what the dataset doesn't have.
-    """
-    if not data.is_dir():
-        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
-    opened = open_store(store or default_store(out))
-    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=opened.root / "probes.json")
-    check_recipe_fits(recipe, manifest)
-    return Run(out, recipe, data.resolve(), opened, manifest)
-
-
-def plan_of(run: Run, selection: Selection) -> Plan:
-    """What would happen now, compared with the last launch into the same folder."""
-    previous = read_run_json(run.folder)
-    if previous is None:
-        plan = make_plan(selection.apply(run), run.store, force=selection.force)
-    else:
-        changes = _data_changes(run, previous["manifest"])
-        plan = make_plan(selection.apply(run), run.store, previous["nodes"], selection.force, changes)
-    return only_failed(plan) if selection.failed else plan
-
-
-def _data_changes(run: Run, earlier: str) -> Callable[[str], str]:
-    """What of a subset's clips is not as it was in an earlier manifest of the store, in words."""
-    if earlier == run.manifest_name:
-        return lambda _: ""
-    try:
-        before = Manifest.read(run.store.results_of(earlier))
-    except StoreError:  # it was swept away, or is damaged: that something changed is all that is known
-        return lambda _: ""
-    return cache(lambda subset: run.manifest.changes(before, subset))
+__all__ = ["launch", "resume"]
 
 
 def launch(
@@ -231,10 +149,10 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
 
 def _executor(run: Run, execution: Execution, stopping: Callable[[], Stop]) -> Executor:
     if execution.executor == "inline":
-        from orchestrator.inline_executor import InlineExecutor
+        from orchestrator.executors.inline import InlineExecutor
 
         return InlineExecutor(run, execution, stopping, run.identity)
-    from orchestrator.ray_executor import RayExecutor
+    from orchestrator.executors.ray.executor import RayExecutor
 
     return RayExecutor(run, execution, stopping, run.identity)
 
@@ -257,13 +175,6 @@ def _interruptible(console: Console) -> Iterator[Callable[[], Stop]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def write_reports(run: Run) -> None:
-    report = build_report(run)
-    write_json(run.folder / "report.json", report)
-    if report["blend"]["weights"] and len(run.manifest.subset("test")):
-        write_submission(run)
 
 
 def _write_timeline(run: Run, summary: Summary) -> None:

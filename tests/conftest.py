@@ -2,6 +2,7 @@
 read."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from rich.console import Console
 
 from features.files import read_json, sha256_file
 from features.synthetic import generate
-from orchestrator.cli import main
-from orchestrator.execution import Execution
-from orchestrator.grid import load_grid
-from orchestrator.launch import Selection, launch, prepare
-from orchestrator.run import Run
+from orchestrator.cli.main import main
+from orchestrator.grids.load import load_grid
+from orchestrator.launch import launch
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.run.selection import Selection, prepare
 from trainers.history import read_history
+
+pytest_plugins = ["tests.fixtures.services"]
 
 GRID = """
 name: tiny
@@ -88,6 +92,19 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
     assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
     return Run.open(out)
+
+
+@pytest.fixture
+def own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracking store of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+@pytest.fixture
+def copy(inline_run: Run, tmp_path: Path) -> Run:
+    """A finished run that may be harmed."""
+    shutil.copytree(inline_run.folder, tmp_path / "run")
+    return Run.open(tmp_path / "run")
 
 
 Told = tuple[str, int]

@@ -1,8 +1,5 @@
 """The shared folder of hostile inputs, one fault at a time and all at once."""
 
-import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,66 +11,11 @@ from features.errors import DataError
 from features.manifest import build_manifest
 from features.mel import MelSpectrogram
 from features.settings import DataSettings, MelSettings
+from tests.fixtures.hostile import CASES, HOSTILE, dataset_with
 
-SHARED = Path(os.environ.get("SONOGRID_SHARED_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
-HOSTILE = SHARED / "hostile"
-CASES = json.loads((HOSTILE / "hostile.json").read_text())["cases"] if HOSTILE.is_dir() else []
 NORMALISED = {"train_curated.csv: ok_rooster_1.wav -> 'Rooster, Bark,,Bark'": ["Rooster", "Bark"]}
 
 needs_hostile = pytest.mark.skipif(not CASES, reason=f"no folder {HOSTILE} (set SONOGRID_SHARED_DATA)")
-
-
-def add_line(path: Path, line: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-
-
-def set_labels(path: Path, clip: str, labels: str) -> None:
-    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{clip},")]
-    path.write_text("\n".join([*lines, f'{clip},"{labels}"']) + "\n")
-
-
-def dataset_with(case: dict[str, str], root: Path) -> str:
-    """A clean dataset with the one fault of a case; the name of the clip it concerns."""
-    for subset in ("train_curated", "train_noisy", "test"):
-        (root / subset).mkdir(parents=True)
-        for path in (HOSTILE / subset).glob("ok_*.wav"):
-            shutil.copy(path, root / subset / path.name)
-    curated = root / "train_curated.csv"
-    shutil.copy(HOSTILE / "csv_cases" / "clean.csv", curated)
-    shutil.copy(HOSTILE / "csv_cases" / "clean_train_noisy.csv", root / "train_noisy.csv")
-    shutil.copy(HOSTILE / "csv_cases" / "clean_sample_submission.csv", root / "sample_submission.csv")
-    curated.chmod(0o644)
-    (root / "sample_submission.csv").chmod(0o644)
-    shutil.copy(HOSTILE / "outside.wav", root / "outside.wav")
-
-    where = case["path"]
-    if where.startswith("csv_cases/clean_"):
-        return "ok_bark_0.wav"
-    if where.startswith("csv_cases/") or where == "train_curated.csv":
-        source = "csv_cases/bom_crlf.csv" if where == "train_curated.csv" else where
-        shutil.copyfile(HOSTILE / source, curated)
-        named = {"missing_file": "missing_on_disk.wav", "path_traversal": "../outside.wav"}
-        return named.get(Path(source).stem, "ok_bark_0.wav")
-    if where.startswith("train_curated.csv: "):
-        change = where.removeprefix("train_curated.csv: ")
-        clip = change.split()[0]
-        if " -> " in change:
-            set_labels(curated, clip, change.split(" -> ")[1].strip("'"))
-        else:
-            add_line(curated, f"{clip},Bark")
-        return clip
-    subset, clip = where.split("/", 1)
-    if clip.startswith("ok_"):
-        return clip
-    if (HOSTILE / where).exists() and ".." not in where:
-        shutil.copy(HOSTILE / where, root / where)
-    if case["expected"] != "ignore":
-        line, name = (
-            (f"{clip},0,0,0,0", "sample_submission.csv") if subset == "test" else (f"{clip},Bark", curated.name)
-        )
-        add_line(root / name, line)
-    return clip
 
 
 @needs_hostile

@@ -24,11 +24,12 @@ from optuna.storages import RDBStorage
 from features.errors import InputError, StoreError
 from features.files import read_json, sha256_file
 from orchestrator import services
-from orchestrator.blend import BlendSettings, tune_blend
-from orchestrator.members import run_blend
-from orchestrator.run import Run
-from orchestrator.storages import open_storage
-from orchestrator.tracking import Mirror
+from orchestrator.blending.members import run_blend
+from orchestrator.blending.tune import tune_blend
+from orchestrator.grids.recipe import BlendSettings
+from orchestrator.run.bound import Run
+from orchestrator.store.objects.open import open_storage
+from orchestrator.tracking.mirror import Mirror
 
 try:
     services.find_postgres()
@@ -164,7 +165,7 @@ def test_a_study_in_postgres_gives_the_weights_of_a_journal(environment: Mapping
 
 KILLED = """
 import os, signal, sys
-from orchestrator import studies
+from orchestrator.blending import studies
 add, count = studies.Record.add, 0
 def stop(self, *arguments):
     global count

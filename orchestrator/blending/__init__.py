@@ -1,0 +1,1 @@
+"""Ensemble weights, tuned on out-of-fold predictions. The only room with Optuna."""

@@ -1,0 +1,63 @@
+"""The inline executor: every job in this process, one after the other. For tests, debugging and single machines."""
+
+from collections.abc import Callable
+
+from orchestrator.executors.outcome import outcome_of
+from orchestrator.jobs.failures import cause_of
+from orchestrator.jobs.run import run_job
+from orchestrator.planning.scheduler import Finished, Needs, Standing
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.store.node import Node
+from trainers.supervisor import Stop
+
+__all__ = ["InlineExecutor"]
+
+
+class InlineExecutor:
+    """Runs a node when it is submitted."""
+
+    def __init__(
+        self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no", owner: str = ""
+    ) -> None:
+        self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
+        self._finished: list[Finished] = []
+
+    def needs(self, node: Node) -> Needs:
+        """What the node asks for; on one process nothing is counted."""
+        return Needs(node.cpus)
+
+    def fits(self, needs: Needs) -> bool:  # noqa: ARG002 - the interface
+        """One job at a time, whatever it needs."""
+        return not self._finished
+
+    def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
+        """A process alone has all the room of its machine."""
+        return False
+
+    def hold(self, standing: Standing) -> bool:  # noqa: ARG002 - the interface
+        """What doesn't fit one process now never will."""
+        return False
+
+    def submit(self, node: Node) -> None:
+        """Run the node to its end."""
+        if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
+            self._finished.append(Finished(node.signature, "done"))
+            return
+        if self.run.store.is_busy(node, self.owner):
+            self._finished.append(Finished(node.signature, "busy"))
+            return
+        error = ""
+        try:
+            run_job(self.run.job_spec(node, self.execution, self.owner), self.stopping)
+        except Exception as reason:  # whatever a job raises is its outcome, as it is in a process of its own
+            error = cause_of(reason)
+        self._finished.append(outcome_of(self.run, node, error))
+
+    def wait(self, timeout_s: float) -> list[Finished]:  # noqa: ARG002 - the interface
+        """The outcome of the last node."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def close(self) -> None:
+        """Nothing was started."""

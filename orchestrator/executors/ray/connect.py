@@ -1,0 +1,122 @@
+"""Reaching Ray: a cluster started in place, or the one that an address names - soon, or one sentence says why not.
+
+Ray itself tries an address where nobody answers for almost three minutes, and then ends the process. So one call is
+made first, with a time limit, and its answer tells what is wrong.
+"""
+
+import logging
+
+from features.errors import InputError
+from orchestrator.executors.ray.versions import check_nodes
+from orchestrator.redact import redact
+
+__all__ = ["check_address", "connect"]
+
+ANSWER_S = 10.0
+TOKEN = (
+    "set RAY_AUTH_MODE=token and put the cluster's token into RAY_AUTH_TOKEN, or into a file that RAY_AUTH_TOKEN_PATH "
+    "names"
+)
+
+
+def check_address(address: str | None) -> None:
+    """Refuse an address through which no grid can be run from this process.
+
+    Raises:
+        InputError: it is one of Ray Client or of Ray Jobs.
+    """
+    kind = (address or "").partition("://")[0].lower()
+    if kind == "ray":
+        raise InputError(
+            f"--address {redact(str(address))}: through Ray Client the jobs of a grid can be started but not watched "
+            "over, and they end with this process; submit instead: --address http://HOST:8265 --submit"
+        )
+    if kind in ("http", "https"):
+        raise InputError(
+            f"--address {redact(str(address))} is the address of Ray Jobs: launch or resume with --submit, or name the "
+            "cluster itself (auto or HOST:6379)"
+        )
+
+
+def connect(address: str | None) -> set[str]:
+    """Start Ray in place or connect to a cluster; authentication by token stays as Ray has it: on.
+
+    Returns:
+        Ids of the nodes that were compared with this process; of a cluster in place none had to be.
+
+    Raises:
+        InputError: the cluster can't be reached, wants another token, or has other versions than this process.
+    """
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    check_address(address)
+    try:
+        if address not in (None, "local"):
+            _require_answer(str(address))
+        # What Ray says of each dead process and machine, a screen long, sonogrid says in a line.
+        ray._private.worker.listen_error_messages = lambda *_: None
+        # "local": a bare init would join any cluster that happens to run on this machine.
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except InputError:
+        raise
+    except AuthenticationError:
+        raise _refusal(address, f"it wants a token and there is none here; {TOKEN}") from None
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise
+        why = " ".join(str(error).split())
+        if why.startswith("Version mismatch"):
+            # "... The cluster was started with: Ray: 2.60 Python: 3.11 This process on node X was started with: ..."
+            theirs, ours = (part.partition("started with: ")[2] for part in why.split(" This process on "))
+            what = f"it runs {theirs}, and here are {ours}: install the same versions on both sides"
+            raise _refusal(address, what) from None
+        raise _refusal(address, f"no Ray cluster can be reached there ({redact(why[:200])})") from None
+    known: set[str] = set()
+    if address not in (None, "local"):
+        try:
+            check_nodes(known)
+        except InputError as error:
+            ray.shutdown()
+            raise _refusal(address, str(error)) from None
+    return known
+
+
+def _refusal(address: str | None, why: str) -> InputError:
+    return InputError(f"--address {redact(str(address))}: {why}")
+
+
+def _require_answer(address: str) -> None:
+    """One question to the cluster's control service, with a time limit."""
+    import grpc  # type: ignore[import-untyped]
+    import ray
+    from ray._private.authentication.authentication_token_setup import (
+        ensure_token_if_auth_enabled,
+        maybe_enable_token_auth_if_token_available,
+    )
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray.core.generated.gcs_service_pb2 import GetClusterIdRequest  # type: ignore[attr-defined]
+    from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
+
+    if address == "auto":  # as `ray.init` does
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    ensure_token_if_auth_enabled(create_token_if_missing=False)
+    place = ray._private.services.canonicalize_bootstrap_address_or_die(address)
+    options = [("grpc.enable_http_proxy", 0)]  # a cluster is near, as Ray's own calls have it
+    with init_grpc_channel(place, options) as channel:
+        try:
+            service = NodeInfoGcsServiceStub(channel)  # type: ignore[no-untyped-call]
+            service.GetClusterId(GetClusterIdRequest(), timeout=ANSWER_S)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                raise _refusal(address, f"the cluster does not know the token of this process; {TOKEN}") from None
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise _refusal(address, f"what listens there gave no answer within {ANSWER_S:g} s") from None
+            raise _refusal(
+                address, "no Ray cluster answers there; start one there ('ray start --head') or check the address"
+            ) from None

@@ -1,0 +1,198 @@
+"""`--submit`: the same command on the head of a cluster, by Ray Jobs, so that it outlives the machine it was typed on.
+
+What is submitted - the command line and environment variables - can be read by whoever may open Ray's dashboard. So no
+password goes there: credentials are the head's own, in the environment that Ray was started in.
+"""
+
+import argparse
+import logging
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+
+from features.errors import InputError, JobError, printable
+from orchestrator.redact import redact
+
+__all__ = ["command_line", "passed_on", "submit"]
+
+PASSED_ON = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+"""Where things are; who may use them is for the head's own environment to say."""
+CONNECT_S, ANSWER_S = 10.0, 60.0
+FIRST_WORDS_S = 60.0
+END_S = 2.0
+"""After its first words a command that was refused has ended."""
+
+
+def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Path | None = None) -> int:
+    """Submit the command line that `arguments` came from; returns when it has begun on the head.
+
+    Args:
+        run: RUN, on storage that all machines of the cluster have under this path.
+        grid: a grid file of this machine, which is sent along.
+
+    Raises:
+        InputError: nobody takes jobs at the address, or the head refuses the command: its own sentence.
+        JobError: the command failed at once for another reason.
+    """
+    address = arguments.address or os.environ.get("RAY_ADDRESS") or ""
+    if urlsplit(address).scheme not in ("http", "https"):
+        given = f"--address {redact(address)} is no such" if address else "--address is missing"
+        raise InputError(f"--submit needs the address of Ray Jobs, and {given}: give --address http://HOST:8265")
+    words = command_line(arguments)
+    for word in words:
+        if redact(word) != word:
+            raise InputError(
+                f"{redact(word)} holds a password, which Ray's dashboard would show: put credentials into the "
+                "environment of the cluster's head, and leave them out here"
+            )
+    environment, withheld = passed_on()
+    client = _connect(address)
+    runtime_env: dict[str, Any] = {"env_vars": environment}
+    with tempfile.TemporaryDirectory(prefix="sonogrid-") as folder:
+        if grid is not None:
+            shutil.copyfile(grid, Path(folder) / grid.name)
+            runtime_env["working_dir"] = folder
+        job = _ask(address, lambda: client.submit_job(entrypoint=_entrypoint(words, run), runtime_env=runtime_env))
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False)
+
+    say(f"submitted as {job} to {redact(address)}; what runs there outlives this machine")
+    for name in withheld:
+        say(f"note: {name} holds a password and is not sent: the head's own environment has to have it")
+    first = _first_words(address, client, job)
+    for line in first:
+        say(f"head: {line}")
+    if not first:
+        say(f"it has said nothing within {FIRST_WORDS_S:g} s: it waits, or still checks the data")
+    say("next:")
+    say(f"  sonogrid status {shlex.quote(str(run))} --watch")
+    for verb in ("logs --follow", "stop"):
+        say(f"  ray job {verb} --address {redact(address)} {job}")
+    return 0
+
+
+def _entrypoint(words: list[str], run: Path) -> str:
+    """For the head's shell. MLflow's own default would be a file in a folder of Ray's that does not last."""
+    own = shlex.quote(f"sqlite:///{run / 'mlflow.db'}")
+    return f"MLFLOW_TRACKING_URI=${{MLFLOW_TRACKING_URI:-{own}}} {shlex.join(words)}"
+
+
+def command_line(arguments: argparse.Namespace) -> list[str]:
+    """What to type on the head for what was typed here: without --submit, places absolute, the cluster its own."""
+    parser: argparse.ArgumentParser = arguments.parser
+    options, positionals = [], []
+    for action in parser._actions:
+        value = getattr(arguments, action.dest, None)
+        if action.dest in ("submit", "address") or value == action.default or value is None:
+            continue
+        name = action.option_strings[-1] if action.option_strings else ""
+        if action.nargs == 0:
+            options.append(name)
+        elif not name:
+            positionals.append(_text(value))
+        else:
+            values = value if isinstance(value, list) else [value]
+            options += [f"{name}={_text(each)}" for each in values]
+    verb = parser.prog.split()[-1]
+    return ["python", "-m", "orchestrator.cli", verb, *positionals, *options, "--address=auto"]
+
+
+def _text(value: Any) -> str:
+    """A value of an option as it is typed."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value.absolute() if isinstance(value, Path) else value)
+
+
+def passed_on() -> tuple[dict[str, str], list[str]]:
+    """The environment that goes along, and the names of variables that would but hold a password or a token."""
+    sent, withheld = {}, []
+    for name in PASSED_ON:
+        value = os.environ.get(name)
+        if not value:
+            continue
+        parts = urlsplit(value)
+        if "@" in parts.netloc or parts.query:
+            withheld.append(name)
+        else:
+            sent[name] = value
+    return sent, withheld
+
+
+def _connect(address: str) -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    class Client(JobSubmissionClient):
+        """With a time limit for every request; Ray's own waits for ever."""
+
+        def _do_request(self, *arguments: Any, **options: Any) -> Any:
+            return super()._do_request(*arguments, timeout=(CONNECT_S, ANSWER_S), **options)
+
+    for chatty in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they tell of their uploads
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray has it override what is named, and RAY_ADDRESS too
+    return _ask(address, lambda: Client(address))
+
+
+def _ask(address: str, request: Any) -> Any:
+    """The answer to a request; whatever goes wrong is a sentence."""
+    from ray.exceptions import AuthenticationError
+    from requests import RequestException
+
+    try:
+        return request()
+    except AuthenticationError:
+        raise InputError(
+            f"--address {redact(address)}: the cluster wants its token: set RAY_AUTH_MODE=token and put it into "
+            "RAY_AUTH_TOKEN, or into a file that RAY_AUTH_TOKEN_PATH names"
+        ) from None
+    except (ConnectionError, RequestException, RuntimeError, ValueError, KeyError) as error:
+        why = redact(" ".join(str(error).split())[:200])
+        raise InputError(
+            f"--address {redact(address)}: nobody takes Ray jobs there ({why}); give that of the head's dashboard"
+        ) from None
+
+
+def _first_words(address: str, client: Any, job: str) -> list[str]:
+    """The first lines of the command on the head; waits for them a while.
+
+    Raises:
+        InputError: it ended with exit code 2: the sentence it said.
+        JobError: it ended badly otherwise.
+    """
+    deadline, spoken = time.monotonic() + FIRST_WORDS_S, None
+    lines: list[str] = []
+    while time.monotonic() < min(deadline, (spoken or deadline) + END_S):
+        details = _ask(address, lambda: client.get_job_info(job))
+        # Before our command's own words there are those of Ray, up to the line that repeats it.
+        log = _ask(address, lambda: client.get_job_logs(job)).partition("Running entrypoint for job ")[2]
+        lines = [printable(line) for line in log.splitlines()[1:] if line.strip()]
+        if lines and spoken is None:
+            spoken = time.monotonic()
+        if details.status.is_terminal():
+            if details.status == "SUCCEEDED":
+                break
+            if details.driver_exit_code == InputError.exit_code and lines:
+                said = " / ".join(line.removeprefix("sonogrid: ") for line in lines[-5:])
+                raise InputError(f"on the head: {said}")
+            raise JobError(
+                f"{job} failed on the head ({lines[-1].strip() if lines else printable(details.message)}); Ray has to "
+                "be started there in sonogrid's environment, with its 'python' first on the PATH"
+            )
+        time.sleep(0.5)
+    return lines[:5]

@@ -1,0 +1,147 @@
+"""The Recipe: what is computed.
+
+It alone enters signatures (how it is computed is `orchestrator.execution`), and it is complete: everything a grid file
+leaves out is filled in with defaults, so a changed default changes the signature. Grid files are read by
+`orchestrator.grid`.
+"""
+
+import re
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from features.settings import DataSettings, Settings
+from orchestrator.grids.condition import ConditionSettings, parents
+from orchestrator.grids.ensembles import EnsembleSettings, PublishedSettings, check_ensembles, ensemble_members
+
+__all__ = ["BlendSettings", "Recipe"]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}")  # part of a folder's name
+MAX_TRAININGS = 50_000
+MAX_CHAIN = 100
+
+
+class BlendSettings(Settings):
+    """How ensemble weights are searched."""
+
+    trials: int = Field(
+        200, ge=0, le=1_000_000, description="weightings CMA-ES tries on all clips, and again without each fold"
+    )
+    seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of CMA-ES")
+    budget: int | None = Field(
+        None,
+        ge=1,
+        le=10**9,
+        description="most predictions, members with a weight x folds, of the blend; none: all members",
+    )
+
+
+class Recipe(Settings):
+    """A whole grid: data, conditions, blend, and what the report compares."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        max_length=64,
+        description="name of the grid and of its MLflow experiment",
+    )
+    data: DataSettings
+    conditions: dict[str, ConditionSettings] = Field(min_length=1)
+    blend: BlendSettings
+    members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; empty: all")
+    paper_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(
+        default_factory=dict, description="condition -> published weight"
+    )
+    ensembles: dict[str, EnsembleSettings] = Field(default_factory=dict, description="fixed means of snapshots")
+    published: PublishedSettings = Field(default_factory=PublishedSettings, description="figures printed beside ours")
+    comparisons: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
+        default_factory=dict, description="what a step bought: [from, to], each a condition or an ensemble"
+    )
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        for name in self.conditions:
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"conditions: {name[:80]!r} has to name folders too; use at most 64 letters, digits, '_', '-' and "
+                    "'+', a letter or digit first"
+                )
+        if (trainings := len(self.conditions) * self.data.folds) > MAX_TRAININGS:
+            raise ValueError(f"conditions x data.folds are {trainings} trainings; at most {MAX_TRAININGS} are planned")
+        for name in (*self.members, *self.paper_weights):
+            self._known(name, "members" if name in self.members else "paper_weights")
+        if self.paper_weights and not any(self.paper_weights.get(name) for name in self.blended):
+            raise ValueError("paper_weights: no blended condition has a weight above 0; give one or leave them out")
+        for name, condition in self.conditions.items():
+            for field, other in parents(condition.train).items():
+                self._known(other, f"conditions.{name}.{field}")
+        self._rescues_fit()
+        self._no_cycle()
+        for name, condition in self.conditions.items():
+            start = condition.train.init_from
+            if start is not None and _form(self.conditions[start]) != _form(condition):
+                raise ValueError(
+                    f"conditions.{name}.init_from: '{start}' has another network; equal networks are needed"
+                )
+            if condition.train.pseudo is not None and condition.train.pseudo.folds == "crossed":
+                self._can_cross(name, condition.train.pseudo.teacher)
+        if self.blend.budget is not None and self.blend.budget < self.data.folds:
+            raise ValueError(
+                f"blend.budget is {self.blend.budget}: a member takes {self.data.folds} predictions, one a fold; "
+                "give at least that"
+            )
+        check_ensembles(self.ensembles, self.published, self.comparisons, self.conditions)
+        return self
+
+    def _rescues_fit(self) -> None:
+        folds = [str(fold) for fold in range(self.data.folds)]
+        for name, condition in self.conditions.items():
+            for split in condition.train.rescue:
+                if not {*split.split("-")} <= {*folds}:
+                    raise ValueError(f"conditions.{name}.rescue: no fold '{split}'; there are 0 to {folds[-1]}")
+
+    def _can_cross(self, name: str, teacher: str) -> None:
+        """A teacher of crossed labels is trained on all folds but two, and so is all that it starts from."""
+        field = f"conditions.{name}.pseudo.folds: crossed"
+        if self.data.folds < 3:
+            raise ValueError(f"{field} holds out two folds and needs at least 3, but data.folds is {self.data.folds}")
+        above: str | None = teacher
+        while above is not None:
+            train = self.conditions[above].train
+            if train.pseudo is not None:
+                raise ValueError(f"{field} needs a teacher without pseudo labels of its own, and '{above}' has them")
+            above = train.init_from
+
+    def _known(self, name: str, field: str) -> None:
+        if name not in self.conditions:
+            raise ValueError(f"{field}: '{name}' is not a condition; there are {', '.join(self.conditions)}")
+
+    def _no_cycle(self) -> None:
+        depths: dict[str, int] = {}
+
+        def depth(name: str, path: tuple[str, ...]) -> int:
+            if name in path:
+                raise ValueError(f"conditions depend on each other in a circle: {' <- '.join((*path, name))}")
+            if name not in depths and len(path) <= MAX_CHAIN:
+                others = parents(self.conditions[name].train).values()
+                depths[name] = 1 + max((depth(other, (*path, name)) for other in others), default=0)
+            if len(path) + depths.get(name, 1) > MAX_CHAIN:
+                first = (*path, name)[0]
+                raise ValueError(f"conditions.{first} depends on a chain of more than {MAX_CHAIN} others; shorten it")
+            return depths[name]
+
+        for name in self.conditions:
+            depth(name, ())
+
+    @property
+    def blended(self) -> tuple[str, ...]:
+        """Names of the conditions whose predictions are blended, in grid order."""
+        return tuple(name for name in self.conditions if not self.members or name in self.members)
+
+    def ensemble_predictions(self, name: str) -> int:
+        """How many times a test clip is predicted for an ensemble: members x folds."""
+        return len(ensemble_members(self.ensembles[name], self.conditions)) * self.data.folds
+
+
+def _form(condition: ConditionSettings) -> Settings:
+    """What two networks must share to exchange weights: all but what is done with the logits."""
+    return condition.train.network.model_copy(update={"activation": "sigmoid"})

@@ -1,0 +1,157 @@
+"""One attempt at a node, in the process that runs it: may it still write, is it alive, should it stop, what did it say.
+
+It works in a folder of its own and is one of several that were ever made: each is numbered, and only the one that the
+node's `attempt.json` names may write. A thread writes a sign of life every few seconds.
+"""
+
+import faulthandler
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from features.errors import StoreError, SupersededError
+from orchestrator.redact import redact
+from orchestrator.store.local import ALIVE, Store
+from trainers.progress import CHECKPOINT, PREVIOUS
+from trainers.supervisor import Stop, Supervisor
+
+__all__ = ["Attempt"]
+
+UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, ALIVE})
+"""Files of an attempt that are no results."""
+
+log = logging.getLogger("sonogrid")
+
+
+class _Formatter(logging.Formatter):
+    """Lines without secrets: an error's text or traceback may hold a database's URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class Attempt(Supervisor):
+    """Use as a context manager around the work.
+
+    Args:
+        store: where the node is.
+        name: of the node's folder.
+        number: of this attempt.
+        stopping: whether the process was asked to stop; that the node was is in the store.
+        stall_s: without progress for so long, the log gets the stack of every thread; 0: never.
+        place: what the cluster calls the machine.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        number: int,
+        stopping: Callable[[], Stop] = lambda: "no",
+        *,
+        stall_s: float = 0.0,
+        place: str = "",
+    ) -> None:
+        self.store, self.name, self.number = store, name, number
+        self.stall_s = stall_s
+        self._stopping = stopping
+        self._asked: Stop = "no"
+        self._count = 0
+        self._where: dict[str, int] = {}
+        self._sign = {"host": socket.gethostname(), "pid": os.getpid(), "place": place, "started": time.time()}
+        self._ended = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="sign of life", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.before_write()
+        self.folder = self.store.begin(self.name, self.number)
+        self._log = self.store.log_file(self.name, self.number).open("a", encoding="utf-8")
+        self._handler = logging.StreamHandler(self._log)
+        self._handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self._handler)
+        log.setLevel(logging.INFO)
+        log.info("attempt %d on %s, process %d", self.number, self._sign["host"], self._sign["pid"])
+        self._show_life()
+        self._beating.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._ended.set()
+        self._beating.join()
+        faulthandler.cancel_dump_traceback_later()
+        if error is not None:
+            log.error("%s", error, exc_info=error)
+        log.removeHandler(self._handler)
+        self._log.close()
+        with suppress(StoreError):  # what went wrong with the store is told by the job itself
+            self.store.keep_log(self.name, self.number)
+        self.store.end(self.folder)
+
+    def earlier(self) -> list[Path]:
+        """Folders of earlier attempts, newest first."""
+        return self.store.earlier(self.name, self.number)
+
+    def stop(self) -> Stop:
+        """What was asked when last looked."""
+        return self._asked
+
+    def progress(self, **where: int) -> None:
+        """Count a piece of work."""
+        self._count += 1
+        self._where = where
+
+    def before_write(self) -> None:
+        """Refuse when another attempt has the node."""
+        if self.store.lease(self.name).get("attempt") != self.number:
+            raise SupersededError(f"attempt {self.number} at {self.name} is not the latest any more and ends")
+
+    def after_write(self) -> None:
+        """Keep the checkpoint, and look at once whether to stop."""
+        self.store.checkpointed(self.name, self.number, self.folder)
+        log.info("checkpoint at %s", self._where)
+        self._sign["saved"] = self._where.get("step", 0)
+        self._show_life()
+        self._look()
+
+    def finish(self, mark: dict[str, Any]) -> None:
+        """Make the attempt's files the node's results.
+
+        Raises:
+            SupersededError: another attempt has the node.
+        """
+        self._ended.set()
+        self._beating.join()
+        self.before_write()
+        files = [p for p in self.folder.iterdir() if p.name not in UNFINISHED and not p.name.startswith(".")]
+        log.info("done")
+        self.store.finish(self.name, {**mark, "attempts": self.number}, sorted(files))
+
+    def _look(self) -> None:
+        asked = self._stopping()
+        self._asked = asked if asked != "no" else self.store.stop_asked(self.name)
+
+    def _beat(self) -> None:
+        seen = -1
+        while not self._ended.wait(self.store.beat_s):
+            if self.stall_s and self._count != seen:
+                seen = self._count
+                faulthandler.dump_traceback_later(self.stall_s, file=self._log)
+            try:
+                self._look()
+                self.before_write()
+                self._show_life()
+            except SupersededError:
+                self._asked = "now"
+            except (OSError, StoreError):  # a full or absent store: the job itself will say so
+                continue
+
+    def _show_life(self) -> None:
+        sign = {**self._sign, **self._where, "count": self._count, "time": time.time()}
+        self.store.beat(self.name, self.number, sign)

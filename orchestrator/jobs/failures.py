@@ -1,0 +1,54 @@
+"""What went wrong in a job: of which class it is, and its cause in a sentence."""
+
+import errno
+import re
+import traceback
+from typing import Literal
+
+from features.errors import DamagedInputError, SonogridError
+from orchestrator.redact import redact
+
+__all__ = ["MACHINE", "OUT_OF_MEMORY", "FailureClass", "cause_of", "failure_class", "trace_of"]
+
+FailureClass = Literal["error", "memory", "damaged"]
+"""An error in the job, which would come again; too little memory; an input that has to be computed again."""
+
+
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
+MACHINE = {
+    errno.ENOSPC: "the disk is full: free some space, then resume the run",
+    errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
+    errno.EFBIG: "a file is larger than the disk or a limit (ulimit -f) allows: raise it, then resume the run",
+    errno.EROFS: "the disk is read-only: make it writable, then resume the run",
+    errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
+    errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
+    errno.EIO: "the disk can't be read or written: check it, then resume the run",
+}
+
+
+def failure_class(error: BaseException) -> FailureClass:
+    """What may help against an error."""
+    if isinstance(error, DamagedInputError):
+        return "damaged"
+    return "memory" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "error"
+
+
+def cause_of(error: BaseException) -> str:
+    """One sentence: sonogrid's own errors speak for themselves, what the machine refuses is explained, others are told
+    with their type. Secrets are hidden."""
+    text = redact(" ".join(str(error).split()))
+    if isinstance(error, SonogridError):
+        return text
+    # Rust's libraries give the number in words.
+    number = getattr(error, "errno", None) or next(map(int, re.findall(r"\(os error (\d+)\)", text)), None)
+    if number in MACHINE:
+        place = getattr(error, "filename", None)
+        return f"{place or 'the store'}: {MACHINE[number]}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used ({error.strerror}): check the path, its permissions and the free space"
+    return f"{type(error).__name__}: {text}"
+
+
+def trace_of(error: BaseException) -> str | None:
+    """The traceback, for errors that nobody foresaw."""
+    return None if isinstance(error, SonogridError) else redact("".join(traceback.format_exception(error)))

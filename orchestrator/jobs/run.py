@@ -1,0 +1,117 @@
+"""One job from its first read to its done-mark, in whatever process it runs."""
+
+import platform
+import resource
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from features.errors import (
+    NotFiniteError,
+    PeerLostError,
+    StoreError,
+    SupersededError,
+)
+from orchestrator.jobs.attempt import Attempt
+from orchestrator.jobs.failures import cause_of, failure_class, trace_of
+from orchestrator.jobs.kinds import JOBS, _group, _Inputs, _train_job
+from orchestrator.jobs.spec import JobSpec
+from orchestrator.store.local import FAILED, Store
+from orchestrator.store.node import short_inputs
+from orchestrator.store.open import open_store
+from trainers.supervisor import Stop
+
+__all__ = ["run_job", "run_share", "versions"]
+
+
+def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: str = "") -> bool:
+    """Run an attempt at a job to the node's done-mark.
+
+    Args:
+        spec: the job; its `attempt` was claimed from the store.
+        stopping: whether to stop before the end.
+        place: what the cluster calls this machine.
+
+    Returns:
+        True when done; False when it was asked to stop before, or has been superseded, and can be continued.
+
+    Raises:
+        Exception: whatever went wrong; its cause is in `failed.json` by then.
+    """
+    started = time.time()
+    store = open_store(spec.store, listed=False)
+    try:
+        with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
+            result = JOBS[spec.kind](_Inputs(spec, store, attempt.progress), attempt)
+            if result is None:
+                return False
+            attempt.finish(
+                {
+                    "name": spec.name,
+                    "signature": spec.signature,
+                    "inputs": short_inputs(spec.input_signatures),
+                    "result": result,
+                    "versions": versions(),
+                    "host": socket.gethostname(),
+                    "started": started,
+                    "seconds": round(time.time() - started, 3),
+                    # Linux gives kilobytes. Of the process, not of the job: an inline driver runs many.
+                    "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                }
+            )
+    except BaseException as error:
+        # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
+        if isinstance(error, SupersededError) or store.lease(spec.node).get("attempt") != spec.attempt:
+            return False
+        if not isinstance(error, PeerLostError):  # nothing is wrong with the job: without a mark it counts as lost
+            _remember_failure(store, spec, error)
+        raise
+    finally:
+        store.close()
+    return True
+
+
+def run_share(spec: JobSpec) -> None:
+    """Be a further worker of a training job whose first one is in `run_job`: writes nothing but why it failed.
+
+    Raises:
+        Exception: whatever went wrong.
+    """
+    from trainers.loop import train
+
+    store = open_store(spec.store, listed=False)
+    try:
+        with _group(spec) as group, tempfile.TemporaryDirectory() as nowhere:
+            train(_train_job(_Inputs(spec, store)), Path(nowhere), group=group)
+    except BaseException as error:
+        if not isinstance(error, PeerLostError) and store.lease(spec.node).get("attempt") == spec.attempt:
+            _remember_failure(store, spec, error)
+        raise
+    finally:
+        store.close()
+
+
+def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None:
+    mark = {
+        "class": failure_class(error),
+        "cause": cause_of(error),
+        "attempt": spec.attempt,
+        "host": socket.gethostname(),
+        "time": time.time(),
+        "trace": trace_of(error),
+    }
+    if isinstance(error, NotFiniteError):
+        mark["epochs_done"] = error.epochs_done
+    try:
+        store.set_mark(spec.node, FAILED, mark)
+    except (OSError, StoreError):  # the disk is full, perhaps: whoever waits for the job gets the error itself
+        return
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    names = ("sonogrid", "torch", "torchaudio", "numpy", "soundfile", "ray")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}

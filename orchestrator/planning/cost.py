@@ -1,0 +1,247 @@
+"""What a plan costs: operations, GPU hours, disk, and the time it takes on N GPUs. Only pending nodes count.
+
+Operations are counted on the networks themselves (`trainers.flops`). GPU time is operations / (peak x utilisation),
+plus START_UP_S a training job. Features, soft labels and the blend run on CPUs and count as no time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from features.errors import InputError
+from features.manifest import Manifest
+from features.settings import MelSettings
+from orchestrator.grids.condition import ConditionSettings
+from orchestrator.grids.recipe import Recipe
+from orchestrator.planning.gpus import Gpu
+from orchestrator.planning.graph import Graph
+from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.simulate import lower_bound_s, makespan_s
+from orchestrator.store.node import Node
+from trainers.flops import Clips, checkpoint_bytes, prediction_flops, snapshot_bytes, training_flops
+
+__all__ = ["START_UP_S", "Cost", "Machines", "NodeCost", "in_counted_order", "node_costs"]
+
+START_UP_S = 10.0
+"""Of a training job on Ray: new processes and their imports (docs/experiments.md, start-up of a Ray Train job)."""
+SCORE_BYTES = 4
+QUEUE_RATE = 1e12
+"""FLOP/s that make a node's rough cost in seconds; only the order of nodes depends on it, and hardly."""
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a plan is costed for."""
+
+    gpu: Gpu
+    gpus: int
+    utilisation: float
+    """Share of the GPU's peak that training and prediction reach."""
+
+    def __post_init__(self) -> None:
+        if self.gpus < 1:
+            raise InputError(f"--gpus {self.gpus}: at least one is needed")
+        if not 0 < self.utilisation <= 1:
+            raise InputError(f"--utilisation {self.utilisation:g}: give a share of the peak, above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    """What a node costs, or several together."""
+
+    jobs: int = 0
+    """Trainings."""
+    epochs: int = 0
+    training_flops: float = 0.0
+    """With validation after each epoch."""
+    prediction_flops: float = 0.0
+    features_bytes: int = 0
+    snapshots_bytes: int = 0
+    predictions_bytes: int = 0
+    """With soft labels and the blend's scores."""
+    checkpoint_bytes: int = 0
+    """On disk only while the job runs."""
+
+    def __add__(self, other: "NodeCost") -> "NodeCost":
+        return NodeCost(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+
+    @property
+    def disk_bytes(self) -> int:
+        """What stays."""
+        return self.features_bytes + self.snapshots_bytes + self.predictions_bytes
+
+    def gpu_s(self, machines: Machines) -> float:
+        """Seconds of one GPU."""
+        rate = machines.gpu.peak * machines.utilisation
+        return (self.training_flops + self.prediction_flops) / rate + START_UP_S * self.jobs
+
+    def as_dict(self, machines: Machines) -> dict[str, Any]:
+        """For JSON output."""
+        return {**vars(self), "disk_bytes": self.disk_bytes, "gpu_hours": self.gpu_s(machines) / 3600}
+
+
+def node_costs(graph: Graph, recipe: Recipe, manifest: Manifest, nodes: Iterable[Node]) -> dict[str, NodeCost]:
+    """The cost of each of some nodes of a graph, by signature."""
+    counter = _Counter(graph, recipe, manifest)
+    return {node.signature: counter.cost(node) for node in nodes}
+
+
+def in_counted_order(plan: Plan, costs: Mapping[str, NodeCost]) -> Plan:
+    """The plan with counted operations in place of the rough costs that order its trainings and predictions."""
+
+    def counted(planned: PlannedNode) -> PlannedNode:
+        cost = costs.get(planned.node.signature)
+        if cost is None or not planned.node.trains:
+            return planned
+        seconds = (cost.training_flops + cost.prediction_flops) / QUEUE_RATE
+        return replace(planned, node=replace(planned.node, cost=seconds))
+
+    return replace(plan, nodes=tuple(counted(planned) for planned in plan.nodes))
+
+
+class _Counter:
+    def __init__(self, graph: Graph, recipe: Recipe, manifest: Manifest) -> None:
+        self.graph, self.recipe = graph, recipe
+        self.classes = len(manifest.classes)
+        self.folds = {name: manifest.subset(name)["fold"].to_numpy() for name in ("curated", "noisy", "test")}
+        self.counts: dict[tuple[int, ...], int] = {}
+        self.clips: dict[tuple[tuple[str, ...], str, tuple[int, ...] | None], Clips] = {}
+
+    def cost(self, node: Node) -> NodeCost:
+        if node.shard is not None:
+            return NodeCost(features_bytes=node.shard.n_bytes)
+        if node.kind == "pseudo":
+            return NodeCost(predictions_bytes=self._scores(len(self.folds["noisy"])))
+        if node.kind == "blend":
+            return NodeCost(predictions_bytes=self._scores(len(self.folds["curated"]) + len(self.folds["test"])))
+        assert node.condition is not None
+        condition = self.recipe.conditions[node.condition]
+        return self._training(node, condition) if node.kind == "train" else self._prediction(node, condition)
+
+    def _training(self, node: Node, condition: ConditionSettings) -> NodeCost:
+        train = condition.train
+        validated = ("curated", "noisy") if train.multitask else ("curated",)
+        valid = [self._clips(node, subset, held_out=True) for subset in validated]
+        clips = self._trained_on(node.held_out)
+        form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
+        return NodeCost(
+            jobs=1,
+            epochs=train.total_epochs,
+            training_flops=training_flops(train, self.classes, _n_mels(condition), clips, valid),
+            snapshots_bytes=train.cycles * snapshot_bytes(**form),
+            checkpoint_bytes=checkpoint_bytes(**form, optimizer=train.optimizer),
+        )
+
+    def _prediction(self, node: Node, condition: ConditionSettings) -> NodeCost:
+        network, cycles, predict = condition.train.network, condition.train.cycles, condition.predict
+        heads, flops, count = len(predict.heads), 0.0, 0
+        for subset in self.folds:
+            clips = self._clips(node, subset, held_out=subset == "curated")
+            count += len(clips.lengths)
+            flops += prediction_flops(network, self.classes, _n_mels(condition), clips, predict.pads, heads)
+        scores = self._scores(cycles * heads * len(predict.pads) * count)
+        return NodeCost(prediction_flops=cycles * flops, predictions_bytes=scores)
+
+    def _trained_on(self, held_out: tuple[int, ...]) -> int:
+        """Curated clips outside some folds."""
+        if held_out not in self.counts:
+            self.counts[held_out] = int((~np.isin(self.folds["curated"], held_out)).sum())
+        return self.counts[held_out]
+
+    def _clips(self, node: Node, subset: str, *, held_out: bool) -> Clips:
+        """The clips of a subset that a node reads, or those of them in its fold."""
+        key = (node.inputs[subset], subset, node.held_out if held_out else None)
+        if key not in self.clips:
+            shards = (self.graph.nodes[signature].shard for signature in node.inputs[subset])
+            lengths = np.array([length for shard in shards if shard is not None for length in shard.lengths], np.int64)
+            self.clips[key] = Clips(lengths[np.isin(self.folds[subset], node.held_out)] if held_out else lengths)
+        return self.clips[key]
+
+    def _scores(self, rows: int) -> int:
+        return rows * self.classes * SCORE_BYTES
+
+
+def _n_mels(condition: ConditionSettings) -> int | None:
+    return condition.features.n_mels if isinstance(condition.features, MelSettings) else None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of the pending nodes of a plan on some machines."""
+
+    plan: Plan
+    nodes: dict[str, NodeCost]
+    """By signature."""
+    machines: Machines
+
+    @classmethod
+    def of(cls, plan: Plan, recipe: Recipe, manifest: Manifest, machines: Machines) -> "Cost":
+        """Count the pending nodes of a plan."""
+        pending = (planned.node for planned in plan.pending)
+        costs = node_costs(plan.graph, recipe, manifest, pending)
+        return cls(in_counted_order(plan, costs), costs, machines)
+
+    @cached_property
+    def conditions(self) -> dict[str, NodeCost]:
+        """Trainings and predictions together, by condition; an equal condition shares the work of the first."""
+        found: dict[str, NodeCost] = {}
+        for node in (planned.node for planned in self.plan.pending):
+            if node.condition is not None:
+                found[node.condition] = found.get(node.condition, NodeCost()) + self.nodes[node.signature]
+        return found
+
+    @cached_property
+    def total(self) -> NodeCost:
+        """Of all pending nodes."""
+        return sum(self.nodes.values(), NodeCost())
+
+    @property
+    def checkpoints_bytes(self) -> int:
+        """The most that the checkpoints of running jobs take: the largest ones, a GPU each."""
+        return sum(sorted((cost.checkpoint_bytes for cost in self.nodes.values()), reverse=True)[: self.machines.gpus])
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """Duration of each pending node, by signature."""
+        return {signature: cost.gpu_s(self.machines) for signature, cost in self.nodes.items()}
+
+    @cached_property
+    def makespan_s(self) -> float:
+        """Seconds until all is done, in the order in which a launch would run it."""
+        return makespan_s(self.plan, self.seconds, self.machines.gpus)
+
+    @cached_property
+    def lower_bound_s(self) -> float:
+        """Seconds that no order could beat."""
+        return lower_bound_s(self.plan, self.seconds, self.machines.gpus)
+
+    @property
+    def ratio(self) -> float:
+        """Makespan over lower bound; 1 where there is nothing to do."""
+        return self.makespan_s / self.lower_bound_s if self.lower_bound_s > 0 else 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON output."""
+        gpu = self.machines.gpu
+        rows = {name: cost.as_dict(self.machines) for name, cost in self.conditions.items()}
+        return {
+            "gpu": gpu.name,
+            "peak_flops": gpu.peak,
+            "number": gpu.number,
+            "utilisation": self.machines.utilisation,
+            "gpus": self.machines.gpus,
+            "conditions": [{"name": name, **_without(row, "features_bytes")} for name, row in rows.items()],
+            # Checkpoints come and go, so their sum over all jobs means nothing.
+            "total": _without(self.total.as_dict(self.machines), "checkpoint_bytes"),
+            "checkpoints_bytes": self.checkpoints_bytes,
+            "makespan_s": self.makespan_s,
+            "lower_bound_s": self.lower_bound_s,
+            "ratio": self.ratio,
+        }
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}

@@ -1,0 +1,254 @@
+"""The graph of a grid: every piece of work as a node with a signature.
+
+    shard (features of some clips) ──> train (condition x fold) ──> predict (condition x fold) ──> blend
+                                          ^        ^                    │
+                                          │        └── init: train of another condition, same fold
+                                          └── pseudo (soft labels of a fold) <── predict of the teacher
+
+A teacher of *crossed* soft labels is trained once more for each pair of folds, with both held out: the labels for fold
+k come from the models that hold out k and one other fold.
+"""
+
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from features.files import hash_of
+from features.manifest import Manifest
+from features.settings import MelSettings, WaveformSettings
+from features.shards import plan_shards
+from orchestrator.grids.condition import ConditionSettings, parents
+from orchestrator.grids.recipe import Recipe
+from orchestrator.store.node import Kind, Node, signature_of, split_name
+from orchestrator.without_gc import uncollected
+from trainers.settings import PseudoSettings
+
+__all__ = ["Graph", "build_graph", "subset_hash"]
+
+SUBSETS = ("curated", "noisy", "test")
+
+
+class Graph:
+    """Nodes by signature, parents before children."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.train: dict[tuple[str, int], str] = {}
+        self.predict: dict[tuple[str, int], str] = {}
+        self.paired: dict[tuple[str, tuple[int, ...]], tuple[str, str]] = {}
+        """(condition, pair of held-out folds) -> its train and predict nodes, for crossed soft labels."""
+        self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
+        """(hash of the feature settings, subset) -> shards in clip order."""
+        self.blend: str | None = None
+        self._names: set[str] = set()
+
+    def add(
+        self, name: str, kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]], **more: Any
+    ) -> str:
+        """Add a node unless an equal one is there; gives its signature.
+
+        A name that another node has, such as a shard of the same clips in other features, gets a part of the signature.
+        """
+        signature = signature_of(kind, payload, inputs)
+        if signature not in self.nodes:
+            name = f"{name}-{signature[:6]}" if name in self._names else name
+            self._names.add(name)
+            self.nodes[signature] = Node(name, kind, payload, inputs, signature, **more)
+        return signature
+
+    def jobs_of(self, condition: str) -> list[tuple[str, str]]:
+        """Train and predict nodes of a condition: its folds, then the pairs that it is a teacher of."""
+        folds = [(signature, self.predict[key]) for key, signature in self.train.items() if key[0] == condition]
+        return folds + [pair for (name, _), pair in self.paired.items() if name == condition]
+
+    def closure(self, targets: Iterable[str]) -> "Graph":
+        """The part of the graph that the targets need."""
+        wanted = set(targets)
+        for signature in reversed(self.nodes):
+            if signature in wanted:
+                wanted.update(self.nodes[signature].parents)
+        part = Graph()
+        part.nodes = {signature: node for signature, node in self.nodes.items() if signature in wanted}
+        part.train = {key: s for key, s in self.train.items() if s in wanted}
+        part.predict = {key: s for key, s in self.predict.items() if s in wanted}
+        part.paired = {key: pair for key, pair in self.paired.items() if pair[1] in wanted}
+        part.shards = self.shards
+        part.blend = self.blend if self.blend in wanted else None
+        return part
+
+
+def subset_hash(manifest: Manifest, subset: str) -> str:
+    """Hash of what a job sees of a subset: classes, clips in order, audio content, labels, folds."""
+    clips: pd.DataFrame = manifest.subset(subset)
+    columns = [clips[name].tolist() for name in ("clip", "sha256", "fold")]
+    return hash_of([list(manifest.classes), columns, [list(labels) for labels in clips["labels"]]])
+
+
+@uncollected
+def build_graph(recipe: Recipe, manifest: Manifest) -> Graph:
+    """All nodes of a grid on a dataset; a pure function of the two."""
+    graph = Graph()
+    builder = _Builder(recipe, manifest, graph)
+    for name in recipe.conditions:
+        builder.condition(name)
+    builder.blend()
+    return graph
+
+
+class _Builder:
+    def __init__(self, recipe: Recipe, manifest: Manifest, graph: Graph) -> None:
+        self.recipe, self.graph, self.manifest = recipe, graph, manifest
+        self.hashes = {subset: subset_hash(manifest, subset) for subset in SUBSETS}
+        self.counts = {subset: len(manifest.subset(subset)) for subset in SUBSETS}
+        seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
+        self.mean_s = float(np.mean(seconds)) if len(seconds) else 0.0
+        self.folds = range(recipe.data.folds)
+        self.shards: dict[MelSettings | WaveformSettings, dict[str, tuple[str, ...]]] = {}
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
+
+    def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
+        """Shards of every subset; the size of a shard changes no number but which files there are."""
+        if settings not in self.shards:
+            self.shards[settings] = self._plan_features(settings)
+        return self.shards[settings]
+
+    def _plan_features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
+        key = hash_of(settings.model_dump(mode="json"))
+        found: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
+        for plan in plan_shards(self.manifest, settings):
+            payload = {
+                "features": settings.model_dump(mode="json", exclude={"shard_mb"}),
+                "clips": plan.content_key,
+            }
+            name = f"shard-{settings.kind}-{plan.name}"
+            seconds = plan.n_bytes / 1e6
+            found[plan.subset].append(self.graph.add(name, "shard", payload, {}, shard=plan, cost=seconds))
+        shards = {subset: tuple(signatures) for subset, signatures in found.items()}
+        self.graph.shards |= {(key, subset): signatures for subset, signatures in shards.items()}
+        return shards
+
+    def condition(self, name: str) -> None:
+        """Train and predict nodes of a condition and, before them, of those it depends on."""
+        if (name, 0) in self.graph.train:
+            return
+        for other in parents(self.recipe.conditions[name].train).values():
+            self.condition(other)
+        for fold in self.folds:
+            self.graph.train[name, fold] = self.training(name, (fold,))
+            self.graph.predict[name, fold] = self.prediction(name, (fold,), self.graph.train[name, fold])
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Settings of a condition as its payloads have them, the same for all folds."""
+        if name not in self.settings:
+            self.settings[name] = self.recipe.conditions[name].model_dump(
+                mode="json", exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True}}
+            )
+        return self.settings[name]
+
+    def training(self, name: str, held_out: tuple[int, ...]) -> str:
+        """The training job of a condition without some folds; it is asked for by all that starts from it."""
+        if (name, held_out) not in self.trained:
+            self.trained[name, held_out] = self._plan_training(name, held_out)
+        return self.trained[name, held_out]
+
+    def _plan_training(self, name: str, held_out: tuple[int, ...]) -> str:
+        condition = self.recipe.conditions[name]
+        train = condition.train
+        shards = self.features(condition.features)
+        inputs = {"curated": shards["curated"]}
+        payload: dict[str, Any] = {
+            "train": self.facts(name)["train"],
+            "held_out": list(held_out),
+            "curated": self.hashes["curated"],
+        }
+        if train.multitask or train.pseudo is not None or train.semi is not None:
+            inputs["noisy"] = shards["noisy"]
+            payload["noisy"] = self.hashes["noisy"]
+        if train.init_from is not None:
+            inputs["init"] = (self.training(train.init_from, held_out),)
+        if train.pseudo is not None:
+            inputs["pseudo"] = (self.soft_labels(train.pseudo, held_out),)
+        unrescued = None
+        rescue = train.rescue.get(split_name(held_out))
+        if rescue is not None:
+            unrescued = signature_of("train", payload, inputs)
+            payload = {**payload, "rescue": rescue.model_dump(mode="json")}
+        return self.graph.add(
+            f"train-{name}-{split_name(held_out)}",
+            "train",
+            payload,
+            inputs,
+            condition=name,
+            held_out=held_out,
+            cost=self._train_cost(condition),
+            cpus=float(train.threads),
+            trains=True,
+            unrescued=unrescued,
+        )
+
+    def soft_labels(self, pseudo: PseudoSettings, held_out: tuple[int, ...]) -> str:
+        (fold,) = held_out
+        teacher = pseudo.teacher
+        if pseudo.folds == "crossed":
+            teachers = tuple(self.pair(teacher, fold, other) for other in self.folds if other != fold)
+        else:
+            teachers = tuple(self.graph.predict[teacher, k] for k in ([fold] if pseudo.folds == "same" else self.folds))
+        name = f"pseudo-{teacher}-{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
+        held = () if pseudo.folds == "all" else held_out
+        payload = {"temperature": pseudo.temperature}
+        return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, held_out=held)
+
+    def pair(self, name: str, fold: int, other: int) -> str:
+        """Predictions by a condition's model that saw neither of two folds; both folds' labels share the work."""
+        key = (name, tuple(sorted((fold, other))))
+        if key not in self.graph.paired:
+            train = self.training(*key)
+            self.graph.paired[key] = (train, self.prediction(*key, train))
+        return self.graph.paired[key][1]
+
+    def prediction(self, name: str, held_out: tuple[int, ...], train: str) -> str:
+        condition = self.recipe.conditions[name]
+        payload = {
+            "network": self.facts(name)["train"]["network"],
+            "predict": self.facts(name)["predict"],
+            "padding": condition.train.padding,
+            "threads": condition.train.threads,
+            "held_out": list(held_out),
+            "clips": self.hashes,
+        }
+        inputs = {"train": (train,), **self.features(condition.features)}
+        passes = condition.train.cycles * len(condition.predict.pads) * len(condition.predict.heads)
+        cost = 0.02 * passes * sum(self.counts.values())
+        more = {"held_out": held_out, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
+        return self.graph.add(
+            f"predict-{name}-{split_name(held_out)}", "predict", payload, inputs, condition=name, **more
+        )
+
+    def blend(self) -> None:
+        recipe, blended = self.recipe, self.recipe.blended
+        payload = {
+            "settings": recipe.blend.model_dump(mode="json"),
+            "paper_weights": {name: recipe.paper_weights.get(name, 0.0) for name in blended}
+            if recipe.paper_weights
+            else None,
+            "curated": self.hashes["curated"],
+        }
+        inputs = {name: tuple(self.graph.predict[name, fold] for fold in self.folds) for name in blended}
+        self.graph.blend = self.graph.add("blend", "blend", payload, inputs, cost=30.0)
+
+    def _train_cost(self, condition: ConditionSettings) -> float:
+        train = condition.train
+        streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
+        clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
+        crop = fmean(train.crops)
+        work = crop * 128 if train.feature_kind == "mel" else crop / 4
+        depth = (
+            train.network.depth
+            if train.network.kind == "resnet"
+            else {"seresnext": 40, "envnet": 20}[train.network.kind]
+        )
+        return 1e-11 * train.total_epochs * clips * streams * work * depth * train.network.width**2

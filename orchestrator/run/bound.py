@@ -1,0 +1,163 @@
+"""A run: a grid bound to a dataset and a store, in a RUN folder with its `run.json` and the reports made from it."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from features.errors import GridError, InputError, StoreError
+from features.files import hash_of
+from features.manifest import Manifest
+from orchestrator.grids.recipe import Recipe
+from orchestrator.jobs.spec import JobSpec
+from orchestrator.planning.graph import Graph, build_graph
+from orchestrator.planning.leaks import labels_seen
+from orchestrator.run.execution import Execution
+from orchestrator.run.record import existing_run_json, store_of, write_run_json
+from orchestrator.store.local import DAMAGED, DONE, Store
+from orchestrator.store.node import Node
+from orchestrator.store.open import default_store, open_store
+from orchestrator.without_gc import uncollected
+
+__all__ = ["Run", "check_recipe_fits", "read_binding"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A grid on a dataset, with the store where its nodes lie."""
+
+    folder: Path
+    recipe: Recipe
+    data_root: Path
+    store: Store
+    manifest: Manifest
+
+    @cached_property
+    def graph(self) -> Graph:
+        """All nodes of the grid."""
+        return build_graph(self.recipe, self.manifest)
+
+    @cached_property
+    def labels_seen(self) -> dict[str, frozenset[int]]:
+        """For every node, the folds whose curated labels are in it."""
+        return labels_seen(self.graph, self.recipe.data.folds)
+
+    @property
+    def identity(self) -> str:
+        """A word for this run in a store that several share."""
+        return hash_of(str(self.folder.resolve()))[:12]
+
+    @cached_property
+    def manifest_name(self) -> str:
+        """Name of the manifest's folder in the store."""
+        return f"manifest-{self.manifest.content_hash()[:12]}"
+
+    @classmethod
+    @uncollected
+    def open(cls, folder: Path) -> "Run":
+        """Open the run in a folder.
+
+        Raises:
+            InputError: there is no run, or it is of another version of sonogrid.
+            StoreError: its manifest is missing or damaged.
+        """
+        raw = existing_run_json(folder)
+        recipe, data_root, root = _binding(folder, raw)
+        store = open_store(root)
+        return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
+
+    def save(self) -> None:
+        """Write the manifest to the store and `run.json` to the folder."""
+        try:
+            self.store.results_of(self.manifest_name)
+        except StoreError:  # not there yet, or damaged
+            self.store.drop_mark(self.manifest_name, DONE, DAMAGED)
+            with tempfile.TemporaryDirectory() as folder:
+                mark = {"name": "manifest", "signature": self.manifest.content_hash()}
+                self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
+        own = self.store.url == default_store(self.folder)
+        facts = {
+            "grid": self.recipe.name,
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data_root": str(self.data_root),
+            "store": "store" if own else self.store.url,
+            "manifest": self.manifest_name,
+        }
+        write_run_json(self.folder, facts, self.graph.nodes.values())
+
+    def job_spec(self, node: Node, execution: Execution, owner: str = "") -> JobSpec:
+        """All that a worker needs to run a node, which is claimed for a new attempt."""
+        nodes = self.graph.nodes
+        shard_settings = None
+        extra: dict[str, Any] = {}
+        if node.kind == "shard":
+            settings = (condition.features for condition in self.recipe.conditions.values())
+            wanted = node.payload["features"]
+            shard_settings = next(s for s in settings if s.model_dump(mode="json", exclude={"shard_mb"}) == wanted)
+        elif node.kind == "pseudo":
+            extra["temperature"] = node.payload["temperature"]
+        elif node.kind == "predict":
+            extra["labels_seen"] = sorted(self.labels_seen[node.signature])
+        elif node.kind == "blend":
+            extra["paper_weights"] = node.payload["paper_weights"]
+        return JobSpec(
+            name=node.name,
+            kind=node.kind,
+            signature=node.signature,
+            store=self.store.url,
+            node=self.store.name(node),
+            attempt=self.store.claim(node, owner),
+            inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
+            input_signatures=node.inputs,
+            manifest=self.manifest_name,
+            data_root=self.data_root,
+            cpus=node.cpus,
+            gpus=(execution.share_of(node.condition)[0] or 0.0) if node.trains else 0.0,
+            resident_bytes=int(execution.resident_gb * 1e9),
+            checkpoint_steps=execution.checkpoint_steps,
+            stall_s=execution.stall_s,
+            held_out=node.held_out,
+            unrescued=self.store.name_of(node.unrescued) if node.unrescued else None,
+            condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
+            shard=node.shard,
+            settings=self.recipe.blend if node.kind == "blend" else shard_settings,
+            extra=extra,
+        )
+
+
+def read_binding(folder: Path) -> tuple[Recipe, Path, str]:
+    """Recipe, data folder and store of the run in a folder.
+
+    Raises:
+        InputError: there is no run, or it is of another version of sonogrid.
+    """
+    return _binding(folder, existing_run_json(folder))
+
+
+def _binding(folder: Path, raw: Mapping[str, Any]) -> tuple[Recipe, Path, str]:
+    try:
+        recipe = Recipe.model_validate_json(json.dumps(raw["recipe"]))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
+    return recipe, Path(raw["data_root"]), store_of(folder, raw)
+
+
+def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:
+    """Refuse conditions that the dataset can't serve.
+
+    Raises:
+        GridError: a condition needs noisy clips and there are none.
+    """
+    if len(manifest.subset("noisy")):
+        return
+    for name, condition in recipe.conditions.items():
+        needing = [field for field in ("multitask", "pseudo", "semi") if getattr(condition.train, field)]
+        if needing:
+            raise GridError(f"conditions.{name}.{needing[0]} needs noisy clips, but the dataset has no train_noisy.csv")

@@ -1,0 +1,94 @@
+"""A grid bound to a dataset, the part of it that is wanted, and what would happen to that part now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from features.errors import GridError, InputError, StoreError
+from features.manifest import Manifest, build_manifest
+from orchestrator.grids.recipe import Recipe
+from orchestrator.planning.graph import Graph
+from orchestrator.planning.plan import Plan, make_plan, only_failed
+from orchestrator.run.bound import Run, check_recipe_fits
+from orchestrator.run.record import read_run_json
+from orchestrator.store.open import default_store, open_store
+
+__all__ = ["Selection", "plan_of", "prepare"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which conditions and folds are wanted; empty: all."""
+
+    conditions: tuple[str, ...] = ()
+    folds: tuple[int, ...] = ()
+    failed: bool = False
+    """Of what is pending only the failed jobs, and those that wait for nothing else."""
+    force: tuple[str, ...] = ()
+    """Names of nodes to compute again although they are done."""
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what a grid doesn't have.
+
+        Raises:
+            GridError: an unknown condition or fold.
+        """
+        for name in self.conditions:
+            if name not in recipe.conditions:
+                raise GridError(f"--only {name}: there is no such condition; there are {', '.join(recipe.conditions)}")
+        for fold in self.folds:
+            if not 0 <= fold < recipe.data.folds:
+                raise GridError(f"--folds {fold}: the grid has folds 0 to {recipe.data.folds - 1}")
+
+    def apply(self, run: Run) -> Graph:
+        """The part of a run's graph that the selection needs.
+
+        Raises:
+            GridError: an unknown condition or fold.
+        """
+        self.check(run.recipe)
+        if not self.conditions and not self.folds:
+            return run.graph
+        return run.graph.closure(
+            signature
+            for (name, fold), signature in run.graph.predict.items()
+            if name in (self.conditions or (name,)) and fold in (self.folds or (fold,))
+        )
+
+
+def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = None, *, skip_bad: bool = False) -> Run:
+    """Check a dataset and bind a grid to it, without running anything.
+
+    Raises:
+        DataError: the dataset has problems; all are named.
+        GridError: the grid asks for what the dataset doesn't have.
+    """
+    if not data.is_dir():
+        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
+    opened = open_store(store or default_store(out))
+    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=opened.root / "probes.json")
+    check_recipe_fits(recipe, manifest)
+    return Run(out, recipe, data.resolve(), opened, manifest)
+
+
+def plan_of(run: Run, selection: Selection) -> Plan:
+    """What would happen now, compared with the last launch into the same folder."""
+    previous = read_run_json(run.folder)
+    if previous is None:
+        plan = make_plan(selection.apply(run), run.store, force=selection.force)
+    else:
+        changes = _data_changes(run, previous["manifest"])
+        plan = make_plan(selection.apply(run), run.store, previous["nodes"], selection.force, changes)
+    return only_failed(plan) if selection.failed else plan
+
+
+def _data_changes(run: Run, earlier: str) -> Callable[[str], str]:
+    """What of a subset's clips is not as it was in an earlier manifest of the store, in words."""
+    if earlier == run.manifest_name:
+        return lambda _: ""
+    try:
+        before = Manifest.read(run.store.results_of(earlier))
+    except StoreError:  # it was swept away, or is damaged: that something changed is all that is known
+        return lambda _: ""
+    return cache(lambda subset: run.manifest.changes(before, subset))

@@ -1,0 +1,251 @@
+"""Finished nodes of a remote store on the disk of this host, shared by its processes.
+
+A folder of the cache is one node with one `done.json`: its name holds the node's name and a hash of the store's URL and
+that mark, so a node that was made again is another folder and nothing in use is ever replaced by other content.
+
+Locks are `flock`, which end with the process that holds them, however it ends:
+
+- `ROOT/.lock`, exclusive, for moments: to make, pin or remove folders;
+- the folder itself, shared, by every cache that uses it; the one that removes it asks for it exclusively, and is
+  refused while anybody has it;
+- `FOLDER/.fetch`, shared by those that check its files, exclusive by the one that downloads some; others wait.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from features.errors import DamagedInputError, InputError, StoreError
+from features.files import atomic, sha256_file
+from orchestrator.store.objects.base import Storage, is_key, os_errors
+
+__all__ = ["Cache", "default_cache_root"]
+
+MARK = "done.json"
+
+log = logging.getLogger(__name__)
+
+
+def default_cache_root() -> Path:
+    """`SONOGRID_CACHE`, else a folder of this user below the system's temporary one."""
+    return Path(os.environ.get("SONOGRID_CACHE") or Path(tempfile.gettempdir(), f"sonogrid-cache-{os.getuid()}"))
+
+
+class Cache:
+    """Nodes under a root, at most `limit_bytes` of them; the one whose last use is longest ago goes first.
+
+    What was fetched stays until `close`, the end of a `with` block, or the end of the process.
+
+    Args:
+        root: a folder on a disk of this host; it is made when missing.
+        limit_bytes: of all nodes together, those being downloaded included.
+
+    Raises:
+        InputError: the root belongs to another user or can't be made.
+    """
+
+    def __init__(self, root: Path, limit_bytes: int) -> None:
+        self.root = root.absolute()
+        self.limit_bytes = limit_bytes
+        self._pins: dict[Path, int] = {}
+        self._fetched: dict[tuple[str, str], Path] = {}
+        self._lock = threading.Lock()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            owner = self.root.stat().st_uid
+        except OSError as error:
+            raise InputError(
+                f"{self.root} can't be the cache: {error.strerror}; name another folder in SONOGRID_CACHE"
+            ) from None
+        # Below /tmp anybody can make a folder of this name first.
+        if owner != os.getuid():
+            raise InputError(f"{self.root} belongs to another user; name a folder of your own in SONOGRID_CACHE")
+
+    def fetch(self, storage: Storage, node: str) -> Path:
+        """The local folder of a finished node, whole and checked against its checksums; its files must not be changed.
+
+        Of several that ask at the same moment, one downloads and the others wait. Files that are there already are
+        checked again by each cache object that asks; one that is damaged is downloaded again, once.
+
+        Args:
+            storage: the store.
+            node: the name of the node's folder there.
+
+        Raises:
+            StoreError: the node is not done, a file of it is missing or damaged in the store, the store or the disk
+                fails, or all that could make room is in use.
+        """
+        with self._lock:
+            known = self._fetched.get((storage.url, node))
+        if known is not None:
+            return known
+        try:
+            mark = storage.read(f"{node}/{MARK}")
+        except FileNotFoundError:
+            raise StoreError(f"{storage.url}/{node} is not done: it has no {MARK}; launch the grid again") from None
+        files = _files(mark, storage.where(f"{node}/{MARK}"))
+        digest = hashlib.sha256(f"{storage.url}\n".encode() + mark).hexdigest()
+        folder = self.root / f"{node}.{digest[:12]}"
+        try:
+            with os_errors(self.root):
+                self._pin(folder, mark, sum(about["bytes"] for about in files.values()))
+                _complete(folder, files, storage, node)
+                os.utime(folder)
+        except FileNotFoundError:
+            raise StoreError(f"{folder} was removed while it was in use; launch again") from None
+        with self._lock:
+            self._fetched[storage.url, node] = folder
+        return folder
+
+    def close(self) -> None:
+        """Let go of everything that was fetched; other caches may remove it from now on."""
+        with self._lock:
+            for descriptor in self._pins.values():
+                os.close(descriptor)
+            self._pins.clear()
+            self._fetched.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pin(self, folder: Path, mark: bytes, need: int) -> None:
+        """Make a node's folder if it isn't there, with room for all of it, and keep it from being removed."""
+        with self._lock, _locked(self.root / ".lock"):
+            if folder in self._pins:
+                return
+            self._tidy(folder, need)
+            folder.mkdir(exist_ok=True)
+            if not (folder / MARK).exists() or (folder / MARK).read_bytes() != mark:
+                # Its sizes count from now on, so downloads at the same time don't exceed the limit together.
+                with atomic(folder / MARK) as temporary:
+                    temporary.write_bytes(mark)
+            # A plain number, not a file object: it stays open until `close` or the end of the process.
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            self._pins[folder] = descriptor
+
+    def _tidy(self, wanted: Path, need: int) -> None:
+        """Remove what killed processes left, and of the nodes that nobody uses those used longest ago, for `need` bytes
+        more if they are not there yet."""
+        folders = [Path(entry) for entry in os.scandir(self.root) if entry.is_dir()]
+        sizes = {folder: _size(folder) for folder in folders}
+        unused = [folder for folder in folders if folder != wanted and _unused(folder)]
+        for folder in unused:
+            if not (folder / MARK).exists():  # whoever made or removed it was killed
+                shutil.rmtree(folder)
+            else:
+                _remove_temporary(folder)
+        missing = sum(sizes.values()) + (0 if sizes.get(wanted) else need) - self.limit_bytes
+        if missing > sum(sizes[folder] for folder in unused):
+            held = self.limit_bytes + missing - need - sum(sizes[folder] for folder in unused)
+            raise StoreError(
+                f"{self.root} has no room for {wanted.name}, {need / 1e9:.2f} GB: of {self.limit_bytes / 1e9:.2f} GB, "
+                f"{held / 1e9:.2f} are in use by running jobs; give the cache more room or run fewer jobs a host"
+            )
+        unused = [folder for folder in unused if folder.is_dir()]
+        for folder in sorted(unused, key=lambda folder: folder.stat().st_mtime_ns):
+            if missing <= 0:
+                break
+            shutil.rmtree(folder)
+            missing -= sizes[folder]
+
+
+def _complete(folder: Path, files: dict[str, dict[str, Any]], storage: Storage, node: str) -> None:
+    """Check all files of a node, and download those that are missing or damaged."""
+    with _locked(folder / ".fetch", fcntl.LOCK_SH):
+        wanting = [name for name, about in files.items() if not _whole(folder / name, about)]
+    if wanting:
+        with _locked(folder / ".fetch"):
+            _remove_temporary(folder)
+            for name in wanting:
+                if not _whole(folder / name, files[name]):  # nobody else downloaded it meanwhile
+                    _download(storage, f"{node}/{name}", folder / name, files[name])
+
+
+def _download(storage: Storage, key: str, path: Path, about: dict[str, Any]) -> None:
+    """Get one file, a second time if it comes damaged."""
+    for _ in range(2):
+        try:
+            storage.get(key, path)
+        except FileNotFoundError:
+            where = storage.where(key)
+            raise DamagedInputError(f"{where} is missing, though its node is done; remove the node's {MARK}") from None
+        if _whole(path, about):
+            return
+        log.warning("%s came damaged", storage.where(key))
+    path.unlink()
+    raise DamagedInputError(
+        f"{storage.where(key)} is damaged: twice it came with another checksum than {MARK} has; "
+        f"remove the node's {MARK} and launch again"
+    )
+
+
+def _whole(path: Path, about: dict[str, Any]) -> bool:
+    return path.exists() and path.stat().st_size == about["bytes"] and sha256_file(path) == about["sha256"]
+
+
+def _files(mark: bytes, where: str) -> dict[str, dict[str, Any]]:
+    """File name -> {'sha256', 'bytes'} of a done-mark; StoreError if it isn't one, or names a file elsewhere."""
+    try:
+        files = json.loads(mark)["files"]
+        sound = all(
+            is_key(name) and "/" not in name and isinstance(about["sha256"], str) and int(about["bytes"]) >= 0
+            for name, about in files.items()
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        sound = False
+    if not sound:
+        raise StoreError(f"{where} is damaged: it is no list of files with checksums; remove it and launch again")
+    return dict(files)
+
+
+def _size(folder: Path) -> int:
+    """Bytes that a folder takes, or will when its download is finished."""
+    try:
+        return sum(int(about["bytes"]) for about in _files((folder / MARK).read_bytes(), str(folder / MARK)).values())
+    except (FileNotFoundError, StoreError):
+        return 0  # its maker was killed between two lines; it goes at once
+
+
+def _unused(folder: Path) -> bool:
+    """Whether nobody holds a folder. Asked with the root locked, so nobody can take it before that ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _remove_temporary(folder: Path) -> None:
+    """Remove what a killed download left."""
+    for path in folder.glob(".*.tmp*"):
+        path.unlink()
+
+
+@contextmanager
+def _locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock file, exclusively by default."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,106 @@
+"""Objects in a local folder or on a network file system."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from features.files import atomic
+from orchestrator.store.objects.base import Storage, checked, copy, os_errors
+
+__all__ = ["LocalStorage"]
+
+
+class LocalStorage(Storage):
+    """A folder of this machine or of a network file system."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.url = str(self.root)
+
+    def _path(self, key: str) -> Path:
+        return self.root / checked(key)
+
+    def read(self, key: str) -> bytes:
+        """See `Storage`."""
+        with self._reading(key):
+            return self._path(key).read_bytes()
+
+    def write(self, key: str, data: bytes) -> None:
+        """See `Storage`."""
+        with os_errors(self.where(key)), atomic(self._path(key)) as temporary:
+            temporary.write_bytes(data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See `Storage`."""
+        path = self._path(key)
+        with os_errors(self.where(key)):
+            if path.exists():
+                return False
+            return _create(path, data)
+
+    def get(self, key: str, path: Path) -> None:
+        """See `Storage`."""
+        with (
+            self._reading(key),
+            self._path(key).open("rb") as source,
+            os_errors(path),
+            atomic(path) as temporary,
+            temporary.open("wb") as target,
+        ):
+            copy(source, target)
+
+    def put(self, path: Path, key: str) -> None:
+        """See `Storage`."""
+        with os_errors(self.where(key)), atomic(self._path(key)) as temporary:
+            shutil.copyfile(path, temporary)
+
+    def list(self, folder: str = "") -> dict[str, int]:
+        """See `Storage`."""
+        found = {}
+        top = self._path(folder) if folder else self.root
+        with os_errors(top):
+            for parent, folders, names in os.walk(top):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                for name in names:
+                    path = Path(parent, name)
+                    try:
+                        if not name.startswith("."):  # being written
+                            found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+                    except FileNotFoundError:
+                        continue  # removed since
+        return dict(sorted(found.items()))
+
+    def delete(self, key: str) -> None:
+        """See `Storage`."""
+        with os_errors(self.where(key)):
+            self._path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        try:
+            with os_errors(self.where(key)):
+                yield
+        except (IsADirectoryError, NotADirectoryError):
+            raise FileNotFoundError(self.where(key)) from None
+
+
+def _create(path: Path, data: bytes) -> bool:
+    """Make a file unless it exists. A hard link is atomic on NFS too, where O_EXCL alone shows an empty file first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not renamed in the end, so `atomic` doesn't fit; the name is as its temporary ones are.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            # Over NFS the answer to a link that was made can get lost, and the repeated request finds it there.
+            return temporary.stat().st_nlink == 2
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,26 @@
+"""Where a run's store is, and opening it."""
+
+from pathlib import Path
+
+from orchestrator.store.local import Store
+from orchestrator.store.remote import RemoteStore
+
+__all__ = ["default_store", "open_store"]
+
+
+def open_store(root: str | Path, *, listed: bool = True) -> Store:
+    """The store in a local folder, or under `s3://bucket/prefix` or `gs://bucket/prefix`.
+
+    A worker, which knows its nodes by name, needs no list of all nodes: `listed=False`.
+
+    Raises:
+        InputError: the root can't be a store.
+    """
+    if "://" in str(root):
+        return RemoteStore(str(root), listed=listed)
+    return Store(Path(root), listed=listed)
+
+
+def default_store(run: Path) -> str:
+    """Where the nodes of a run lie unless another store is named."""
+    return str((run / "store").resolve())

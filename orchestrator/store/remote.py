@@ -1,0 +1,275 @@
+"""The store in an object store (`s3://`, `gs://`): the same marks and names, under keys instead of paths.
+
+There is no rename there and no place to work in. An attempt works in a scratch folder of its host, and what it can be
+continued from is copied to the store after each checkpoint. Finished nodes that a job reads come through the host's
+cache (`orchestrator.cache`), which its jobs share. A node is finished by a conditional write of its done-mark, so of
+two attempts that both believe to be the latest, one is told that it is not.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from features.errors import DamagedInputError, StoreError, SupersededError
+from features.files import hash_of
+from orchestrator.store.cache import Cache, default_cache_root
+from orchestrator.store.local import (
+    ALIVE,
+    DAMAGED,
+    DONE,
+    FAILED,
+    LEASE,
+    PREFIX,
+    STOP,
+    State,
+    Store,
+    checksums,
+    number_of,
+)
+from orchestrator.store.node import Node
+from orchestrator.store.objects.base import Storage
+from orchestrator.store.objects.open import open_storage
+from trainers.history import HISTORY, parse_history
+
+__all__ = ["RemoteStore"]
+
+CACHE_BYTES = 200_000_000_000
+"""More than the features of the paper's grid take twice."""
+
+
+class RemoteStore(Store):
+    """Nodes under a URL."""
+
+    beat_s = 10.0
+    alive_s = 60.0
+
+    def __init__(self, url: str, *, listed: bool = True) -> None:
+        self.storage: Storage = open_storage(url)
+        self._keys: dict[str, dict[str, int]] = {}
+        """Folder of a node -> its keys, relative to the folder, with their sizes."""
+        self._done: dict[str, dict[str, Any]] = {}
+        super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}", listed=listed)
+
+    @property
+    def url(self) -> str:
+        """See `Store`."""
+        return self.storage.url
+
+    @cached_property
+    def cache(self) -> Cache:
+        """Finished nodes on this host's disk."""
+        return Cache(default_cache_root() / "nodes", CACHE_BYTES)
+
+    # --- where things are
+
+    def refresh(self, node: Node | None = None) -> None:
+        """See `Store`."""
+        if node is not None:
+            name = self.name(node)
+            found = {key.removeprefix(f"{name}/"): size for key, size in self.storage.list(name).items()}
+            self._keys[name] = found
+            self._done.pop(name, None)
+            if found:
+                self._names[node.signature[:PREFIX]] = name
+            return
+        self._keys, self._done = {}, {}
+        for key, size in self.storage.list().items():
+            name, _, rest = key.partition("/")
+            self._keys.setdefault(name, {})[rest] = size
+        self._names = {name[-PREFIX:]: name for name in self._keys}
+
+    def where(self, node: Node) -> str:
+        """See `Store`."""
+        return f"{self.url}/{self.name(node)}"
+
+    # --- marks
+
+    def mark(self, name: str, kind: str) -> dict[str, Any] | None:
+        """See `Store`."""
+        if kind == DONE and name in self._done:
+            return self._done[name]
+        try:
+            found = json.loads(self.storage.read(f"{name}/{kind}"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StoreError(f"{self.url}/{name}/{kind} is damaged: it is not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise StoreError(f"{self.url}/{name}/{kind} is damaged: it holds no facts")
+        if kind == DONE:
+            self._done[name] = found
+        return found
+
+    def set_mark(self, name: str, kind: str, content: dict[str, Any]) -> None:
+        """See `Store`."""
+        self.storage.write(f"{name}/{kind}", _json(content))
+        self._keys.setdefault(name.partition("/")[0], {})
+
+    def drop_mark(self, name: str, *kinds: str) -> None:
+        """See `Store`."""
+        for kind in kinds:
+            self.storage.delete(f"{name}/{kind}")
+            self._keys.get(name, {}).pop(kind, None)
+        self._done.pop(name, None)
+
+    # --- what the driver asks and does
+
+    def state(self, node: Node) -> State:
+        """See `Store`; from the list of keys, so that thousands of nodes are not asked for one by one."""
+        name = self.name(node)
+        keys = self._keys.get(name, {})
+        if DONE in keys and DAMAGED not in keys:
+            return State("done")
+        if DONE in keys or FAILED in keys:
+            return super().state(node)
+        return State("partial" if keys else "new")
+
+    def is_there(self, node: Node) -> bool:
+        """See `Store`."""
+        return bool(self._keys.get(self.name(node)))
+
+    def has_files(self, name: str) -> bool:
+        """See `Store`."""
+        return bool(self._keys.get(name))
+
+    def inspected(self, node: Node) -> State:
+        """See `Store`; sizes alone: the service checks its own bytes, and a job those that it gets."""
+        state = self.state(node)
+        if state.state == "done":
+            name = self.name(node)
+            for file, facts in self.done(node)["files"].items():
+                size = self._keys[name].get(file)
+                if size != facts["bytes"]:
+                    what = "it is gone" if size is None else f"it has {size} bytes, not {facts['bytes']}"
+                    return State("damaged", str(self.damage(name, file, what)))
+        return state
+
+    def history(self, node: Node) -> list[dict[str, Any]]:
+        """See `Store`."""
+        name = self.name(node)
+        places = [name, *(f"{name}/attempt-{number}" for number in self._numbers(name))]
+        return max((self._history(place) for place in places), key=len)
+
+    def _history(self, place: str) -> list[dict[str, Any]]:
+        try:
+            return parse_history(self.storage.read(f"{place}/{HISTORY}").decode(errors="replace"))
+        except FileNotFoundError:
+            return []
+
+    def alive(self, node: Node) -> dict[str, Any] | None:
+        """See `Store`."""
+        name = self.name(node)
+        number = self.lease(name).get("attempt")
+        try:
+            return self.mark(f"{name}/attempt-{number}", ALIVE) if number else None
+        except StoreError:
+            return None
+
+    def is_alive(self, node: Node) -> bool:
+        """See `Store`; an object store's clock is not asked: machines' clocks have to agree to a minute."""
+        sign = self.alive(node)
+        return sign is not None and abs(time.time() - float(sign.get("time", 0))) < self.alive_s
+
+    def log(self, node: Node, attempt: int | None = None) -> Path | None:
+        """See `Store`; a copy on this host, as of the attempt's last checkpoint while it runs."""
+        keys = self.storage.list(f"{self.name(node)}/logs")
+        logs = {int(Path(key).stem): key for key in keys if key.endswith(".log")}
+        key = logs.get(max(logs, default=0) if attempt is None else attempt)
+        if key is None:
+            return None
+        self.storage.get(key, self.root / "logs" / key)
+        return self.root / "logs" / key
+
+    def has_leftovers(self, node: Node) -> bool:
+        """See `Store`."""
+        keys = self._keys.get(self.name(node), {})
+        return LEASE in keys and DONE in keys
+
+    # --- what a worker does
+
+    def begin(self, name: str, number: int) -> Path:
+        """See `Store`; a scratch folder, new for each attempt."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{name}.{number}.", dir=self.root))
+
+    def keep_log(self, name: str, number: int) -> None:
+        """See `Store`."""
+        path = self.log_file(name, number)
+        if path.exists():
+            self.storage.put(path, f"{name}/logs/{number}.log")
+            path.unlink()
+
+    def earlier(self, name: str, number: int) -> list[Path]:
+        """See `Store`; copies on this host."""
+        folders = []
+        for other in self._numbers(name):
+            if other == number:
+                continue
+            folder = self.root / name / f"attempt-{other}"
+            for key in self.storage.list(f"{name}/attempt-{other}"):
+                self.storage.get(key, self.root / key)
+            folders.append(folder)
+        return folders
+
+    def checkpointed(self, name: str, number: int, folder: Path) -> None:
+        """See `Store`."""
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith("."):
+                self.storage.put(path, f"{name}/attempt-{number}/{path.name}")
+        if self.log_file(name, number).exists():
+            self.storage.put(self.log_file(name, number), f"{name}/logs/{number}.log")
+        for other in self._numbers(name):
+            if other < number:
+                self._delete(f"{name}/attempt-{other}")
+
+    def finish(self, name: str, mark: dict[str, Any], files: Iterable[Path]) -> None:
+        """See `Store`; the first of two attempts that finish at once wins, and both have the same results."""
+        for path in files:
+            self.storage.put(path, f"{name}/{path.name}")
+        if not self.storage.create(f"{name}/{DONE}", _json({**mark, "files": checksums(files)})):
+            raise SupersededError(f"another attempt at {name} has finished before this one")
+        self.sweep(name)
+
+    def sweep(self, name: str) -> None:
+        """See `Store`."""
+        for number in self._numbers(name):
+            self._delete(f"{name}/attempt-{number}")
+        for path in (self.root / name).glob("attempt-*/"):
+            shutil.rmtree(path, ignore_errors=True)
+        self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
+
+    def close(self) -> None:
+        """See `Store`; the cache may drop what was read here from now on."""
+        if "cache" in self.__dict__:
+            self.cache.close()
+
+    def end(self, folder: Path) -> None:
+        """See `Store`."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def results_of(self, name: str) -> Path:
+        """See `Store`; from the host's cache."""
+        try:
+            return self.cache.fetch(self.storage, name)
+        except DamagedInputError as error:
+            raise self.damage(name, "a result", str(error)) from None
+
+    # --- inside
+
+    def _numbers(self, name: str) -> list[int]:
+        """Attempts that left something, newest first."""
+        parts = {key.removeprefix(f"{name}/").partition("/")[0] for key in self.storage.list(name)}
+        return sorted({number_of(part) for part in parts if part.startswith("attempt-")}, reverse=True)
+
+    def _delete(self, folder: str) -> None:
+        for key in self.storage.list(folder):
+            self.storage.delete(key)
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,1 @@
+"""MLflow as a view of the store. The only room with MLflow."""

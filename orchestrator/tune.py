@@ -1,0 +1,51 @@
+"""`sonogrid tune`: the blend again, in its node's own folder, from predictions that are there."""
+
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError, StoreError
+from features.files import read_json
+from orchestrator.jobs.run import run_job
+from orchestrator.planning.leaks import leaky_conditions
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.run.owner import own
+from orchestrator.views.report import write_reports
+
+__all__ = ["tune_again"]
+
+
+def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> dict[str, Any]:
+    """Tune the weights of a run's members, with another number of trials or another budget if given.
+
+    Returns:
+        The content of `blend.json`, and whether its scores are leaky.
+
+    Raises:
+        InputError: `trials` is not positive, or `budget` doesn't pay for one member.
+        StoreError: predictions are missing.
+    """
+    run = Run.open(folder)
+    if trials is not None and trials < 1:
+        raise InputError(f"--trials {trials}: must be at least 1")
+    if budget is not None and budget < run.recipe.data.folds:
+        folds = run.recipe.data.folds
+        raise InputError(f"--budget {budget}: a member takes {folds} predictions, one a fold; give at least that")
+    changes = {key: value for key, value in (("trials", trials), ("budget", budget)) if value is not None}
+    if changes:
+        blend = run.recipe.blend.model_copy(update=changes)
+        run = Run(run.folder, run.recipe.model_copy(update={"blend": blend}), run.data_root, run.store, run.manifest)
+    assert run.graph.blend is not None
+    node = run.graph.nodes[run.graph.blend]
+    for parent in node.parents:
+        if run.store.state(run.graph.nodes[parent]).state != "done":
+            name = run.graph.nodes[parent].name
+            raise StoreError(f"{name} is not done yet; finish the grid first with: sonogrid resume {folder}")
+    with own(folder):
+        if run.store.state(node).state != "done":
+            run_job(run.job_spec(node, Execution(), run.identity))
+            run.store.refresh(node)
+        run.save()
+        write_reports(run)
+    result: dict[str, Any] = read_json(run.store.results(node) / "blend.json")
+    return {**result, "leaky": "blend" in leaky_conditions(run.recipe, run.graph)}

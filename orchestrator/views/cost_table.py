@@ -1,0 +1,46 @@
+"""What a plan costs, for people: a table of conditions, then disk and time."""
+
+from rich.console import Console
+
+from orchestrator.planning.cost import START_UP_S, Cost, Machines, NodeCost
+from orchestrator.views.table import Lines
+
+__all__ = ["print_cost"]
+
+COLUMNS = ("condition", "jobs", "epochs", "training FLOP", "prediction FLOP", "GPU hours", "disk")
+
+
+def print_cost(cost: Cost, console: Console) -> None:
+    """A table a condition, then disk and time."""
+    machines, total = cost.machines, cost.total
+    rows = [(name, *_cells(row, machines)) for name, row in (*cost.conditions.items(), ("all", total))]
+    console.print("cost of what is to run", style="italic")
+    console.print(Lines(COLUMNS, rows, right=COLUMNS[1:], styles={"all": "bold"}))
+    gpu = machines.gpu
+    rate = f"{machines.utilisation:.0%} of its {gpu.number} peak of {gpu.peak / 1e12:g} TFLOP/s"
+    lines = (
+        f"disk: features {_size(total.features_bytes)}, snapshots {_size(total.snapshots_bytes)}, predictions "
+        f"{_size(total.predictions_bytes)}; checkpoints of running jobs at most {_size(cost.checkpoints_bytes)}",
+        f"time: on {gpu.name} at {rate}, and {START_UP_S:g} s of start-up a training",
+        f"makespan on {machines.gpus} GPUs: {_time(cost.makespan_s)}, lower bound {_time(cost.lower_bound_s)}, ratio "
+        f"{cost.ratio:.3f}",
+    )
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+
+
+def _cells(row: NodeCost, machines: Machines) -> tuple[str, ...]:
+    flops = (f"{value:.2e}" for value in (row.training_flops, row.prediction_flops))
+    return f"{row.jobs}", f"{row.epochs:,}", *flops, _hours(row.gpu_s(machines)), _size(row.disk_bytes)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.2f}"
+
+
+def _time(seconds: float) -> str:
+    return f"{_hours(seconds)} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:,.1f} MB"

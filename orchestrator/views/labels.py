@@ -1,0 +1,116 @@
+"""Scores on the test clips, against labels that the user gives."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.csv_table import CsvTable
+from features.errors import DataError, InputError, printable
+from features.files import write_json
+from features.layout import split_labels
+from orchestrator.run.bound import Run
+from orchestrator.views.scores import blended_test, mean_predictions, parts_of_test
+from trainers.lwlrap import lwlrap, lwlrap_per_class
+
+__all__ = ["score"]
+
+LABEL_COLUMNS = ("fname", "labels", "usage")
+"""Of a CSV of test labels, in capitals or not."""
+
+
+def score(run: Run, labels_csv: Path) -> dict[str, Any]:
+    """lwlrap of the blend, of each condition and of each ensemble on the test clips.
+
+    `score.json` keeps the result, and the labels for the report.
+
+    Args:
+        run: a finished run.
+        labels_csv: `fname,labels` and, optionally, `usage` (Public or Private); rows of other clips are refused.
+
+    Raises:
+        InputError: the CSV does not fit the test clips.
+        StoreError: the blend is not done yet.
+    """
+    clips = _test_clips(run)
+    classes = run.manifest.classes
+    truth, usage = _read_labels(labels_csv, run)
+    blended = blended_test(run)
+    per_class, weight = lwlrap_per_class(truth, blended)
+    scores = {name: lwlrap(truth, mean.test) for name, mean in mean_predictions(run).items()}
+    result = {
+        **parts_of_test(truth, blended, usage),
+        "conditions": {name: scores.get(name) for name in run.recipe.conditions},
+        "ensembles": {name: scores.get(name) for name in run.recipe.ensembles},
+        "classes": {
+            name: None if np.isnan(value) else float(value) for name, value in zip(classes, per_class, strict=True)
+        },
+        "pairs": {name: round(float(w * truth.sum())) for name, w in zip(classes, weight, strict=True)},
+    }
+    labels = [[name for name, true in zip(classes, row, strict=True) if true] for row in truth]
+    given = {"clips": clips, "labels": labels, "usage": None if usage is None else usage.tolist()}
+    write_json(run.folder / "score.json", {**result, "truth": given})
+    return result
+
+
+def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:
+    """Rows of a CSV of labels by clip, whether it has a column usage, and a sentence for each bad row."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the test labels with --labels")
+    table = CsvTable.read(path)
+    header = [name.lower() if name.lower() in LABEL_COLUMNS else name for name in table.header]
+    if not {"fname", "labels"} <= set(header) or len(set(header)) < len(header):
+        shown = printable(", ".join(table.header)[:80])
+        raise InputError(f"{path} needs the columns fname and labels, each column once; it has {shown}")
+    problems: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    for line, fields in table.rows:
+        if len(fields) != len(header):
+            problems.append(
+                f"{path} line {line} has {len(fields)} fields where the header has {len(header)}: quote labels "
+                "that hold commas"
+            )
+            continue
+        row = dict(zip(header, fields, strict=True))
+        clip = row["fname"].strip()
+        if clip in rows:
+            problems.append(f"{path}: {clip} is listed twice; keep one row")
+        if (part := row.get("usage", "").strip()) not in ("", "Public", "Private"):
+            problems.append(f"{path} line {line} has usage '{part}'; write Public or Private, or nothing")
+        rows[clip] = row
+    return rows, "usage" in header, problems
+
+
+def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels (T, C) and, where the CSV has that column, usage (T,) of the test clips."""
+    clips, classes = run.manifest.subset("test")["clip"].tolist(), run.manifest.classes
+    rows, has_usage, problems = _label_rows(path)
+    # Clips that were set aside have their labels, but no prediction.
+    if not run.manifest.skipped:
+        others = rows.keys() - set(clips)
+        problems += [f"{path}: {clip} is not a test clip of this run; remove its row" for clip in sorted(others)]
+    truth = np.zeros((len(clips), len(classes)), dtype=np.float32)
+    column = {name: index for index, name in enumerate(classes)}
+    for index, clip in enumerate(clips):
+        if clip not in rows:
+            problems.append(f"{path}: {clip} has no row; every test clip needs its labels")
+            continue
+        labels = split_labels(rows[clip]["labels"])
+        if not labels:
+            problems.append(f"{path}: {clip} has no label; fill it in")
+        for label in labels:
+            if label in column:
+                truth[index, column[label]] = 1.0
+            else:
+                problems.append(f"{path}: {clip} has label '{label}', which is not a class of this run")
+    if problems:
+        raise DataError(problems)
+    usage = np.array([rows[clip]["usage"].strip() for clip in clips]) if has_usage else None
+    return truth, usage
+
+
+def _test_clips(run: Run) -> list[str]:
+    clips: list[str] = run.manifest.subset("test")["clip"].tolist()
+    if not clips:
+        raise InputError(f"{run.data_root} has no test clips: list some in its CSV and launch the grid again")
+    return clips

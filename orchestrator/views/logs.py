@@ -1,0 +1,90 @@
+"""`sonogrid logs`: what the attempts at a job had to say, from the store alone."""
+
+import difflib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from features.errors import InputError, printable
+from orchestrator.run.record import RecordedRun
+from orchestrator.store.node import Node
+
+__all__ = ["find_job", "find_log", "follow_log", "log_lines"]
+
+EVERY_S = 0.5
+
+
+def find_job(run: RecordedRun, name: str) -> Node:
+    """The node with a name, as `status` shows it.
+
+    Raises:
+        InputError: there is none; the sentence names the nearest one.
+    """
+    if name not in run.nodes:
+        near = difflib.get_close_matches(name[:120], run.nodes, n=1, cutoff=0.0)
+        raise InputError(
+            f"there is no job '{name[:120]}' in {run.folder}; did you mean '{near[0]}'? "
+            f"('sonogrid status {run.folder}' names them all)"
+        )
+    return run.nodes[name]
+
+
+def find_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Path:
+    """Log of an attempt at a node, by default of the latest.
+
+    Raises:
+        InputError: there is none.
+    """
+    run.store.refresh(node)
+    newest = run.store.log(node)
+    if newest is None:
+        raise InputError(f"{node.name} has no log yet: no attempt at it has begun; --follow waits for one")
+    path = newest if attempt is None else run.store.log(node, attempt)
+    if path is None:
+        raise InputError(f"{node.name} has no log of attempt {attempt}; its latest attempt is {newest.stem}")
+    return path
+
+
+def log_lines(path: Path) -> Iterator[str]:
+    """The lines of a log, with what does not print escaped."""
+    with path.open(encoding="utf-8", errors="backslashreplace") as file:
+        for line in file:
+            yield _shown(line)
+
+
+def follow_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Iterator[str]:
+    """The lines of a log as they come, of later attempts too unless one is named; until the job is done or failed."""
+    path, seen = None, 0
+    while True:
+        over = run.store.state(node).state in ("done", "failed")  # asked before the last look, which then has it all
+        try:
+            latest = find_log(run, node, attempt)
+        except InputError:
+            if over:
+                raise
+        else:
+            if path is not None and path != latest:
+                lines, _ = _news(path, seen, to_the_end=True)
+                yield from lines
+            seen = seen if path == latest else 0
+            path = latest
+            lines, seen = _news(path, seen, to_the_end=over)
+            yield from lines
+            if over:
+                return
+        time.sleep(EVERY_S)
+
+
+def _news(path: Path, seen: int, *, to_the_end: bool) -> tuple[list[str], int]:
+    """What came after the first `seen` bytes, in whole lines unless the file has ended; and the bytes seen by now."""
+    with path.open("rb") as file:
+        file.seek(seen)
+        text = file.read()
+    if not to_the_end:
+        text = text[: text.rfind(b"\n") + 1]
+    lines = text.decode("utf-8", "backslashreplace").split("\n")
+    return [_shown(line) for line in (lines if lines[-1] else lines[:-1])], seen + len(text)
+
+
+def _shown(line: str) -> str:
+    return printable(line.rstrip("\r\n").expandtabs())

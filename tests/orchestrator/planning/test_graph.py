@@ -1,0 +1,70 @@
+"""What makes two pieces of work different."""
+
+import pytest
+
+from features.manifest import Manifest, build_manifest
+from features.settings import DataSettings
+from features.synthetic import generate
+from orchestrator.grids.load import parse_grid
+from orchestrator.planning.graph import Graph, build_graph
+
+ROW = {"network": {"kind": "resnet", "depth": 10, "width": 8}, "crop": 16, "epochs": 2}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp("signatures") / "toy"
+    generate(root, seed=3, curated=6, noisy=4, test=2)
+    return build_manifest(root, DataSettings(folds=2))
+
+
+def graph_of(manifest: Manifest, *changes: dict[str, object]) -> Graph:
+    conditions = {f"c{index}": {**ROW, **change} for index, change in enumerate(changes)}
+    raw = {"name": "t", "data": {"folds": 2}, "conditions": conditions}
+    return build_graph(parse_grid(raw, "test"), manifest)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"padding": "repeat"},
+        {"crop": [16, 32]},
+        {"network": {"kind": "resnet", "depth": 10, "width": 8, "normalise": "dataset"}},
+        {"network": {"kind": "seresnext", "width": 8}},
+    ],
+    ids=str,
+)
+def test_a_change_is_another_training_and_another_prediction(manifest: Manifest, change: dict[str, object]) -> None:
+    graph = graph_of(manifest, {}, change)
+    for nodes in (graph.train, graph.predict):
+        assert len(set(nodes.values())) == 4
+    assert all(graph.nodes[signature].cost > 0 for signature in graph.train.values())
+
+
+def test_a_prediction_says_how_it_pads(manifest: Manifest) -> None:
+    graph = graph_of(manifest, {}, {"padding": "repeat"})
+    payloads = [graph.nodes[graph.predict[name, 0]].payload for name in ("c0", "c1")]
+    assert [payload["padding"] for payload in payloads] == ["zeros", "repeat"]
+    assert {**payloads[0], "padding": "repeat"} == payloads[1]
+
+
+def test_equal_crops_are_one_job(manifest: Manifest) -> None:
+    graph = graph_of(manifest, {}, {"crop": [16]}, {"crop": [16, 32]}, {"crop": [32, 16]})
+    assert graph.train["c0", 0] == graph.train["c1", 0]
+    assert graph.train["c2", 0] == graph.train["c3", 0]
+    assert len(set(graph.train.values())) == 4
+
+
+def test_no_two_nodes_have_one_name(manifest: Manifest) -> None:
+    """Shards of the same clips in other features, and fold 1 of `A-0` beside `A` without folds 0 and 1."""
+    rows = {
+        "A": ROW, "A-0": {**ROW, "lr_max": 1e-4}, "small": {**ROW, "features": {"n_mels": 24}},
+        "B": {**ROW, "multitask": True, "pseudo": {"teacher": "A", "folds": "crossed"}},
+    }  # fmt: skip
+    clips = manifest.clips.assign(fold=[index % 3 for index in range(len(manifest.clips))])
+    raw = {"name": "t", "data": {"folds": 3}, "conditions": rows}
+    graph = build_graph(parse_grid(raw, "test"), Manifest(clips, manifest.classes))
+    names = [node.name for node in graph.nodes.values()]
+    assert len(set(names)) == len(names)
+    assert sum(name.startswith("train-A-0-1") for name in names) == 2
+    assert sum(name.startswith("shard-mel-curated-0000") for name in names) == 2

@@ -1,0 +1,130 @@
+"""Which labels reach a prediction: by the graph, and by changing the labels of a fold and looking at what moves."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from features.errors import GridError
+from features.files import load_npy, read_json
+from orchestrator.grids.load import load_grid
+from orchestrator.launch import launch
+from orchestrator.planning.leaks import labels_seen, leaky_conditions
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.run.selection import Selection, prepare
+
+GRID = """
+name: leaks
+data: {folds: 3}
+features: {mel: {n_mels: 16, hop_samples: 1000}}
+defaults:
+  network: {kind: resnet, depth: 10, width: 4, head_units: 8}
+  crop: 16
+  batch_size: 4
+  cycles: 1
+  epochs: 1
+  predict: {pads: [2]}
+conditions:
+  plain: {}
+  A: {multitask: true, init_from: plain}
+  same: {pseudo: {teacher: A, folds: same}}
+  all: {pseudo: {teacher: A, folds: all}}
+  crossed: {pseudo: {teacher: A, folds: crossed}}
+  from_all: {init_from: all}
+members: [A, same, crossed]
+blend: {trials: 0}
+"""
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("grid") / "leaks.yaml"
+    path.write_text(GRID, encoding="utf-8")
+    return path
+
+
+def run_of(grid: Path, data: Path, out: Path) -> Run:
+    run = prepare(load_grid(str(grid)), data, out)
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    return Run.open(out)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, grid: Path) -> Run:
+    return run_of(grid, small_data, tmp_path_factory.mktemp("leaks") / "run")
+
+
+def test_labels_seen_follow_every_edge(run: Run) -> None:
+    seen = labels_seen(run.graph, 3)
+    by_name = {node.name: seen[node.signature] for node in run.graph.nodes.values()}
+    assert by_name["predict-plain-0"] == by_name["predict-A-0"] == by_name["predict-same-0"] == {1, 2}
+    assert by_name["predict-all-0"] == by_name["predict-from_all-0"] == by_name["pseudo-A-all"] == {0, 1, 2}
+    assert by_name["predict-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
+    assert by_name["pseudo-A-0x"] == by_name["predict-crossed-0"] == {1, 2}
+    assert not any(seen[node.signature] for node in run.graph.nodes.values() if node.kind == "shard")
+
+
+def test_a_pair_is_trained_once_for_both_of_its_folds(run: Run) -> None:
+    pairs = sorted(node.name for node in run.graph.nodes.values() if node.kind == "train" and len(node.held_out) == 2)
+    assert pairs == [f"train-{name}-{pair}" for name in ("A", "plain") for pair in ("0-1", "0-2", "1-2")]
+    crossed = next(node for node in run.graph.nodes.values() if node.name == "pseudo-A-1x")
+    assert {run.graph.nodes[parent].name for parent in crossed.parents} == {"predict-A-0-1", "predict-A-1-2"}
+
+
+def test_leaky_conditions_are_named(run: Run, grid: Path) -> None:
+    assert leaky_conditions(run.recipe, run.graph) == ["all", "from_all"]
+    blended = load_grid(str(grid), ["members=[A, from_all]"])
+    assert leaky_conditions(blended, run.graph) == ["all", "from_all", "blend"]
+
+
+def test_predictions_keep_what_they_saw(run: Run) -> None:
+    about = {name: run.store.done(run.graph.nodes[run.graph.predict[name, 1]])["result"] for name in ("same", "all")}
+    assert about["same"]["labels_seen"] == [0, 2]
+    assert about["all"]["labels_seen"] == [0, 1, 2]
+
+
+def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(
+    run: Run, grid: Path, small_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    path = data / "train_curated.csv"
+    frame = pd.read_csv(path)
+    curated = run.manifest.subset("curated")
+    clips = curated.loc[curated["fold"] == 0, "clip"]
+    assert len(clips) > 1
+    labels = frame.set_index("fname")["labels"]
+    other = [name for name in run.manifest.classes if name not in set(labels[clips])]
+    frame.loc[frame["fname"].isin(clips), "labels"] = (other or list(run.manifest.classes))[0]
+    frame.to_csv(path, index=False)
+    changed = run_of(grid, data, tmp_path / "run")
+    for name in run.recipe.conditions:
+        for fold in range(3):
+            before, after = (
+                load_npy(r.store.folder(r.graph.nodes[r.graph.predict[name, fold]]) / "curated.npy")
+                for r in (run, changed)
+            )
+            saw = fold != 0 or name in ("all", "from_all")
+            assert np.array_equal(before, after) != saw, f"{name}, fold {fold}"
+
+
+def test_the_report_and_its_file_mark_them(run: Run) -> None:
+    assert read_json(run.folder / "report.json")["leaky"] == ["all", "from_all"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("data.folds=2", r"conditions.crossed.pseudo.folds: crossed holds out two folds and needs at least 3"),
+        ("conditions.crossed.pseudo.teacher=same", r"needs a teacher without pseudo labels of its own, and 'same' has"),
+        ("conditions.crossed.pseudo.teacher=from_all", r"needs a teacher without pseudo labels .*'all' has them"),
+        ("conditions.crossed.pseudo.folds=cross", r"conditions.crossed.pseudo.folds is 'cross'"),
+    ],
+)
+def test_impossible_crossings_are_refused(grid: Path, change: str, sentence: str) -> None:
+    with pytest.raises(GridError, match=sentence):
+        load_grid(str(grid), [change])

@@ -1,0 +1,210 @@
+"""The scheduler with a fake executor; the real ones are in test_inline_run.py and test_ray.py."""
+
+import time
+from collections.abc import Callable
+
+from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.scheduler import Finished, Needs, Standing, remaining_path, run_plan
+from orchestrator.store.node import Node
+
+
+class FakeExecutor:
+    """Machines of a size; a job takes its cost in simulated seconds."""
+
+    def __init__(
+        self,
+        cpus: float = 2,
+        gpus: float = 0,
+        outcome: Callable[[Node, int], str] = lambda *_: "done",
+        reached: Callable[[Node, int], int] = lambda *_: 0,
+        room: int = 0,
+        damaged: tuple[str, ...] = (),
+    ) -> None:
+        self.free, self.outcome, self.reached, self.room, self.damaged = (
+            Needs(cpus, gpus),
+            outcome,
+            reached,
+            room,
+            damaged,
+        )
+        self.clock = 0.0
+        self.running: list[tuple[float, Node, Needs]] = []
+        self.started: list[str] = []
+        self.most = 0
+        self.standings: list[Standing] = []
+
+    def needs(self, node: Node) -> Needs:
+        return Needs(node.cpus, 1.0 if node.trains else 0.0)
+
+    def fits(self, needs: Needs) -> bool:
+        return needs.cpus <= self.free.cpus and needs.gpus <= self.free.gpus
+
+    def give_room(self, node: Node) -> bool:
+        self.room -= 1
+        return self.room >= 0
+
+    def hold(self, standing: Standing) -> bool:
+        self.standings.append(standing)
+        return False
+
+    def submit(self, node: Node) -> None:
+        needs = self.needs(node)
+        assert self.fits(needs)
+        self.free = Needs(self.free.cpus - needs.cpus, self.free.gpus - needs.gpus)
+        self.running.append((self.clock + node.cost, node, needs))
+        self.started.append(node.name)
+        self.most = max(self.most, len(self.running))
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        self.running.sort(key=lambda job: job[0])
+        self.clock, node, needs = self.running.pop(0)
+        self.free = Needs(self.free.cpus + needs.cpus, self.free.gpus + needs.gpus)
+        tries = self.started.count(node.name)
+        outcome = self.outcome(node, tries)
+        cause = "" if outcome == "done" else f"{node.name} broke"
+        damaged = self.damaged if outcome == "damaged" else ()
+        return [Finished(node.signature, outcome, cause, self.reached(node, tries), damaged)]  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        pass
+
+
+def node(name: str, *parents: str, cost: float = 1.0, cpus: float = 1.0, trains: bool = False) -> Node:
+    return Node(name, "train", {}, {"inputs": parents}, name, cost=cost, cpus=cpus, trains=trains)
+
+
+def plan(*nodes: Node, cached: tuple[str, ...] = ()) -> Plan:
+    return Plan(None, tuple(PlannedNode(n, "cached" if n.name in cached else "new", "") for n in nodes))  # type: ignore[arg-type]
+
+
+def test_parents_run_before_children_and_cached_nodes_do_not_run() -> None:
+    executor = FakeExecutor()
+    summary = run_plan(plan(node("a"), node("b"), node("c", "a", "b"), node("d", "c"), cached=("a",)), executor)
+    assert executor.started == ["b", "c", "d"]
+    assert summary.done == 3
+    assert not summary.failed
+
+
+def test_longest_remaining_path_goes_first() -> None:
+    nodes = plan(node("short"), node("long"), node("child", "long", cost=10.0))
+    assert remaining_path(nodes) == {"short": 1.0, "long": 11.0, "child": 10.0}
+    executor = FakeExecutor(cpus=1)
+    run_plan(nodes, executor)
+    assert executor.started == ["long", "child", "short"]
+
+
+def test_admits_only_what_fits_and_a_big_job_hides_no_small_one() -> None:
+    executor = FakeExecutor(cpus=4)
+    nodes = plan(node("big", cost=9.0, cpus=4.0), *(node(f"s{i}") for i in range(3)), node("big2", cost=8.0, cpus=4.0))
+    run_plan(nodes, executor)
+    assert executor.started[0] == "big"
+    assert set(executor.started) == {"big", "big2", "s0", "s1", "s2"}
+
+
+def test_a_failed_node_blocks_its_dependents_and_nothing_else() -> None:
+    executor = FakeExecutor(outcome=lambda n, _: "failed" if n.name == "a" else "done")
+    summary = run_plan(plan(node("a"), node("b"), node("c", "a"), node("d", "c", "b"), node("e", "b")), executor)
+    assert summary.failed == {"a": "a broke"}
+    assert sorted(summary.blocked) == ["c", "d"]
+    assert executor.started.count("a") == 1, "an error in the job is not repeated"
+    assert "e" in executor.started
+
+
+def test_a_lost_node_is_tried_again_up_to_the_limit() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "done" if tries == 3 else "lost")
+    assert run_plan(plan(node("a")), executor, retries=2, pause_s=0).done == 1
+    executor = FakeExecutor(outcome=lambda n, tries: "lost")
+    summary = run_plan(plan(node("a"), node("b", "a")), executor, retries=2, pause_s=0)
+    assert summary.failed == {"a": "a broke (attempt 3 without progress; no more are made)"}
+    assert summary.blocked == ["b"]
+    assert executor.started.count("a") == 3
+
+
+def test_a_job_that_gets_further_each_time_is_not_given_up() -> None:
+    executor = FakeExecutor(
+        outcome=lambda n, tries: "done" if tries == 9 else "lost", reached=lambda n, tries: 10 * (tries // 2)
+    )
+    assert run_plan(plan(node("a")), executor, retries=2, pause_s=0).done == 1
+    assert executor.started.count("a") == 9
+
+
+def test_attempts_pause_longer_each_time_and_other_jobs_go_on() -> None:
+    executor = FakeExecutor(cpus=1, outcome=lambda n, tries: "lost" if n.name == "a" and tries < 3 else "done")
+    began = time.monotonic()
+    assert run_plan(plan(node("a", cost=9), node("b"), node("c")), executor, pause_s=0.1).done == 3
+    assert executor.started == ["a", "b", "c", "a", "a"]
+    assert 0.3 <= time.monotonic() - began < 2
+
+
+def test_a_preempted_job_is_tried_again_at_once_and_without_limit() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "preempted" if tries < 30 else "done")
+    began = time.monotonic()
+    assert run_plan(plan(node("a")), executor, retries=0, pause_s=9).done == 1
+    assert time.monotonic() - began < 1
+
+
+def test_a_job_without_memory_gets_more_room_while_there_is_some() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "memory" if tries < 3 else "done", room=2)
+    assert run_plan(plan(node("a")), executor, pause_s=0).done == 1
+    executor = FakeExecutor(outcome=lambda n, tries: "memory", room=1)
+    summary = run_plan(plan(node("a")), executor, pause_s=0)
+    assert summary.failed == {"a": "a broke (it had all the room that there is)"}
+    assert executor.started.count("a") == 2
+
+
+def test_a_damaged_input_is_computed_again_and_nothing_else() -> None:
+    for cached in (("a", "b"), ("a",)):  # done long ago, or in this run
+        executor = FakeExecutor(
+            cpus=1, outcome=lambda n, tries: "damaged" if n.name == "c" and tries == 1 else "done", damaged=("b",)
+        )
+        nodes = plan(node("a"), node("b", "a"), node("c", "a", "b"), node("d", "b"), node("e", "c"), cached=cached)
+        summary = run_plan(nodes, executor, pause_s=0)
+        assert not summary.failed
+        assert executor.started.count("b") == 1 + ("b" not in cached)
+        assert executor.started.index("c") < len(executor.started) - 1 - executor.started[::-1].index("b")
+        assert executor.started.count("c") == 2
+        assert executor.started.count("a") == 0
+        assert executor.started.count("d") == executor.started.count("e") == 1
+    executor = FakeExecutor(outcome=lambda n, tries: "damaged" if n.name == "c" else "done", damaged=("b",))
+    summary = run_plan(plan(node("b"), node("c", "b")), executor, retries=2, pause_s=0)
+    assert "no more are made" in summary.failed["c"], "a disk that damages what is written is not waited for for ever"
+
+
+def test_a_job_that_never_fits_is_an_error_not_a_hang() -> None:
+    summary = run_plan(plan(node("a", trains=True), node("b", "a"), node("c")), FakeExecutor(gpus=0))
+    assert summary.done == 1
+    assert "more than the cluster has" in summary.failed["a"]
+    assert summary.blocked == ["b"]
+
+
+def test_a_job_that_fits_nowhere_yet_is_waited_for_while_the_cluster_may_grow() -> None:
+    class Grows(FakeExecutor):
+        def hold(self, standing: Standing) -> bool:
+            super().hold(standing)
+            if len(self.standings) == 3:  # a machine joins
+                self.free = Needs(self.free.cpus, 1)
+            return True
+
+    executor = Grows(gpus=0)
+    assert run_plan(plan(node("a", trains=True), node("b", "a")), executor, tick_s=0.01).done == 2
+    assert executor.standings[0] == Standing(
+        cached=0, running=0, done=0, failed=0, blocked=0, waiting=1, ready={Needs(1, 1): 1}
+    )
+    assert executor.standings[-1] == Standing(cached=0, running=0, done=2, failed=0, blocked=0, waiting=0, ready={})
+
+
+def test_stopping_submits_nothing_more_and_waits_for_what_runs() -> None:
+    executor = FakeExecutor(cpus=1)
+    summary = run_plan(
+        plan(*(node(f"n{i}") for i in range(5))), executor, should_stop=lambda: len(executor.started) >= 2
+    )
+    assert summary.stopped
+    assert summary.done == len(executor.started) == 2
+
+
+def test_own_cost_a_job_is_below_5_ms() -> None:
+    nodes = [node(f"s{i}") for i in range(4000)]
+    nodes += [node(f"t{i}", *(f"s{j}" for j in range(i, i + 10)), cost=5.0) for i in range(0, 3900)]
+    started = time.process_time()
+    assert run_plan(plan(*nodes), FakeExecutor(cpus=64)).done == len(nodes)
+    assert (time.process_time() - started) / len(nodes) < 0.005

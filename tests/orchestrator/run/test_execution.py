@@ -1,0 +1,49 @@
+"""Settings of how and where a grid runs: what is filled in, and what can't work."""
+
+import pytest
+
+from features.errors import InputError
+from orchestrator.cli.main import _parser
+from orchestrator.cli.verbs import _execution_of
+from orchestrator.run.execution import Execution
+
+
+def made(*options: str, address: str = "127.0.0.1:1") -> Execution:
+    arguments = _parser().parse_args(["launch", "demo", "--data", "d", "--out", "o", "--address", address, *options])
+    execution: Execution = _execution_of(arguments)
+    return execution
+
+
+def test_shares_of_conditions() -> None:
+    plain = made()
+    assert plain.share_of("A") == (None, 1), "one a worker where there are GPUs"
+    shared = made("--gpus-per-job", "0.5", "--place", "B.gpu=A100", "--place", "B.gpus=2", "--place", "B.workers=2")
+    assert shared.share_of("A") == (0.5, 1)
+    assert shared.share_of("B") == (2.0, 2)
+    assert shared.place["B"].gpu == "A100"
+    assert made("--gpus-per-job", "1", "--place", "B.workers=4").share_of("B") == (4.0, 4)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--gpus-per-job", "1.5"], "--gpus-per-job: 1.5 GPUs with 1 workers can't work: above 1 only whole GPUs"),
+        (["--gpus-per-job", "0.5", "--workers", "2"], "--gpus-per-job: 0.5 GPUs with 2 workers can't work: workers"),
+        (["--gpus-per-job", "2"], "a worker uses one GPU; give as many workers as GPUs"),
+        (["--gpus-per-job", "0.5", "--place", "B.workers=2"], "--place B: 0.5 GPUs with 2 workers can't work"),
+        (["--gpus-per-job", "0", "--place", "B.gpu=A100"], "--place B.gpu=A100: its jobs take no GPU; add"),
+        (["--gpus-per-job", "-1"], "--gpus-per-job is -1.0"),
+        (["--workers", "0"], "--workers is 0"),
+        (["--place", "B=A100"], "write CONDITION.FIELD=VALUE, for instance B.gpu=A100"),
+        (["--place", "B.colour=red"], "FIELD: gpu, gpus, workers"),
+        (["--place", "B.gpus=many"], "'many' is not a number"),
+        (["--place", "B.workers=0"], "--place B.workers is 0"),
+        (["--place", "B.gpu=a b"], "--place B.gpu is 'a b'"),
+        (["--executor", "inline", "--workers", "2"], "--workers and --place need --executor ray"),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_is_one_sentence(options: list[str], told: str) -> None:
+    with pytest.raises(InputError) as error:
+        made(*options)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,157 @@
+"""Whole grids with the store in S3: the same bytes as in a folder, on any host, whatever was killed before."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from features.errors import SupersededError
+from orchestrator.cli.main import main
+from orchestrator.grids.load import load_grid
+from orchestrator.jobs.attempt import Attempt
+from orchestrator.jobs.run import run_job
+from orchestrator.launch import launch
+from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
+from orchestrator.run.record import RecordedRun
+from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.node import Node
+from orchestrator.store.objects.open import open_storage
+from orchestrator.store.open import open_store
+from orchestrator.views.status import read_status
+
+Compare = Callable[[Run, Run], None]
+INLINE = Execution(executor="inline")
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def _hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_host(tmp_path / "one", monkeypatch)
+
+
+def on_host(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on this process is on another host, with a cache of its own."""
+    monkeypatch.setenv("SONOGRID_CACHE", str(place))
+
+
+@pytest.fixture
+def bound(tmp_path: Path, small_data: Path, tiny_grid: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The tiny grid, bound to a store in S3; nothing has run."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run", f"{s3}/grids")
+
+
+def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
+    bound: Run, inline_run: Run, same_numbers: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert launch(bound, INLINE, Selection(), QUIET) == 0
+    on_host(tmp_path / "two", monkeypatch)
+    run = Run.open(bound.folder)
+    assert run.store.url == bound.store.url
+    same_numbers(inline_run, run)
+    keys = open_storage(run.store.url).list()
+    left = [key for key in keys if "attempt" in key or key.endswith(("stop.json", "failed.json", "placement.json"))]
+    assert not left
+    assert not list((tmp_path / "one").rglob("checkpoint*")), "scratch folders are gone"
+    assert {job.state for job in read_status(RecordedRun.open(run.folder)).jobs} <= {"done", "cached"}
+    capsys.readouterr()
+    folder = str(run.folder)
+    for arguments in (["report", folder, "--json"], ["submit", folder], ["sync", folder], ["status", folder, "--json"]):
+        assert main(arguments) == 0
+    clip = next((run.data_root / "test").glob("*.wav"))
+    assert main(["predict", folder, str(clip), "--json"]) == 0
+    assert main(["resume", folder, "--executor", "inline"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert main(["tune", folder, "--trials", "7"]) == 0
+
+
+def damage(run: Run, node: Node, name: str) -> None:
+    storage = open_storage(run.store.url)
+    key = f"{run.store.name(node)}/{name}"
+    data = bytearray(storage.read(key))
+    data[len(data) // 2] ^= 1
+    storage.write(key, bytes(data))
+
+
+def test_what_is_missing_or_damaged_in_s3_is_computed_again(
+    bound: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selection = Selection(conditions=("plain",), folds=(0,))
+    assert launch(bound, INLINE, selection, QUIET) == 0
+    by_name = {node.name: node for node in bound.graph.nodes.values()}
+    storage = open_storage(bound.store.url)
+    storage.delete(f"{bound.store.name(by_name['predict-plain-0'])}/test.npy")
+    run = Run.open(bound.folder)
+    planned = {p.node.name: p for p in plan_of(run, selection).nodes if p.action != "cached"}
+    assert planned.keys() == {"predict-plain-0"}
+    assert planned["predict-plain-0"].reason.startswith(f"{bound.store.where(by_name['predict-plain-0'])}/test.npy is")
+    damage(run, by_name["train-plain-0"], "snapshot-1.safetensors")  # found by the prediction, which reads it
+    on_host(tmp_path / "two", monkeypatch)
+    assert launch(Run.open(bound.folder), INLINE, selection, QUIET) == 0
+    ran = [entry["name"] for entry in json.loads((bound.folder / "timeline.json").read_text())]
+    assert ran == ["predict-plain-0", "train-plain-0", "predict-plain-0"]
+
+
+def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
+    bound: Run, inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound.save()
+    store, node = bound.store, bound.graph.nodes[bound.graph.train["plain", 0]]
+    for signature in node.parents:
+        assert run_job(bound.job_spec(bound.graph.nodes[signature], INLINE))
+    store.refresh()
+    spec = bound.job_spec(node, INLINE)
+    asked: list[Any] = []
+
+    def stop_in_the_first_epoch() -> Any:
+        asked.append(1)
+        return "epoch"
+
+    assert run_job(spec, stop_in_the_first_epoch) is False
+    assert store.reached(node) == 2
+    assert [record["epoch"] for record in store.history(node)] == [1]
+    shutil.rmtree(tmp_path / "one")  # the host is gone with all that was on it
+    on_host(tmp_path / "two", monkeypatch)
+    other = Run.open(bound.folder) if (bound.folder / "run.json").exists() else bound
+    assert run_job(other.job_spec(other.graph.nodes[node.signature], INLINE))
+    fresh = open_store(store.url)
+    log = fresh.log(node)
+    assert log is not None
+    assert "continued at epoch 1, step 2" in log.read_text()
+    expected = inline_run.store.results(inline_run.graph.nodes[node.signature])
+    name = "snapshot-1.safetensors"
+    assert (fresh.results(node) / name).read_bytes() == (expected / name).read_bytes()
+
+
+def test_a_cut_off_worker_can_not_overwrite_its_successor(bound: Run) -> None:
+    bound.save()
+    node = next(node for node in bound.graph.nodes.values() if node.kind == "shard")
+    store, name = bound.store, bound.store.name(node)
+    first, second = (Attempt(store, name, store.claim(node, "me")) for _ in range(2))
+    with pytest.raises(SupersededError, match="attempt 1"), first:
+        pass
+    with second:
+        (second.folder / "data.npy").write_bytes(b"of the second")
+        second.finish({"signature": node.signature})
+        with pytest.raises(SupersededError, match="has finished before"):
+            # It looked before the second one finished, and writes after.
+            store.finish(name, {"signature": node.signature}, [second.folder / "data.npy"])
+    assert store.done(node)["attempts"] == 2
+
+
+def test_an_address_that_is_no_store_is_refused(small_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["launch", "demo", "--data", str(small_data), "--out", str(small_data.parent / "never")]
+    for store, told in (
+        ("ftp://x/y", "can't be a store"),
+        ("s3://me:secret@x/y", "credentials belong in the environment"),
+    ):
+        assert main([*arguments, "--store", store]) == 2
+        said = capsys.readouterr().err
+        assert told in said
+        assert "secret" not in said

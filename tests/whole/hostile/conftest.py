@@ -1,6 +1,6 @@
-"""Fixtures for hostile input: what the command line says about it, and the page that keeps the words.
+"""Fixtures for hostile input: what the command line says about it, and the page that keeps the expected words.
 
-`SONOGRID_WRITE_DOCS=1 python -m pytest tests/whole/hostile/test_hostile_*.py` writes docs/hostile.md.
+`SONOGRID_WRITE_EXPECTED=1 python -m pytest tests/whole/hostile/test_hostile_*.py` writes expected.md.
 """
 
 import os
@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "hostile.md"
+PAGE = Path(__file__).with_name("expected.md")
 
 
 @pytest.fixture
 def keep() -> Callable[[str, Sequence[tuple[str, str, int]]], None]:
-    """Holds rows (case, words, exit code) against a section of docs/hostile.md."""
+    """Holds rows (case, words, exit code) against a section of expected.md."""
 
     def compare(section: str, rows: Sequence[tuple[str, str, int]]) -> None:
         lines = ["| case | what sonogrid says | exit code |", "|---|---|---|"]
@@ -24,12 +24,12 @@ def keep() -> Callable[[str, Sequence[tuple[str, str, int]]], None]:
         text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
         head, found, rest = text.partition(f"## {section}\n")
         body, next_section, after = rest.partition("\n## ")
-        if os.environ.get("SONOGRID_WRITE_DOCS"):
+        if os.environ.get("SONOGRID_WRITE_EXPECTED"):
             kept = [line for line in body.strip("\n").splitlines() if not line.startswith("|")]
             new = "\n".join([*kept, *([""] if kept and kept[-1] else []), *lines])
             PAGE.write_text(f"{head}## {section}\n\n{new}\n{next_section}{after}", encoding="utf-8")
         else:
-            assert found, f"docs/hostile.md has no section '{section}'"
+            assert found, f"expected.md has no section '{section}'"
             assert [line for line in body.splitlines() if line.startswith("|")] == lines
 
     return compare

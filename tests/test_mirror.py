@@ -1,0 +1,96 @@
+"""The tests mirror the packages: each module has a test file of its name, or a reason here why it has none."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("features", "trainers", "orchestrator")
+MODULES = sorted(
+    str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+) + sorted(path.name for path in ROOT.glob("*.py"))
+
+WITHOUT = {
+    "features/errors.py": "not split yet: tested in tests/whole/hostile",
+    "features/files.py": "not split yet: tested in tests/property",
+    "features/settings.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
+    "orchestrator/blending/members.py": "not split yet: tested in tests/orchestrator/blending/test_tune.py",
+    "orchestrator/blending/studies.py": "not split yet: tested in tests/orchestrator/blending/test_tune.py",
+    "orchestrator/cli/__main__.py": "three lines; every test of the command line in a process of its own runs them",
+    "orchestrator/cli/main.py": "not split yet: tested in tests/whole/hostile",
+    "orchestrator/cli/terminal.py": "not split yet: tested in tests/whole/hostile",
+    "orchestrator/cli/verbs.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/executors/inline.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/executors/outcome.py": "not split yet: tested in tests/whole/test_interruptions.py",
+    "orchestrator/executors/ray/connect.py": "not split yet: tested in test_cluster.py beside it",
+    "orchestrator/executors/ray/executor.py": "not split yet: tested in tests/whole/test_ray.py",
+    "orchestrator/executors/ray/prometheus.py": "not split yet: tested in tests/whole/cluster",
+    "orchestrator/executors/ray/train.py": "not split yet: tested in tests/whole/test_ray.py",
+    "orchestrator/executors/ray/versions.py": "not split yet: tested in test_cluster.py beside it",
+    "orchestrator/grids/condition.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
+    "orchestrator/grids/plain_yaml.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
+    "orchestrator/grids/recipe.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
+    "orchestrator/jobs/attempt.py": "not split yet: tested in tests/whole/test_owners.py",
+    "orchestrator/jobs/failures.py": "not split yet: tested in tests/whole/test_interruptions.py",
+    "orchestrator/jobs/kinds.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/jobs/run.py": "not split yet: tested in tests/whole/test_interruptions.py",
+    "orchestrator/jobs/spec.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/launch.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/planning/gpus.py": "not split yet: tested in tests/orchestrator/planning/test_cost.py",
+    "orchestrator/planning/plan.py": "not split yet: tested in tests/orchestrator/planning/test_graph.py",
+    "orchestrator/run/bound.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/run/owner.py": "not split yet: tested in tests/whole/test_owners.py",
+    "orchestrator/run/record.py": "not split yet: tested in tests/whole/test_damage.py",
+    "orchestrator/run/selection.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/store/local.py": "not split yet: tested in tests/whole/test_damage.py",
+    "orchestrator/store/node.py": "not split yet: tested in tests/property",
+    "orchestrator/store/objects/base.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
+    "orchestrator/store/objects/gcs.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
+    "orchestrator/store/objects/local.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
+    "orchestrator/store/objects/open.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
+    "orchestrator/store/objects/s3.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
+    "orchestrator/store/open.py": "not split yet: tested in tests/orchestrator/store/test_remote.py",
+    "orchestrator/tracking/server.py": "not split yet: tested in tests/orchestrator/tracking/test_mirror.py",
+    "orchestrator/tune.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/views/cost_table.py": "not split yet: tested in tests/orchestrator/planning/test_cost.py",
+    "orchestrator/views/labels.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/views/progress.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/views/report.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/views/report_tables.py": "not split yet: tested in tests/orchestrator/grids/test_ensembles.py",
+    "orchestrator/views/scores.py": "not split yet: tested in tests/orchestrator/grids/test_ensembles.py",
+    "orchestrator/views/status.py": "not split yet: tested in tests/whole/test_owners.py",
+    "orchestrator/views/submission.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/views/tagger.py": "not split yet: tested in tests/whole/test_inline_run.py",
+    "orchestrator/without_gc.py": "not split yet: tested in tests/whole/test_scale.py",
+    "trainers/envnet.py": "not split yet: tested in tests/trainers/test_network.py",
+    "trainers/history.py": "not split yet: tested in tests/trainers/test_loop.py",
+    "trainers/progress.py": "not split yet: tested in tests/trainers/test_loop.py",
+    "trainers/resnet.py": "not split yet: tested in tests/trainers/test_network.py",
+    "trainers/sums.py": "not split yet: tested in tests/trainers/test_loop.py",
+    "trainers/supervisor.py": "not split yet: tested in tests/trainers/test_loop.py",
+}
+"""Modules without a test file of their own, each with the reason."""
+
+
+def mirror(module: str) -> Path:
+    """The test file of a module."""
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.name}"
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if not module.endswith("/__init__.py")])
+def test_every_module_has_a_test_file_or_a_reason(module: str) -> None:
+    if mirror(module).exists():
+        assert module not in WITHOUT, f"{module} has a test file: remove it from WITHOUT"
+    else:
+        assert module in WITHOUT, f"add {mirror(module).relative_to(ROOT)}, or a reason to WITHOUT"
+
+
+def test_reasons_name_modules_that_exist() -> None:
+    assert [module for module in WITHOUT if module not in MODULES] == []
+
+
+@pytest.mark.parametrize("package", [module for module in MODULES if module.endswith("/__init__.py")])
+def test_every_package_has_a_docstring(package: str) -> None:
+    assert ast.get_docstring(ast.parse((ROOT / package).read_text(encoding="utf-8")))

@@ -17,7 +17,6 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.scale_case import finish, many_run, write_grid
 from features.assumed import assumed_manifest
 from orchestrator.executors.outcome import outcome_of
 from orchestrator.grids.load import load_grid
@@ -35,6 +34,7 @@ from orchestrator.store.local import Store
 from orchestrator.store.node import Node
 from orchestrator.views.progress import LaunchView
 from orchestrator.views.status import read_status, show
+from tests.fixtures.scale_case import finish, many_run, write_grid
 
 MACHINES = ("A100", 0.3)
 

@@ -18,9 +18,7 @@ from orchestrator.launch import launch
 from orchestrator.planning.scheduler import run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
-from tests.whole.harm import INLINE, QUIET, fail, nodes_that_ran, ran
-
-Compare = Callable[[Run, Run], None]
+from tests.fixtures.harm import INLINE, QUIET, Compare, fail, nodes_that_ran, ran
 
 pytestmark = pytest.mark.usefixtures("own_mlflow")
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,13 @@ from orchestrator.grids.ensembles import Member
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.views.report import build_report
 from orchestrator.views.report_tables import print_report
 from orchestrator.views.scores import predictions_of
+from tests.fixtures.harm import INLINE, QUIET, Compare
 from trainers.history import read_history
 from trainers.lwlrap import lwlrap
-
-Compare = Callable[[Run, Run], None]
-INLINE = Execution(executor="inline")
 
 
 def test_every_node_is_done_and_leaves_no_temporary_file(inline_run: Run) -> None:
@@ -59,7 +55,7 @@ def test_same_seed_gives_the_same_bits(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     again = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "again")
-    assert launch(again, INLINE, Selection(), Console(quiet=True)) == 0
+    assert launch(again, INLINE, Selection(), QUIET) == 0
     same_numbers(inline_run, Run.open(tmp_path / "again"))
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of
 from orchestrator.views.status import read_status
-from tests.whole.harm import INLINE, attempt_at, fail, ran, signs
-
-Compare = Callable[[Run, Run], None]
+from tests.fixtures.harm import INLINE, Compare, attempt_at, fail, ran, signs
 
 pytestmark = pytest.mark.usefixtures("own_mlflow")
 

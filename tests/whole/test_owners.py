@@ -24,7 +24,7 @@ from orchestrator.run.owner import own
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.views.status import read_status
-from tests.whole.harm import INLINE, QUIET, attempt_at, ran, signs
+from tests.fixtures.harm import INLINE, QUIET, attempt_at, ran, signs
 
 pytestmark = pytest.mark.usefixtures("own_mlflow")
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 import pytest
 from rich.console import Console
 
-from benchmarks.scale_case import finish, many_run, write_grid
 from features.assumed import assumed_manifest
 from features.files import hash_of, save_npy
 from orchestrator.grids.load import load_grid
@@ -28,7 +27,8 @@ from orchestrator.store.local import Store
 from orchestrator.store.node import SCHEMA
 from orchestrator.views.status import JobStatus, Status, read_status, show
 from orchestrator.without_gc import uncollected
-from tests.orchestrator.planning.test_scheduler import FakeExecutor, node, plan
+from tests.fixtures.fake_executor import FakeExecutor, node, plan
+from tests.fixtures.scale_case import finish, many_run, write_grid
 
 LIMIT_S = 4.0
 T = TypeVar("T")

@@ -1,80 +1,9 @@
 """The scheduler with a fake executor; the real ones are in test_inline_run.py and test_ray.py."""
 
 import time
-from collections.abc import Callable
 
-from orchestrator.planning.plan import Plan, PlannedNode
-from orchestrator.planning.scheduler import Finished, Needs, Standing, remaining_path, run_plan
-from orchestrator.store.node import Node
-
-
-class FakeExecutor:
-    """Machines of a size; a job takes its cost in simulated seconds."""
-
-    def __init__(
-        self,
-        cpus: float = 2,
-        gpus: float = 0,
-        outcome: Callable[[Node, int], str] = lambda *_: "done",
-        reached: Callable[[Node, int], int] = lambda *_: 0,
-        room: int = 0,
-        damaged: tuple[str, ...] = (),
-    ) -> None:
-        self.free, self.outcome, self.reached, self.room, self.damaged = (
-            Needs(cpus, gpus),
-            outcome,
-            reached,
-            room,
-            damaged,
-        )
-        self.clock = 0.0
-        self.running: list[tuple[float, Node, Needs]] = []
-        self.started: list[str] = []
-        self.most = 0
-        self.standings: list[Standing] = []
-
-    def needs(self, node: Node) -> Needs:
-        return Needs(node.cpus, 1.0 if node.trains else 0.0)
-
-    def fits(self, needs: Needs) -> bool:
-        return needs.cpus <= self.free.cpus and needs.gpus <= self.free.gpus
-
-    def give_room(self, node: Node) -> bool:
-        self.room -= 1
-        return self.room >= 0
-
-    def hold(self, standing: Standing) -> bool:
-        self.standings.append(standing)
-        return False
-
-    def submit(self, node: Node) -> None:
-        needs = self.needs(node)
-        assert self.fits(needs)
-        self.free = Needs(self.free.cpus - needs.cpus, self.free.gpus - needs.gpus)
-        self.running.append((self.clock + node.cost, node, needs))
-        self.started.append(node.name)
-        self.most = max(self.most, len(self.running))
-
-    def wait(self, timeout_s: float) -> list[Finished]:
-        self.running.sort(key=lambda job: job[0])
-        self.clock, node, needs = self.running.pop(0)
-        self.free = Needs(self.free.cpus + needs.cpus, self.free.gpus + needs.gpus)
-        tries = self.started.count(node.name)
-        outcome = self.outcome(node, tries)
-        cause = "" if outcome == "done" else f"{node.name} broke"
-        damaged = self.damaged if outcome == "damaged" else ()
-        return [Finished(node.signature, outcome, cause, self.reached(node, tries), damaged)]  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        pass
-
-
-def node(name: str, *parents: str, cost: float = 1.0, cpus: float = 1.0, trains: bool = False) -> Node:
-    return Node(name, "train", {}, {"inputs": parents}, name, cost=cost, cpus=cpus, trains=trains)
-
-
-def plan(*nodes: Node, cached: tuple[str, ...] = ()) -> Plan:
-    return Plan(None, tuple(PlannedNode(n, "cached" if n.name in cached else "new", "") for n in nodes))  # type: ignore[arg-type]
+from orchestrator.planning.scheduler import Needs, Standing, remaining_path, run_plan
+from tests.fixtures.fake_executor import FakeExecutor, node, plan
 
 
 def test_parents_run_before_children_and_cached_nodes_do_not_run() -> None:

@@ -2,12 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from features.errors import SupersededError
 from orchestrator.cli.main import main
@@ -16,17 +14,13 @@ from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.run import run_job
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.node import Node
 from orchestrator.store.objects.open import open_storage
 from orchestrator.store.open import open_store
 from orchestrator.views.status import read_status
-
-Compare = Callable[[Run, Run], None]
-INLINE = Execution(executor="inline")
-QUIET = Console(quiet=True)
+from tests.fixtures.harm import INLINE, QUIET, Compare
 
 
 @pytest.fixture(autouse=True)

@@ -191,7 +191,11 @@ def test_a_flipped_bit_is_told(tmp_path: Path) -> None:
         assert "is damaged" in sentence_of(error, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF....WAVE", b"\xff" * 64, b'{"a": 1}' * 9, bytes(100)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"RIFF....WAVE", b"\xff" * 64, b'{"a": 1}' * 9, bytes(100)],
+    ids=["empty", "wav", "all ones", "json", "zeros"],
+)
 def test_a_foreign_file_is_told(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "snapshot-1.safetensors"
     path.write_bytes(content)

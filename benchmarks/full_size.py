@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from orchestrator.grids.load import load_grid
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank, MemoryClips
 from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import snapshot_path
 from trainers.weights import load_snapshot
 
 CLASSES = 80
@@ -47,7 +47,7 @@ def step(name: str, results: "multiprocessing.Queue[tuple[float, float, float]]"
     soft = np.full((3, CLASSES), 1 / CLASSES, dtype=np.float32) if settings.pseudo else None
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        train(TrainJob(settings, 0, CLASSES, curated, noisy, soft), Path(folder))
+        train(TrainJob(settings, "0", CLASSES, curated, noisy, soft), Path(folder))
         loss = read_history(Path(folder))[0]["loss_curated"]
         network = Tagger(settings.network, CLASSES, noisy_head=settings.multitask)
         load_snapshot(snapshot_path(Path(folder), 1), network)

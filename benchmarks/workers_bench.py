@@ -39,7 +39,7 @@ def job(width: int) -> TrainJob:
         targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, CLIPS)]
         return FoldClips(MemoryClips(arrays), targets, np.arange(CLIPS - 4), np.arange(CLIPS - 4, CLIPS))
 
-    return TrainJob(small, 0, CLASSES, clips(), clips())
+    return TrainJob(small, "0", CLASSES, clips(), clips())
 
 
 def work(rank: int, size: int, width: int, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """The training loop of one job: a condition on a fold, from its first step or last checkpoint to its last snapshot.
 
-Files in the job's folder: `snapshot-<cycle>.safetensors` (one a cycle), and those of `trainers.progress`. Interrupted
-at any moment and called again, it goes on at the newest checkpoint that is whole and gives, on a CPU, the same bits as
-a run that was left alone.
+Files in the job's folder: `snapshot-<cycle>.safetensors` (one per cycle), and those of `trainers.checkpoints`. A job
+that was interrupted at any moment continues from the newest intact checkpoint. On a CPU the result is then
+bit-identical to that of an uninterrupted run.
 """
 
 import copy
@@ -20,13 +20,13 @@ from torch import Tensor
 
 from features.errors import NotFiniteError
 from trainers.augment import AUGMENTATIONS
+from trainers.checkpoints import Checkpoints, snapshot_path
 from trainers.clips import ClipBank, ClipSource
 from trainers.losses import LOSSES
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
 from trainers.parallel import Group
 from trainers.predict import predict
-from trainers.progress import Progress, snapshot_path
 from trainers.randomness import seed_of
 from trainers.schedule import cyclic_cosine
 from trainers.semi import make_method
@@ -55,8 +55,8 @@ class TrainJob:
     """All that one job needs."""
 
     settings: TrainSettings
-    fold: str | int
-    """What is held out, in a word; enters every draw."""
+    split: str
+    """Name of the held-out folds, such as "0" or "0-1"; part of the seed of every draw."""
     classes: int
     curated: FoldClips
     noisy: FoldClips | None = None
@@ -95,16 +95,16 @@ def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, gro
         SupersededError: the supervisor has another attempt at the job.
     """
     torch.set_num_threads(job.settings.threads)
-    return _Run(job, folder, supervisor or Supervisor(), group).go()
+    return _Training(job, folder, supervisor or Supervisor(), group).go()
 
 
-class _Run:
-    """State of a running job."""
+class _Training:
+    """A job in training."""
 
     def __init__(self, job: TrainJob, folder: Path, supervisor: Supervisor, group: Group | None = None) -> None:
         self.job, self.folder, self.supervisor, self.group = job, folder, supervisor, group or Group()
         settings = job.settings
-        torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
+        torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
         # What a snapshot or a checkpoint carries replaces it.
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
@@ -116,12 +116,12 @@ class _Run:
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(settings, self.network)
         self.steps_per_epoch = math.ceil(len(job.curated.train_rows) / settings.batch_size)
-        seed = seed_of(settings.seed, f"semi/{job.fold}")
+        seed = seed_of(settings.seed, f"semi/{job.split}")
         self.method = make_method(settings, self.network, self.steps_per_epoch, seed)
         self.views: list[Stream] = []
         self.streams = self._make_streams()
         self.autocast = torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=cuda)
-        self.progress = Progress(folder, self.steps_per_epoch, settings.epochs)
+        self.checkpoints = Checkpoints(folder, self.steps_per_epoch, settings.epochs)
 
     def _make_streams(self) -> dict[str, Stream]:
         job, settings = self.job, self.job.settings
@@ -159,7 +159,7 @@ class _Run:
                 for name, parameters in settings.augment.items()
                 if mixed or AUGMENTATIONS[name].stage != "mix"
             },
-            seed=seed_of(settings.seed, f"stream/{self.job.fold}"),
+            seed=seed_of(settings.seed, f"stream/{self.job.split}"),
             padding=settings.padding,
             view=view,
         )
@@ -172,60 +172,60 @@ class _Run:
         return Pool(bank, rows, targets[torch.as_tensor(rows, device=targets.device)])
 
     def go(self) -> bool:
-        settings, progress = self.job.settings, self.progress
-        rescue = settings.rescue.get(str(self.job.fold))
+        settings, checkpoints = self.job.settings, self.checkpoints
+        rescue = settings.rescue.get(self.job.split)
         alike = rescue.after * self.steps_per_epoch if rescue else 0
         earlier = dict.fromkeys(self.job.earlier, math.inf) | dict.fromkeys(self.job.unrescued, float(alike))
-        earlier_sums = progress.resume(self.method, self.optimizer, earlier) if self.group.rank == 0 else {}
+        earlier_sums = checkpoints.resume(self.method, self.optimizer, earlier) if self.group.rank == 0 else {}
         if self.group.size > 1:
             earlier_sums = self._start_as_first(earlier_sums)
-        while progress.epoch < settings.total_epochs:
+        while checkpoints.epoch < settings.total_epochs:
             started = time.perf_counter()
             sums = LossSums((*self.streams, *self.method.terms(0)), self.job.device)
             sums.restore(earlier_sums)
             earlier_sums = {}
-            first = progress.step
+            first = checkpoints.step
             if not self._train_epoch(sums):
                 return False
             train_s = time.perf_counter() - started
-            record = {"epoch": progress.epoch, **sums.means(self.steps_per_epoch), **self._validate()}
-            record["lr"] = self._lr(progress.step - 1)
-            seen = (progress.step - first) * settings.batch_size * (len(self.streams) + len(self.views))
+            record = {"epoch": checkpoints.epoch, **sums.means(self.steps_per_epoch), **self._validate()}
+            record["lr"] = self._lr(checkpoints.step - 1)
+            seen = (checkpoints.step - first) * settings.batch_size * (len(self.streams) + len(self.views))
             record["samples_per_s"] = round(seen / train_s, 2)
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
             self._finish_epoch(record)
-            if progress.epoch < settings.total_epochs and self.group.agree(self.supervisor.stop()) != "no":
+            if checkpoints.epoch < settings.total_epochs and self.group.agree(self.supervisor.stop()) != "no":
                 return False
         return True
 
     def _start_as_first(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every worker goes on from what the first one took up, whatever it sees of the files itself."""
-        progress = self.progress
+        checkpoints = self.checkpoints
         learnt = {"network": self.method.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
-        own = {**learnt, "sums": sums, "step": progress.step, "history": progress.history}
+        own = {**learnt, "sums": sums, "step": checkpoints.step, "history": checkpoints.history}
         state: dict[str, Any] = self.group.from_first(own, self.job.device)
         if self.group.rank > 0:
             self.method.load_state_dict(state["network"])
             restore_optimizer(self.optimizer, state["optimizer"])
-            progress.step, progress.history = state["step"], state["history"]
+            checkpoints.step, checkpoints.history = state["step"], state["history"]
         first_sums: dict[str, Tensor] = state["sums"]
         return first_sums
 
     def _lr(self, step: int) -> float:
         settings = self.job.settings
         rate = cyclic_cosine(step, settings.epochs * self.steps_per_epoch, settings.lr_max, settings.lr_min)
-        rescue = settings.rescue.get(str(self.job.fold))
+        rescue = settings.rescue.get(self.job.split)
         lowered = rescue is not None and step >= rescue.after * self.steps_per_epoch
         return rate * rescue.lr_factor if rescue is not None and lowered else rate
 
     def _train_epoch(self, sums: LossSums) -> bool:
         """The rest of one pass over the curated clips; False if it was stopped inside, with a checkpoint written."""
-        settings, progress = self.job.settings, self.progress
+        settings, checkpoints = self.job.settings, self.checkpoints
         self.method.train()
         while True:
-            step = progress.step
-            torch.manual_seed(seed_of(settings.seed, f"dropout/{self.job.fold}", step))
+            step = checkpoints.step
+            torch.manual_seed(seed_of(settings.seed, f"dropout/{self.job.split}", step))
             for group in self.optimizer.param_groups:
                 group["lr"] = self._lr(step)
             self.optimizer.zero_grad(set_to_none=True)
@@ -244,9 +244,9 @@ class _Run:
                 sums.add(name, loss, step)
             self.optimizer.step()
             self.method.after_step(step)
-            progress.step = step + 1
-            self.supervisor.progress(epoch=progress.epoch, step=progress.step)
-            in_epoch = progress.step % self.steps_per_epoch
+            checkpoints.step = step + 1
+            self.supervisor.progress(epoch=checkpoints.epoch, step=checkpoints.step)
+            in_epoch = checkpoints.step % self.steps_per_epoch
             if in_epoch == 0:
                 sums.check(self.network, step, self.steps_per_epoch)
                 return True
@@ -289,7 +289,7 @@ class _Run:
                 scores[own] = predictions[0, 0, 0]
             scores = self.group.gather(scores)
             if not np.isfinite(scores).all():
-                epoch = self.progress.epoch
+                epoch = self.checkpoints.epoch
                 raise NotFiniteError(f"a prediction of epoch {epoch} is not finite; try a lower lr_max", epoch - 1)
             suffix = "" if head == "curated" else "_noisy"
             loss = F.binary_cross_entropy(torch.from_numpy(scores), torch.from_numpy(truth))
@@ -320,20 +320,20 @@ class _Run:
         return network
 
     def _finish_epoch(self, record: dict[str, float]) -> None:
-        settings, progress = self.job.settings, self.progress
-        cycle, rest = divmod(progress.epoch, settings.epochs)
+        settings, checkpoints = self.job.settings, self.checkpoints
+        cycle, rest = divmod(checkpoints.epoch, settings.epochs)
         if rest == 0 and self.group.rank == 0:
             self.supervisor.before_write()
-            about = {"cycle": cycle, "epoch": progress.epoch, "fold": self.job.fold, "lwlrap": record["lwlrap"]}
+            about = {"cycle": cycle, "epoch": checkpoints.epoch, "fold": self.job.split, "lwlrap": record["lwlrap"]}
             save_snapshot(snapshot_path(self.folder, cycle), self._for_snapshot(), about)
-        progress.history.append(record)
+        checkpoints.history.append(record)
         self._checkpoint({})
 
     def _checkpoint(self, sums: dict[str, Tensor]) -> None:
         if self.group.rank > 0:
             return
         self.supervisor.before_write()
-        self.progress.save(self.method, self.optimizer, sums)
+        self.checkpoints.save(self.method, self.optimizer, sums)
         self.supervisor.after_write()
 
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
 from orchestrator.store.local import ALIVE, Store
-from trainers.progress import CHECKPOINT, PREVIOUS
+from trainers.checkpoints import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
 
 __all__ = ["Attempt"]

@@ -55,9 +55,9 @@ def _shard(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
 
 
 def _train(inputs: _Inputs, attempt: Attempt) -> dict[str, Any] | None:
+    from trainers.checkpoints import snapshot_path
     from trainers.history import read_history
     from trainers.loop import train
-    from trainers.progress import snapshot_path
 
     spec = inputs.spec
     unrescued = attempt.store.earlier(spec.unrescued, 0) if spec.unrescued else ()
@@ -159,8 +159,8 @@ def _predict(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
     """The taggers of a finished training job, one a snapshot, cycle 1 first."""
+    from trainers.checkpoints import snapshot_path
     from trainers.network import Tagger
-    from trainers.progress import snapshot_path
     from trainers.weights import load_snapshot
 
     networks = []

@@ -98,7 +98,7 @@ def make_job(manifest: tuple[Path, Manifest], shards: dict[tuple[str, str], Shar
             teacher = np.random.default_rng(1).random((2, 12, len(clips.classes)))
             soft = soft_labels(teacher, settings.pseudo.temperature)
         return TrainJob(
-            settings, fold, len(clips.classes), split("curated"), noisy=noisy, soft_labels=soft, **(job or {})
+            settings, str(fold), len(clips.classes), split("curated"), noisy=noisy, soft_labels=soft, **(job or {})
         )
 
     return make

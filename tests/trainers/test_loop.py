@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from features.errors import NotFiniteError
+from trainers.checkpoints import CHECKPOINT, PREVIOUS, snapshot_path
 from trainers.clips import ClipBank
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import CHECKPOINT, PREVIOUS, snapshot_path
 from trainers.streams import Stream
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors
@@ -110,7 +110,7 @@ def test_folds_differ(make_job: MakeJob, tmp_path: Path) -> None:
     for fold in (0, 1):
         train(make_job(fold=fold, epochs=1, cycles=1), tmp_path / str(fold))
     assert weights_of(tmp_path / "0") != weights_of(tmp_path / "1")
-    assert read_tensors(snapshot_path(tmp_path / "1", 1))[1]["fold"] == 1
+    assert read_tensors(snapshot_path(tmp_path / "1", 1))[1]["fold"] == "1"
 
 
 # --- killed at any moment
@@ -302,7 +302,7 @@ def test_records_and_snapshots(make_job: MakeJob, tmp_path: Path, streams: dict[
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {f"snapshot-{cycle}.safetensors" for cycle in (1, 2, 3)} | {"history.jsonl", CHECKPOINT, PREVIOUS}
     for cycle in (1, 2, 3):
-        facts = {"cycle": cycle, "epoch": 2 * cycle, "fold": 0, "lwlrap": history[2 * cycle - 1]["lwlrap"]}
+        facts = {"cycle": cycle, "epoch": 2 * cycle, "fold": "0", "lwlrap": history[2 * cycle - 1]["lwlrap"]}
         assert read_tensors(snapshot_path(tmp_path, cycle))[1] == facts
     about = read_tensors(tmp_path / CHECKPOINT)[1]
     assert (about["epoch"], about["history"]) == (6, history)

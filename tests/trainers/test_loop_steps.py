@@ -12,11 +12,11 @@ from torch import Tensor
 
 import trainers.loop
 from features.errors import StoreError
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger
-from trainers.progress import snapshot_path
 from trainers.randomness import seed_of
 from trainers.streams import Pool, Stream
 from trainers.weights import read_tensors, save_snapshot
@@ -31,7 +31,7 @@ STREAMS = pytest.mark.parametrize("streams", [{}, MTL, SPL], ids=["plain", "mtl"
 def by_hand(job: TrainJob, epochs: int) -> Tagger:
     """Training as the recipe says it, in the plainest way: losses of the streams summed, one backward pass."""
     settings = job.settings
-    torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
+    torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
     network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
     # The loop's layout: batch norm sums in another order in another, and a maximum may then lie elsewhere.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -56,14 +56,14 @@ def by_hand(job: TrainJob, epochs: int) -> Tagger:
             crop=settings.crop,
             batch_size=settings.batch_size,
             augmentations=settings.augment,
-            seed=seed_of(settings.seed, f"stream/{job.fold}"),
+            seed=seed_of(settings.seed, f"stream/{job.split}"),
         )
         for name, pool in pools.items()
     }
     steps_per_epoch = 2  # 8 clips in batches of 4
     network.train()
     for step in range(epochs * steps_per_epoch):
-        torch.manual_seed(seed_of(settings.seed, f"dropout/{job.fold}", step))
+        torch.manual_seed(seed_of(settings.seed, f"dropout/{job.split}", step))
         share = step % (settings.epochs * steps_per_epoch) / (settings.epochs * steps_per_epoch)
         lr = settings.lr_min + (settings.lr_max - settings.lr_min) * (1 + np.cos(np.pi * share)) / 2
         optimizer.param_groups[0]["lr"] = lr

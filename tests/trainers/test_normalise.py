@@ -9,11 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank, MemoryClips
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger, decibel_statistics
 from trainers.predict import predict
-from trainers.progress import snapshot_path
 from trainers.settings import ResNetSettings, TrainSettings
 from trainers.weights import load_snapshot, read_tensors, save_snapshot
 

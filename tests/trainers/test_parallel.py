@@ -17,10 +17,10 @@ import torch.distributed as dist
 from torch import nn
 
 from features.errors import NotFiniteError, PeerLostError
+from trainers.checkpoints import CHECKPOINT, snapshot_path
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.parallel import Workers
-from trainers.progress import CHECKPOINT, snapshot_path
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import read_tensors
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from trainers.checkpoints import snapshot_path
 from trainers.clips import MemoryClips
 from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
-from trainers.progress import snapshot_path
 from trainers.settings import TrainSettings
 from trainers.weights import read_tensors
 
@@ -33,7 +33,7 @@ def job(scale: float, *, precise_bn: bool) -> TrainJob:
         return FoldClips(MemoryClips(arrays), targets, np.arange(8), np.arange(8, 12))
 
     settings = TrainSettings.model_validate({**SETTINGS, "precise_bn": precise_bn})
-    return TrainJob(settings, 0, 3, clips(1.0), clips(scale))
+    return TrainJob(settings, "0", 3, clips(1.0), clips(scale))
 
 
 def test_only_the_statistics_of_snapshots_differ(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from torch import Tensor
 
 import trainers.loop
 from features.errors import JobError
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import snapshot_path
 from trainers.randomness import generator, seed_of
 from trainers.streams import Pool, Stream
 from trainers.supervisor import Stop, Supervisor
@@ -96,7 +96,7 @@ def entropy(scores: Tensor, y: Tensor) -> Tensor:
 def by_hand(job: TrainJob, semi: dict[str, Any], epochs: int) -> tuple[Tagger, Tagger]:
     """Network and teacher after training in the plainest way; without mixup, so that all streams are read alike."""
     settings = job.settings
-    torch.manual_seed(seed_of(settings.seed, f"weights/{job.fold}"))
+    torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
     network = Tagger(settings.network, job.classes, noisy_head=False)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = copy.deepcopy(network)
@@ -106,7 +106,7 @@ def by_hand(job: TrainJob, semi: dict[str, Any], epochs: int) -> tuple[Tagger, T
     def stream(name: str, clips: trainers.loop.FoldClips, view: int) -> Stream:
         rows = clips.train_rows
         pool = Pool(ClipBank(clips.shards, CPU), rows, torch.from_numpy(clips.targets[rows]))
-        seed = seed_of(settings.seed, f"stream/{job.fold}")
+        seed = seed_of(settings.seed, f"stream/{job.split}")
         return Stream(
             name, [pool], crop=settings.crop, batch_size=4, augmentations=settings.augment, seed=seed, view=view
         )
@@ -114,11 +114,11 @@ def by_hand(job: TrainJob, semi: dict[str, Any], epochs: int) -> tuple[Tagger, T
     curated = stream("curated", job.curated, 0)
     views = [stream("unlabelled", job.noisy, view) for view in range(2)]
     for step in range(2 * epochs):  # two steps an epoch
-        torch.manual_seed(seed_of(settings.seed, f"dropout/{job.fold}", step))
+        torch.manual_seed(seed_of(settings.seed, f"dropout/{job.split}", step))
         share = step % (2 * settings.epochs) / (2 * settings.epochs)
         lr = settings.lr_min + (settings.lr_max - settings.lr_min) * (1 + np.cos(np.pi * share)) / 2
         optimizer.param_groups[0]["lr"] = lr
-        seed = seed_of(settings.seed, f"semi/{job.fold}")
+        seed = seed_of(settings.seed, f"semi/{job.split}")
         seen = [view.batch(step)[0] for view in views]
         (x, y), added, weight = added_by_hand(semi, network, teacher, step / 2, curated.batch(step), seen, seed)
         total = entropy(torch.sigmoid(network(x)), y)
@@ -223,7 +223,7 @@ def test_only_streams_that_a_method_mixes_or_compares_lose_mixup(
 ) -> None:
     augment = {"mixup": {}, "gain": {}}
     job = make_job(semi=SEMI[method], multitask=True, pseudo={"teacher": "A"}, augment=augment)
-    run = trainers.loop._Run(job, tmp_path, Supervisor())
+    run = trainers.loop._Training(job, tmp_path, Supervisor())
     mixed = {name: "mixup" in stream.augmentations for name, stream in run.streams.items()}
     assert mixed == {"curated": method != "mixmatch", "noisy": True, "pseudo": True}
     assert [view.augmentations.keys() for view in run.views] == [{"gain"}] * (1 if method == "pseudo_label" else 2)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import trainers.loop
+from trainers.checkpoints import snapshot_path
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger
-from trainers.progress import snapshot_path
 from trainers.randomness import seed_of
 from trainers.streams import Stream
 from trainers.weights import read_tensors
@@ -47,7 +47,7 @@ def test_a_step_sees_each_stream_separately(make_job: MakeJob, tmp_path: Path, m
     assert all(torch.equal(x, wanted) for x, wanted in zip(in_training, batches.values(), strict=True))
 
     # The stem's running statistics, by the formula: each stream's mean and unbiased variance at a tenth, in turn.
-    torch.manual_seed(seed_of(job.settings.seed, f"weights/{job.fold}"))
+    torch.manual_seed(seed_of(job.settings.seed, f"weights/{job.split}"))
     network = Tagger(job.settings.network, job.classes, noisy_head=True)
     stem = network.trunk.stem[0]  # type: ignore[union-attr, index]
     assert isinstance(stem, nn.Conv2d)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.progress import snapshot_path
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors
 

@@ -10,12 +10,12 @@ import torch
 from orchestrator.grids.ensembles import Member, ensemble_members
 from orchestrator.grids.load import load_grid
 from orchestrator.grids.recipe import Recipe
+from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank, MemoryClips
 from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.network import Tagger, parameter_count
 from trainers.predict import predict
-from trainers.progress import snapshot_path
 from trainers.settings import TrainSettings
 from trainers.weights import load_snapshot
 
@@ -262,7 +262,7 @@ def test_full_size_conditions_take_a_real_step(paper: Recipe, name: str, tmp_pat
     settings = condition.train.model_copy(update={"batch_size": 2, "cycles": 1, "epochs": 1, "init_from": None})
     curated, noisy = clips(settings, 1), clips(settings, 2)
     soft = np.full((3, CLASSES), 1 / CLASSES, dtype=np.float32) if settings.pseudo else None
-    assert train(TrainJob(settings, 0, CLASSES, curated, noisy, soft), tmp_path)
+    assert train(TrainJob(settings, "0", CLASSES, curated, noisy, soft), tmp_path)
     (record,) = read_history(tmp_path)
     streams = {"curated"} | ({"noisy"} if settings.multitask else set()) | ({"pseudo"} if settings.pseudo else set())
     assert {key for key in record if key.startswith("loss_")} == {f"loss_{stream}" for stream in streams}

@@ -20,7 +20,7 @@ from features.files import atomic
 from trainers.history import HISTORY
 from trainers.weights import load_checkpoint, read_about, read_tensors, save_checkpoint
 
-__all__ = ["CHECKPOINT", "PREVIOUS", "Progress", "snapshot_path"]
+__all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoints", "snapshot_path"]
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint-previous.safetensors"
@@ -33,7 +33,7 @@ def snapshot_path(folder: Path, cycle: int) -> Path:
     return folder / f"snapshot-{cycle}.safetensors"
 
 
-class Progress:
+class Checkpoints:
     """Steps done, best score, and the records of the epochs done."""
 
     def __init__(self, folder: Path, steps_per_epoch: int, epochs_per_cycle: int) -> None:

@@ -21,7 +21,8 @@ import torch
 from features.manifest import build_manifest
 from features.mel import MelSpectrogram
 from features.settings import DataSettings, MelSettings
-from features.shards import ShardPlan, build_shard, plan_shards
+from features.shard_plan import ShardPlan, plan_shards
+from features.shards import build_shard
 
 CLIPS = 200
 ROUNDS = 3

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from features.errors import DataError
+
+if TYPE_CHECKING:
+    import torchaudio
 
 __all__ = ["AudioInfo", "probe", "read_mono", "resampled_length", "without_notes"]
 
@@ -147,6 +149,8 @@ def resampled_length(n_samples: int, source_hz: int, target_hz: int) -> int:
 
 
 def _resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
+    import torch  # here, so that checking files and planning do not wait for it
+
     ratio = Fraction(target_hz, source_hz).limit_denominator(_MAX_DENOMINATOR)
     resampled = _resampler(ratio.denominator, ratio.numerator)(torch.from_numpy(mono)).numpy()  # (samples',)
     length = resampled_length(len(mono), source_hz, target_hz)
@@ -156,8 +160,10 @@ def _resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _resampler(source: int, target: int) -> torchaudio.transforms.Resample:
+def _resampler(source: int, target: int) -> "torchaudio.transforms.Resample":
     """A resampler with its kernel, which costs more to compute than to apply to a short clip."""
+    import torchaudio
+
     return torchaudio.transforms.Resample(source, target)
 
 

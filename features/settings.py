@@ -55,6 +55,10 @@ class MelSettings(Settings):
             raise ValueError(f"n_mels {self.n_mels} is more than the {bins} bins of n_fft_samples {self.n_fft_samples}")
         return self
 
+    def frames(self, n_samples: int) -> int:
+        """Frames of a clip of `n_samples` at this rate: at least one, as frames are centred."""
+        return 1 + n_samples // self.hop_samples
+
 
 class WaveformSettings(Settings):
     """Mono samples as int16."""

@@ -1,4 +1,4 @@
-"""Features on disk: planned, written, and read back as memory-mapped arrays.
+"""Features on disk: written, and read back as memory-mapped arrays.
 
 A shard is a folder with `data.npy`, all its clips one after another, and `index.parquet` (clip, offset, length in
 rows). A row is a frame of n_mels float32 power values, or one int16 sample.
@@ -6,7 +6,6 @@ rows). A row is a frame of n_mels float32 power values, or one int16 sample.
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,81 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.audio import read_mono, resampled_length
+from features.audio import read_mono
 from features.errors import DataError, StoreError
 from features.files import atomic, load_npy, sha256_file
-from features.manifest import Manifest
 from features.mel import MelSpectrogram
 from features.settings import MelSettings, WaveformSettings
+from features.shard_plan import ShardPlan, row_bytes, row_count
 
 __all__ = [
     "FeatureExtractor",
-    "ShardPlan",
     "ShardSet",
     "build_shard",
     "estimate_bytes",
-    "plan_shards",
     "require_free_space",
 ]
-
-_MB = 1 << 20
-_SUBSETS = ("curated", "noisy", "test")
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """One shard before it exists."""
-
-    name: str
-    """Like 'curated-0003'."""
-    subset: str
-    clips: tuple[str, ...]
-    paths: tuple[str, ...]
-    """Below the dataset's root."""
-    sha256s: tuple[str, ...]
-    """Of the audio files."""
-    lengths: tuple[int, ...]
-    """Rows of each clip."""
-    row_bytes: int
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the shard's array."""
-        return sum(self.lengths)
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of the shard's array."""
-        return self.n_rows * self.row_bytes
-
-    @property
-    def content_key(self) -> list[list[str]]:
-        """What of the plan enters a signature: (clip, checksum) pairs."""
-        return [list(pair) for pair in zip(self.clips, self.sha256s, strict=True)]
-
-
-def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) -> list[ShardPlan]:
-    """Cut each subset, in manifest order, into shards of at most `shard_mb` (MiB); a larger clip gets its own."""
-    features = FeatureExtractor(settings)
-    plans: list[ShardPlan] = []
-    for subset in _SUBSETS:
-        frame = manifest.subset(subset)
-        columns = (frame[name].tolist() for name in ("clip", "path", "sha256", "n_samples", "sample_rate_hz"))
-        cut: list[list[tuple[str, str, str, int]]] = []
-        used = 0
-        for clip, path, sha256, n_samples, rate_hz in zip(*columns, strict=True):
-            length = features.length(n_samples, rate_hz)
-            if not cut or used + length * features.row_bytes > settings.shard_mb * _MB:
-                cut.append([])
-                used = 0
-            cut[-1].append((clip, path, sha256, length))
-            used += length * features.row_bytes
-        for number, members in enumerate(cut):
-            clips, paths, sha256s, lengths = zip(*members, strict=True)
-            plans.append(
-                ShardPlan(f"{subset}-{number:04d}", subset, clips, paths, sha256s, lengths, features.row_bytes)
-            )
-    return plans
 
 
 def estimate_bytes(plans: Sequence[ShardPlan]) -> int:
@@ -172,16 +110,15 @@ class FeatureExtractor:
     """What one kind of settings makes of a clip."""
 
     def __init__(self, settings: MelSettings | WaveformSettings) -> None:
-        self._rate_hz = settings.sample_rate_hz
+        self._settings = settings
         self._mel = MelSpectrogram(settings) if isinstance(settings, MelSettings) else None
         self.dtype = np.dtype(np.float32 if self._mel else np.int16)
         self.row_shape = (self._mel.settings.n_mels,) if self._mel else ()
-        self.row_bytes = self.dtype.itemsize * int(np.prod(self.row_shape))
+        self.row_bytes = row_bytes(settings)
 
     def length(self, n_samples: int, sample_rate_hz: int) -> int:
         """Rows of a clip, from its length and rate on disk."""
-        resampled = resampled_length(n_samples, sample_rate_hz, self._rate_hz)
-        return self._mel.n_frames(resampled) if self._mel else resampled
+        return row_count(self._settings, n_samples, sample_rate_hz)
 
     def compute(self, samples: np.ndarray) -> np.ndarray:
         """float32 (samples,) to float32 (frames, n_mels) or int16 (samples,), exact for 16-bit sources."""

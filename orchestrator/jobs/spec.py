@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from features.settings import Settings
-from features.shards import ShardPlan
+from features.shard_plan import ShardPlan
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.store.node import Kind
 

@@ -19,7 +19,7 @@ import pandas as pd
 from features.files import hash_of
 from features.manifest import Manifest
 from features.settings import MelSettings, WaveformSettings
-from features.shards import plan_shards
+from features.shard_plan import plan_shards
 from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
 from orchestrator.store.node import Kind, Node, signature_of, split_name

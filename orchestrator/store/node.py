@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from features.files import canonical_json, hash_of
 
 if TYPE_CHECKING:  # it comes with torch, which who only looks at nodes should not wait for
-    from features.shards import ShardPlan
+    from features.shard_plan import ShardPlan
 
 __all__ = ["SCHEMA", "Kind", "Node", "short_inputs", "signature_of", "split_name"]
 

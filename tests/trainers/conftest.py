@@ -10,7 +10,8 @@ import torch
 
 from features.manifest import Manifest, build_manifest
 from features.settings import DataSettings, MelSettings, WaveformSettings
-from features.shards import ShardSet, build_shard, plan_shards
+from features.shard_plan import plan_shards
+from features.shards import ShardSet, build_shard
 from features.synthetic import generate
 from trainers.augment import AUGMENTATIONS
 from trainers.loop import FoldClips, TrainJob

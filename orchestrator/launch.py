@@ -29,7 +29,7 @@ from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.local import FAILED
 from orchestrator.store.node import Node
 from orchestrator.tracking.mirror import MirrorThread
-from orchestrator.views.labels import score
+from orchestrator.views.labels import score_labels
 from orchestrator.views.progress import LaunchView
 from orchestrator.views.report import build_report, write_reports
 from orchestrator.views.report_tables import print_report
@@ -90,7 +90,7 @@ def _launch(run: Run, execution: Execution, selection: Selection, console: Conso
         if run.store.has_leftovers(node):
             run.store.sweep(run.store.name(node))
     if labels is not None and not summary.failed and not summary.stopped:
-        score(run, labels)
+        score_labels(run, labels)
     write_reports(run)
     trouble = mirror.finish()
     if trouble is not None:

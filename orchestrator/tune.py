@@ -1,10 +1,11 @@
 """`sonogrid tune`: the blend again, in its node's own folder, from predictions that are there."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from features.errors import InputError, StoreError
-from features.files import read_json
+from orchestrator.blending.result import Blend
 from orchestrator.jobs.run import run_job
 from orchestrator.planning.leaks import leaky_conditions
 from orchestrator.run.bound import Run
@@ -12,14 +13,24 @@ from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
 from orchestrator.views.report import write_reports
 
-__all__ = ["tune_again"]
+__all__ = ["TunedAgain", "tune_again"]
 
 
-def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TunedAgain:
+    """A blend that was tuned again."""
+
+    blend: Blend
+    leaky: bool
+    """Whether a member saw labels of the clips that it is scored on."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**self.blend.as_dict(), "leaky": self.leaky}
+
+
+def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> TunedAgain:
     """Tune the weights of a run's members, with another number of trials or another budget if given.
-
-    Returns:
-        The content of `blend.json`, and whether its scores are leaky.
 
     Raises:
         InputError: `trials` is not positive, or `budget` doesn't pay for one member.
@@ -47,5 +58,4 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> d
             run.store.refresh(node)
         run.save()
         write_reports(run)
-    result: dict[str, Any] = read_json(run.store.results(node) / "blend.json")
-    return {**result, "leaky": "blend" in leaky_conditions(run.recipe, run.graph)}
+    return TunedAgain(Blend.read(run.store.results(node)), "blend" in leaky_conditions(run.recipe, run.graph))

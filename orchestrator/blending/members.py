@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from features.errors import StoreError
-from features.files import load_npy, read_json, save_npy, write_json
+from features.files import load_npy, read_json, save_npy
 from features.manifest import Manifest
+from orchestrator.blending.result import Blend
 from orchestrator.blending.studies import OPTUNA_STORAGE
 from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.ensembles import Member, member_weights
@@ -89,8 +90,7 @@ def run_blend(
     )
     save_npy(folder / "oof.npy", np.tensordot(np.array(result.weights), found.oof, 1).astype(np.float32))
     save_npy(folder / "test.npy", np.tensordot(np.array(result.weights), found.test, 1).astype(np.float32))
-    summary = {"members": [asdict(member) for member in found.members], **result.to_dict()}
-    write_json(folder / "blend.json", summary)
+    Blend(found.members, result).write(folder)
     return {
         "members": len(found.members),
         "predictions": result.predictions,

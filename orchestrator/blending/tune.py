@@ -15,7 +15,6 @@ trial. TPE found next to nothing in as many trials of 5 to 37 ms, and GP needs s
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,43 +23,17 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 
+from orchestrator.blending.result import BlendResult
 from orchestrator.blending.studies import Studies, open_studies
 from orchestrator.grids.recipe import BlendSettings
 from trainers.lwlrap import Lwlrap
 
-__all__ = ["BlendResult", "tune_blend"]
+__all__ = ["tune_blend"]
 
 Floats = NDArray[np.float64]
 
 GREEDY_ROUNDS = 50  # later rounds change a weight by less than 2 %, which the search around them covers
 REACH = 0.1  # how far the search moves the root of a weight, where the largest is 1; wider found less in 200 trials
-
-
-@dataclass(frozen=True)
-class BlendResult:
-    """Ensemble weights and their lwlrap on out-of-fold predictions."""
-
-    weights: tuple[float, ...]
-    """(M,), at least 0, sum 1."""
-    oof_lwlrap: float
-    """Of these weights, on the clips they were tuned on."""
-    oof_lwlrap_nested: float
-    """Of the same procedure, each fold scored with weights tuned on the others: the figure to report."""
-    uniform_oof_lwlrap: float
-    paper_oof_lwlrap: float | None
-    greedy_oof_lwlrap: float
-    """Of greedy weights, on the clips they were chosen on."""
-    predictions: int
-    """Members with a weight x folds: how many times a test clip is predicted."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-like values."""
-        return asdict(self) | {"weights": list(self.weights)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "BlendResult":
-        """Return the result that `to_dict` gave these values."""
-        return cls(**(values | {"weights": tuple(values["weights"])}))
 
 
 class Contest:

@@ -209,18 +209,18 @@ def sync(arguments: Arguments, console: Console) -> int:
 def tune(arguments: Arguments, console: Console) -> int:
     from orchestrator.tune import tune_again
 
-    result = tune_again(arguments.run, arguments.trials, arguments.budget)
+    tuned = tune_again(arguments.run, arguments.trials, arguments.budget)
     if arguments.json:
-        print_json(result)
+        print_json(tuned.as_dict())
         return 0
-    for member, weight in zip(result["members"], result["weights"], strict=True):
-        if weight > 0:
-            name = "{condition} cycle {cycle} {head} head pad {pad}".format(**member)
-            console.print(f"{weight:6.3f}  {name}", highlight=False)
-    for key, value in result.items():
-        if "lwlrap" in key and value is not None:
-            console.print(f"{key}: {value:.4f}{' (leaky)' if result['leaky'] else ''}", highlight=False)
-    console.print(f"predictions: {result['predictions']}", highlight=False)
+    blend = tuned.blend
+    for member, weight in blend.weighted():
+        name = f"{member.condition} cycle {member.cycle} {member.head} head pad {member.pad}"
+        console.print(f"{weight:6.3f}  {name}", highlight=False)
+    for key, value in blend.result.scores().items():
+        if value is not None:
+            console.print(f"{key}: {value:.4f}{' (leaky)' if tuned.leaky else ''}", highlight=False)
+    console.print(f"predictions: {blend.result.predictions}", highlight=False)
     return 0
 
 
@@ -259,16 +259,16 @@ def submit(arguments: Arguments, console: Console) -> int:
 
 def score(arguments: Arguments, console: Console) -> int:
     from orchestrator.run.bound import Run
-    from orchestrator.views.labels import score
+    from orchestrator.views.labels import score_labels
 
-    result = score(Run.open(arguments.run), arguments.labels)
+    result = score_labels(Run.open(arguments.run), arguments.labels)
     if arguments.json:
-        print_json(result)
+        print_json(result.as_dict())
         return 0
-    for part in ("lwlrap", "public", "private"):
-        if result[part] is not None:
-            console.print(f"{part}: {result[part]:.4f}", highlight=False)
-    for name, value in (*result["conditions"].items(), *result["ensembles"].items(), *result["classes"].items()):
+    for part, value in (("lwlrap", result.lwlrap), ("public", result.public), ("private", result.private)):
+        if value is not None:
+            console.print(f"{part}: {value:.4f}", highlight=False)
+    for name, value in (*result.conditions.items(), *result.ensembles.items(), *result.classes.items()):
         console.print(f"  {name}: {'-' if value is None else format(value, '.4f')}", highlight=False, markup=False)
     return 0
 
@@ -280,7 +280,7 @@ def report(arguments: Arguments, console: Console) -> int:
 
     report = build_report(Run.open(arguments.run))
     if arguments.json:
-        print_json(report)
+        print_json(report.as_dict())
     else:
         print_report(report, console)
     return 0

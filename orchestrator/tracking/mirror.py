@@ -26,6 +26,7 @@ from orchestrator.run.bound import Run
 from orchestrator.store.local import DONE
 from orchestrator.store.node import Node
 from orchestrator.views.report import build_report
+from orchestrator.views.report_types import Report
 
 __all__ = ["Mirror", "MirrorThread", "bring_up_to_date", "tracking_uri"]
 
@@ -256,37 +257,33 @@ class Mirror:
             return
         began = time.monotonic()
         report = build_report(self.run)
-        for condition in report["conditions"]:
-            name = condition["name"]
+        for condition in report.conditions:
+            name = condition.name
             nodes = [
                 self.run.graph.nodes[self.run.graph.train[name, fold]] for fold in range(self.run.recipe.data.folds)
             ]
-            scores = {key: condition[key] for key in ("cv_lwlrap", "oof_lwlrap", "test_lwlrap")}
+            scores = condition.scores()
             if any(value is not None for value in scores.values()):
                 parent = self._parent(name, nodes)
                 self._scores(parent, scores)
-                self._tag(parent, "sonogrid.leaky", str(name in report["leaky"]).lower())
+                self._tag(parent, "sonogrid.leaky", str(name in report.leaky).lower())
         self._blend(report)
         self._summarised = present
         self.rest_until = time.monotonic() + 9 * (time.monotonic() - began)
 
-    def _blend(self, report: dict[str, Any]) -> None:
+    def _blend(self, report: Report) -> None:
         assert self.run.graph.blend is not None
         node = self.run.graph.nodes[self.run.graph.blend]
         if self.run.store.state(node).state != "done":
             return
         params = {f"blend.{key}": value for key, value in self.run.recipe.blend.model_dump(mode="json").items()}
         identity = self._ensure(node.signature, "blend", params, {"sonogrid.state": "done"})
-        scores = {
-            key: value for key, value in report["blend"].items() if key.endswith("lwlrap") or key.endswith("nested")
-        }
-        test = report["test"]["lwlrap"] if report["test"] else None
-        self._scores(identity, {**scores, "test_lwlrap": test})
-        self._tag(identity, "sonogrid.leaky", str("blend" in report["leaky"]).lower())
-        for ensemble in report["ensembles"]:
-            key = "ensemble/" + ensemble["name"].replace("+", " ")  # MLflow has no '+' in names
-            self._scores(identity, {f"{key}/{score}": ensemble[score] for score in ("oof_lwlrap", "test_lwlrap")})
-            self._tag(identity, f"sonogrid.leaky.{key}", str(ensemble["leaky"]).lower())
+        self._scores(identity, {**report.blend.scores(), "test_lwlrap": report.test.lwlrap if report.test else None})
+        self._tag(identity, "sonogrid.leaky", str("blend" in report.leaky).lower())
+        for ensemble in report.ensembles:
+            key = "ensemble/" + ensemble.name.replace("+", " ")  # MLflow has no '+' in names
+            self._scores(identity, {f"{key}/{score}": value for score, value in ensemble.scores().items()})
+            self._tag(identity, f"sonogrid.leaky.{key}", str(ensemble.leaky).lower())
         self._artifacts(identity, "blend", node)
         self._set_status(identity, "FINISHED")
 

@@ -10,6 +10,7 @@ Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from orchestrator.views.report_types import Interval
 from trainers.lwlrap import Lwlrap
 from trainers.randomness import generator
 
@@ -52,6 +53,7 @@ class Bootstrap:
         return drawn
 
 
-def interval(draws: Floats) -> list[float]:
-    """The central 95 % of values (draws,): [low, high]."""
-    return [float(value) for value in np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])]
+def interval(draws: Floats) -> Interval:
+    """The central 95 % of values (draws,): (low, high)."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,7 +1,6 @@
-"""Scores on the test clips, against labels that the user gives."""
+"""`sonogrid score`: scores on the test clips, given a CSV of their labels."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,19 +9,20 @@ from features.errors import DataError, InputError, printable
 from features.files import write_json
 from features.layout import split_labels
 from orchestrator.run.bound import Run
-from orchestrator.views.scores import blended_test, mean_predictions, parts_of_test
+from orchestrator.views.report_types import LabelScores
+from orchestrator.views.scores import blended_test, mean_predictions, require_test_clips, scores_on_test
 from trainers.lwlrap import lwlrap, lwlrap_per_class
 
-__all__ = ["score"]
+__all__ = ["score_labels"]
 
 LABEL_COLUMNS = ("fname", "labels", "usage")
-"""Of a CSV of test labels, in capitals or not."""
+"""Columns of a CSV of test labels, in upper or lower case."""
 
 
-def score(run: Run, labels_csv: Path) -> dict[str, Any]:
+def score_labels(run: Run, labels_csv: Path) -> LabelScores:
     """lwlrap of the blend, of each condition and of each ensemble on the test clips.
 
-    `score.json` keeps the result, and the labels for the report.
+    Writes `score.json`: the result, and the labels, which later reports use.
 
     Args:
         run: a finished run.
@@ -32,29 +32,32 @@ def score(run: Run, labels_csv: Path) -> dict[str, Any]:
         InputError: the CSV does not fit the test clips.
         StoreError: the blend is not done yet.
     """
-    clips = _test_clips(run)
+    clips = require_test_clips(run)
     classes = run.manifest.classes
     truth, usage = _read_labels(labels_csv, run)
     blended = blended_test(run)
     per_class, weight = lwlrap_per_class(truth, blended)
     scores = {name: lwlrap(truth, mean.test) for name, mean in mean_predictions(run).items()}
-    result = {
-        **parts_of_test(truth, blended, usage),
-        "conditions": {name: scores.get(name) for name in run.recipe.conditions},
-        "ensembles": {name: scores.get(name) for name in run.recipe.ensembles},
-        "classes": {
+    overall = scores_on_test(truth, blended, usage)
+    result = LabelScores(
+        lwlrap=overall.lwlrap,
+        public=overall.public,
+        private=overall.private,
+        conditions={name: scores.get(name) for name in run.recipe.conditions},
+        ensembles={name: scores.get(name) for name in run.recipe.ensembles},
+        classes={
             name: None if np.isnan(value) else float(value) for name, value in zip(classes, per_class, strict=True)
         },
-        "pairs": {name: round(float(w * truth.sum())) for name, w in zip(classes, weight, strict=True)},
-    }
+        pairs={name: round(float(w * truth.sum())) for name, w in zip(classes, weight, strict=True)},
+    )
     labels = [[name for name, true in zip(classes, row, strict=True) if true] for row in truth]
     given = {"clips": clips, "labels": labels, "usage": None if usage is None else usage.tolist()}
-    write_json(run.folder / "score.json", {**result, "truth": given})
+    write_json(run.folder / "score.json", {**result.as_dict(), "truth": given})
     return result
 
 
 def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:
-    """Rows of a CSV of labels by clip, whether it has a column usage, and a sentence for each bad row."""
+    """Rows of a CSV of labels by clip, whether it has a column usage, and one sentence for each problem."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give the test labels with --labels")
     table = CsvTable.read(path)
@@ -85,7 +88,7 @@ def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
     """Labels (T, C) and, where the CSV has that column, usage (T,) of the test clips."""
     clips, classes = run.manifest.subset("test")["clip"].tolist(), run.manifest.classes
     rows, has_usage, problems = _label_rows(path)
-    # Clips that were set aside have their labels, but no prediction.
+    # With --skip-bad, labels of the skipped clips are expected, although they have no prediction.
     if not run.manifest.skipped:
         others = rows.keys() - set(clips)
         problems += [f"{path}: {clip} is not a test clip of this run; remove its row" for clip in sorted(others)]
@@ -107,10 +110,3 @@ def _read_labels(path: Path, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
         raise DataError(problems)
     usage = np.array([rows[clip]["usage"].strip() for clip in clips]) if has_usage else None
     return truth, usage
-
-
-def _test_clips(run: Run) -> list[str]:
-    clips: list[str] = run.manifest.subset("test")["clip"].tolist()
-    if not clips:
-        raise InputError(f"{run.data_root} has no test clips: list some in its CSV and launch the grid again")
-    return clips

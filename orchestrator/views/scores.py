@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from features.errors import StoreError
+from features.errors import InputError, StoreError
 from features.files import load_npy, read_json
 from orchestrator.blending.members import Members, stitch
 from orchestrator.grids.ensembles import ensemble_members, ensemble_weights
 from orchestrator.run.bound import Run
 from orchestrator.views.bootstrap import Bootstrap, interval
+from orchestrator.views.report_types import Interval, TestScores
 from trainers.lwlrap import lwlrap
 
 __all__ = [
-    "Predicted", "Scores", "blended_test", "known_labels", "mean_predictions", "parts_of_test", "predictions_of",
+    "Predicted", "Scores", "blended_test", "known_labels", "mean_predictions", "predictions_of",
+    "require_test_clips", "scores_on_test",
 ]  # fmt: skip
 
 
@@ -27,7 +29,7 @@ class _TestLabels(BaseModel):
 
 
 class _ScoreFile(BaseModel):
-    """What is read back of score.json."""
+    """The part of score.json that is read back."""
 
     truth: _TestLabels
 
@@ -43,44 +45,44 @@ class Predicted:
 
 
 class Scores:
-    """lwlrap of several predictions on one truth, with bootstrap intervals over clips; None for those that lack.
+    """lwlrap of several predictions on one truth, with bootstrap intervals over clips; None for unknown predictions.
 
     Args:
-        truth: (N, C) labels.
+        truth: (N, C) labels; None if they are not known, and then nothing has a score.
         predictions: name -> (N, C) scores.
     """
 
-    def __init__(self, truth: np.ndarray, predictions: Mapping[str, np.ndarray]) -> None:
-        bootstrap = Bootstrap(truth) if predictions else None
+    def __init__(self, truth: np.ndarray | None, predictions: Mapping[str, np.ndarray]) -> None:
+        bootstrap = Bootstrap(truth) if truth is not None and predictions else None
         self._scores = {name: bootstrap.score(scores) for name, scores in predictions.items()} if bootstrap else {}
         self._draws = {name: bootstrap.draws(scores) for name, scores in predictions.items()} if bootstrap else {}
 
     def lwlrap(self, name: str) -> float | None:
-        """The score itself."""
+        """The score of a prediction."""
         return self._scores.get(name)
 
-    def interval(self, name: str) -> list[float] | None:
-        """[low, high] with 95 % confidence."""
+    def interval(self, name: str) -> Interval | None:
+        """The 95 % interval of a score."""
         return interval(self._draws[name]) if name in self._draws else None
 
-    def difference(self, before: str, after: str) -> tuple[float | None, list[float] | None]:
-        """How much higher `after` scores than `before`, and the paired interval of that."""
+    def difference(self, before: str, after: str) -> tuple[float | None, Interval | None]:
+        """The score of `after` minus that of `before`, with its paired interval."""
         if before not in self._scores or after not in self._scores:
             return None, None
         return self._scores[after] - self._scores[before], interval(self._draws[after] - self._draws[before])
 
 
 def predictions_of(run: Run, name: str) -> list[Path] | None:
-    """Folders of a condition's predictions, fold 0 first; None while one is missing."""
+    """Folders of a condition's predictions, fold 0 first; None until all are done."""
     nodes = [run.graph.nodes[run.graph.predict[name, fold]] for fold in range(run.recipe.data.folds)]
     done = all(run.store.state(node).state == "done" for node in nodes)
     return [run.store.results(node) for node in nodes] if done else None
 
 
 def mean_predictions(run: Run) -> dict[str, Predicted]:
-    """Predictions of every condition (the mean of all its members) and every ensemble that are all there, by name.
+    """Mean predictions of every condition and ensemble whose jobs are all done, by name.
 
-    The members of one condition at a time are in memory.
+    A condition's is the mean of all its members. Only one condition's members are in memory at a time.
     """
     recipe = run.recipe
     means: dict[str, Predicted] = {}
@@ -102,7 +104,7 @@ def mean_predictions(run: Run) -> dict[str, Predicted]:
 
 
 def _part(found: Members, run: Run, name: str) -> Predicted:
-    """What one condition's members add to an ensemble."""
+    """The share of one condition's members in an ensemble's mean."""
     ensemble = run.recipe.ensembles[name]
     members = ensemble_members(ensemble, run.recipe.conditions)
     by_member = dict(zip(members, ensemble_weights(ensemble, members), strict=True))
@@ -123,13 +125,25 @@ def blended_test(run: Run) -> np.ndarray:
     return load_npy(run.store.results(node) / "test.npy")
 
 
-def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """Labels (T, C) and usage (T,) of the test clips, as `sonogrid score` was given them.
-
-    None if it was not, or if they are of other clips or classes than the run now has.
+def require_test_clips(run: Run) -> list[str]:
+    """Names of the test clips.
 
     Raises:
-        StoreError: the file that keeps them is damaged.
+        InputError: there are none.
+    """
+    clips: list[str] = run.manifest.subset("test")["clip"].tolist()
+    if not clips:
+        raise InputError(f"{run.data_root} has no test clips: list some in its CSV and launch the grid again")
+    return clips
+
+
+def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Labels (T, C) and usage (T,) of the test clips, as last passed to `sonogrid score`.
+
+    None if there are none, or if they belong to other clips or classes than the run now has.
+
+    Raises:
+        StoreError: score.json is damaged.
     """
     path = run.folder / "score.json"
     if not path.exists():
@@ -152,10 +166,11 @@ def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:
     return targets, np.array(truth.usage) if truth.usage else None
 
 
-def parts_of_test(truth: np.ndarray, scores: np.ndarray, usage: np.ndarray | None) -> dict[str, float | None]:
+def scores_on_test(truth: np.ndarray, scores: np.ndarray, usage: np.ndarray | None) -> TestScores:
     """lwlrap of scores (T, C) on all test clips and on their public and private part, None where it is not known."""
-    parts: dict[str, float | None] = {"lwlrap": lwlrap(truth, scores)}
-    for part in ("Public", "Private"):
-        chosen = np.zeros(len(truth), dtype=bool) if usage is None else usage == part  # (T,)
-        parts[part.lower()] = lwlrap(truth[chosen], scores[chosen]) if chosen.any() else None
-    return parts
+
+    def part(name: str) -> float | None:
+        chosen = np.zeros(len(truth), dtype=bool) if usage is None else usage == name  # (T,)
+        return lwlrap(truth[chosen], scores[chosen]) if chosen.any() else None
+
+    return TestScores(lwlrap(truth, scores), part("Public"), part("Private"))

@@ -90,12 +90,10 @@ def test_mlflow_has_each_run_and_each_epoch_once(inline_run: Run) -> None:
     assert [(p.step, p.value) for p in points] == [(r["epoch"], r["lwlrap"]) for r in history]
     names = {f.path for place in ("train", "predictions") for f in client.list_artifacts(child.info.run_id, place)}
     assert {"train/snapshot-1.safetensors", "train/history.jsonl", "predictions/curated.npy"} <= names
-    assert runs["blend"].data.metrics["oof_lwlrap"] == build_report(inline_run)["blend"]["oof_lwlrap"]
-    assert (
-        runs["blend"].data.metrics["ensemble/A D/oof_lwlrap"] == build_report(inline_run)["ensembles"][1]["oof_lwlrap"]
-    )
+    assert runs["blend"].data.metrics["oof_lwlrap"] == build_report(inline_run).blend.oof_lwlrap
+    assert runs["blend"].data.metrics["ensemble/A D/oof_lwlrap"] == build_report(inline_run).ensembles[1].oof_lwlrap
     assert runs["blend"].data.tags["sonogrid.leaky.ensemble/A D"] == "false"
-    assert parent.data.metrics["cv_lwlrap"] == build_report(inline_run)["conditions"][1]["cv_lwlrap"]
+    assert parent.data.metrics["cv_lwlrap"] == build_report(inline_run).conditions[1].cv_lwlrap
 
 
 def test_out_of_fold_predictions_are_stitched_from_the_fold_that_held_a_clip_out(inline_run: Run) -> None:
@@ -146,9 +144,9 @@ def test_leaky_conditions_are_named_with_all_that_descend_from_them(inline_run: 
     leaky = load_grid(str(tiny_grid), ["conditions.B.pseudo.folds=all", "conditions.plain.init_from=null"])
     run = Run(inline_run.folder, leaky, inline_run.data_root, inline_run.store, inline_run.manifest)
     report = build_report(run)
-    assert report["leaky"] == ["B", "blend"]
-    assert report["complete"] is False
-    assert report["blend"]["oof_lwlrap"] is None
+    assert report.leaky == ("B", "blend")
+    assert not report.complete
+    assert report.blend.oof_lwlrap is None
 
 
 def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +167,7 @@ def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pyt
     ensemble = pd.read_csv(inline_run.folder / "submission-A+D.csv")
     assert list(ensemble.columns) == list(wanted.columns)
     assert scored["ensembles"]["A+D"] == pytest.approx(lwlrap(truth, ensemble[classes].to_numpy()), abs=1e-6)
-    report = build_report(inline_run)
+    report = build_report(inline_run).as_dict()
     assert report["test"] == {key: scored[key] for key in ("lwlrap", "public", "private")}
     assert {c["name"]: c["test_lwlrap"] for c in report["conditions"]} == scored["conditions"]
     assert {e["name"]: e["test_lwlrap"] for e in report["ensembles"]} == scored["ensembles"]
@@ -225,7 +223,7 @@ def test_report_prints_the_papers_tables_with_its_figures(
     said = capsys.readouterr().out
     one, rest = said.split("Table 2")
     two, rest = rest.split("Table 3")
-    three, steps = rest.split("what each step bought")
+    three, steps = rest.split("gain of each step")
     rows = {line.split("│")[1].strip(): line for line in said.splitlines() if line.startswith("│")}
     assert "Table 1" in one
     for place, names in ((one, ("plain", "A", "B")), (two, ("D",)), (three, ("A-all", "A+D")), (steps, ("nothing",))):
@@ -281,15 +279,15 @@ def test_tune_again_with_more_trials(inline_run: Run, tmp_path: Path, capsys: py
     shutil.copytree(inline_run.folder, copy)
     assert main(["tune", str(copy), "--trials", "9", "--json"]) == 0
     tuned = json.loads(capsys.readouterr().out)
-    assert tuned["oof_lwlrap"] >= build_report(inline_run)["blend"]["oof_lwlrap"] - 1e-12
-    assert build_report(Run.open(copy))["blend"]["weights"] == tuned["weights"]
+    assert tuned["oof_lwlrap"] >= build_report(inline_run).blend.oof_lwlrap - 1e-12
+    assert build_report(Run.open(copy)).as_dict()["blend"]["weights"] == tuned["weights"]
     assert tuned["leaky"] is False
     assert main(["tune", str(copy), "--budget", "5", "--json"]) == 0
     frugal = json.loads(capsys.readouterr().out)
     assert frugal["predictions"] == 2 * np.count_nonzero(frugal["weights"]) <= 4
-    report = build_report(Run.open(copy))
-    assert report["blend"]["weights"] == frugal["weights"]
-    assert report["blend"]["predictions"] == frugal["predictions"]
+    blend = build_report(Run.open(copy)).blend
+    assert list(blend.weights) == frugal["weights"]
+    assert blend.predictions == frugal["predictions"]
     assert main(["tune", str(copy), "--budget", "1"]) == 2
     assert (
         capsys.readouterr().err
@@ -304,16 +302,17 @@ def test_test_scores_follow_a_blend_that_is_tuned_again(
     shutil.copytree(inline_run.folder, copy)
     assert main(["score", str(copy), "--labels", labels]) == 0
     assert main(["tune", str(copy), "--budget", "2"]) == 0
-    reported = build_report(Run.open(copy))["test"]["lwlrap"]
+    test = build_report(Run.open(copy)).test
+    assert test is not None
     capsys.readouterr()
     assert main(["score", str(copy), "--labels", labels, "--json"]) == 0
-    assert reported == json.loads(capsys.readouterr().out)["lwlrap"]
+    assert test.lwlrap == json.loads(capsys.readouterr().out)["lwlrap"]
     kept = read_json(copy / "score.json")
     kept["truth"]["clips"] = kept["truth"]["clips"][::-1]
     write_json(copy / "score.json", kept)
     report = build_report(Run.open(copy))
-    assert report["test"] is None, "labels of other clips are not used"
-    assert report["ensembles"][0]["test_lwlrap"] is None
+    assert report.test is None, "labels of other clips are not used"
+    assert report.ensembles[0].test_lwlrap is None
 
 
 def test_new_files_are_tagged_by_the_members_of_a_budget(

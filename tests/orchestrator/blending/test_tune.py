@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ from numpy.typing import NDArray
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from orchestrator.blending.tune import BlendResult, Contest, tune_blend
+from orchestrator.blending.result import BlendResult
+from orchestrator.blending.tune import Contest, tune_blend
 from orchestrator.grids.recipe import BlendSettings
 from trainers.lwlrap import lwlrap
 
@@ -61,10 +61,6 @@ def test_weights_are_normalised_and_not_negative(tuned: tuple[BlendResult, Path]
     assert weights.shape == (5,)
     assert weights.sum() == pytest.approx(1.0, abs=1e-12)
     assert (weights >= 0).all()
-
-
-def test_result_survives_json(tuned: tuple[BlendResult, Path]) -> None:
-    assert BlendResult.from_dict(json.loads(json.dumps(tuned[0].to_dict()))) == tuned[0]
 
 
 def test_greedy_beats_the_best_single_member() -> None:

@@ -78,11 +78,12 @@ def test_an_ensemble_is_the_weighted_mean_of_its_members(inline_run: Run) -> Non
     assert means.keys() == {"plain", "A", "B", "D", "A-all", "A+D"}
     assert means["A+D"].oof == pytest.approx(slow_ensemble(inline_run, "curated.npy"), abs=1e-6)
     assert means["A+D"].test == pytest.approx(slow_ensemble(inline_run, "test.npy"), abs=1e-6)
-    (ensemble,) = [e for e in build_report(inline_run)["ensembles"] if e["name"] == "A+D"]
+    (ensemble,) = [e for e in build_report(inline_run).ensembles if e.name == "A+D"]
     expected = lwlrap(inline_run.manifest.targets("curated"), slow_ensemble(inline_run, "curated.npy"))
-    assert ensemble["oof_lwlrap"] == pytest.approx(expected, abs=1e-9)
-    assert ensemble["interval"][0] <= expected <= ensemble["interval"][1]
-    assert (ensemble["predictions"], ensemble["published"], ensemble["leaky"]) == (3 * 2, 0.89, False)
+    assert ensemble.oof_lwlrap == pytest.approx(expected, abs=1e-9)
+    assert ensemble.interval is not None
+    assert ensemble.interval[0] <= expected <= ensemble.interval[1]
+    assert (ensemble.predictions, ensemble.published, ensemble.leaky) == (3 * 2, 0.89, False)
 
 
 def with_settings(run: Run, recipe: Recipe) -> Run:
@@ -96,19 +97,19 @@ def test_an_ensemble_waits_for_its_last_condition_and_inherits_leaks(inline_run:
         "comparisons={soft labels: [plain, B-all], snapshots: [plain, A], leaky side: [B, A]}",
     ]
     report = build_report(with_settings(inline_run, load_grid(str(tiny_grid), leaky)))
-    ensembles = {ensemble["name"]: ensemble for ensemble in report["ensembles"]}
-    assert ensembles["B-all"]["oof_lwlrap"] is None
-    assert ensembles["B-all"]["interval"] is None
-    assert {name: ensemble["leaky"] for name, ensemble in ensembles.items()} == {
+    ensembles = {ensemble.name: ensemble for ensemble in report.ensembles}
+    assert ensembles["B-all"].oof_lwlrap is None
+    assert ensembles["B-all"].interval is None
+    assert {name: ensemble.leaky for name, ensemble in ensembles.items()} == {
         "A-all": False, "A+D": False, "B-all": True,
     }  # fmt: skip
-    comparisons = {comparison["name"]: comparison for comparison in report["comparisons"]}
-    assert {name: comparison["leaky"] for name, comparison in comparisons.items()} == {
+    comparisons = {comparison.name: comparison for comparison in report.comparisons}
+    assert {name: comparison.leaky for name, comparison in comparisons.items()} == {
         "soft labels": True, "snapshots": False, "leaky side": True,
     }  # fmt: skip
-    assert comparisons["soft labels"]["oof_difference"] is None
-    by_name = {condition["name"]: condition["oof_lwlrap"] for condition in report["conditions"]}
-    assert comparisons["snapshots"]["oof_difference"] == pytest.approx(by_name["A"] - by_name["plain"])
+    assert comparisons["soft labels"].oof_difference is None
+    by_name = {condition.name: condition.oof_lwlrap for condition in report.conditions}
+    assert comparisons["snapshots"].oof_difference == pytest.approx(by_name["A"] - by_name["plain"])
 
 
 def test_nothing_is_computed_anew_for_ensembles_figures_and_comparisons(inline_run: Run, tiny_grid: Path) -> None:

@@ -38,14 +38,14 @@ def test_clips_without_labels_change_nothing() -> None:
 def test_equal_predictions_differ_by_exactly_nothing() -> None:
     truth, scores = draw(50)
     found = Scores(truth, {"a": scores, "b": scores.copy(), "c": scores + 0.5 * draw(50, seed=3)[1]})
-    assert found.difference("a", "b") == (0.0, [0.0, 0.0])
+    assert found.difference("a", "b") == (0.0, (0.0, 0.0))
     difference, bounds = found.difference("a", "c")
     assert difference is not None
     assert bounds is not None
     assert bounds[0] < difference < bounds[1]
     back, reversed_bounds = found.difference("c", "a")
     assert back == -difference
-    assert reversed_bounds == pytest.approx([-bounds[1], -bounds[0]])
+    assert reversed_bounds == pytest.approx((-bounds[1], -bounds[0]))
 
 
 def test_a_paired_interval_is_narrower_than_two_apart() -> None:
@@ -66,7 +66,7 @@ def test_missing_predictions_have_no_score() -> None:
     assert found.lwlrap("b") is None
     assert found.interval("b") is None
     assert found.difference("a", "b") == (None, None)
-    assert Scores(np.empty(0), {}).lwlrap("a") is None
+    assert Scores(None, {"a": scores}).lwlrap("a") is None
 
 
 def test_draws_are_seeded() -> None:

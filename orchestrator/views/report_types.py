@@ -1,0 +1,169 @@
+"""The report of a run as a value: what the terminal, the JSON output and MLflow each render.
+
+A score that does not exist yet is None. `Report.as_dict` is the JSON form (docs/design.md, Report).
+"""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from orchestrator.blending.result import Blend
+from orchestrator.grids.ensembles import Member
+
+__all__ = [
+    "BlendReport", "ComparisonReport", "ConditionReport", "EnsembleReport", "FoldReport", "Interval", "LabelScores",
+    "Report", "TestScores",
+]  # fmt: skip
+
+Interval = tuple[float, float]
+"""(low, high), 95 % confidence."""
+
+JSON_NAMES = {"before": "from", "after": "to"}
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """A training job of a condition."""
+
+    fold: int
+    state: str
+    """As the store has it: new, partial, failed, damaged or done."""
+    best_lwlrap: float | None
+    """Of the best epoch."""
+    last_lwlrap: float | None
+
+
+@dataclass(frozen=True)
+class ConditionReport:
+    """A condition with its folds."""
+
+    name: str
+    features: str
+    """mel or waveform."""
+    folds: tuple[FoldReport, ...]
+    cv_lwlrap: float | None
+    """Mean over folds of the best epoch, as the paper reports it; optimistic."""
+    published_cv_lwlrap: float | None
+    oof_lwlrap: float | None
+    """Of the stitched mean of the members; no epoch is chosen."""
+    interval: Interval | None
+    test_lwlrap: float | None
+
+    def scores(self) -> dict[str, float | None]:
+        """The condition's own scores by name."""
+        return {"cv_lwlrap": self.cv_lwlrap, "oof_lwlrap": self.oof_lwlrap, "test_lwlrap": self.test_lwlrap}
+
+
+@dataclass(frozen=True)
+class BlendReport:
+    """The blend: members, weights and lwlrap; empty until it is done. `BlendResult` explains the scores."""
+
+    members: tuple[Member, ...] = ()
+    weights: tuple[float, ...] = ()
+    predictions: int | None = None
+    oof_lwlrap: float | None = None
+    oof_lwlrap_nested: float | None = None
+    uniform_oof_lwlrap: float | None = None
+    paper_oof_lwlrap: float | None = None
+    greedy_oof_lwlrap: float | None = None
+
+    @classmethod
+    def of(cls, blend: Blend) -> "BlendReport":
+        """The report of a finished blend."""
+        return cls(blend.members, blend.result.weights, blend.result.predictions, **blend.result.scores())
+
+    def scores(self) -> dict[str, float | None]:
+        """The scores by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if "lwlrap" in field.name}
+
+
+@dataclass(frozen=True)
+class EnsembleReport:
+    """An ensemble of the grid, whose weights are fixed."""
+
+    name: str
+    predictions: int
+    """How often each test clip is predicted."""
+    oof_lwlrap: float | None
+    interval: Interval | None
+    published: float | None
+    test_lwlrap: float | None
+    leaky: bool
+
+    def scores(self) -> dict[str, float | None]:
+        """The ensemble's own scores by name."""
+        return {"oof_lwlrap": self.oof_lwlrap, "test_lwlrap": self.test_lwlrap}
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """The difference in lwlrap between two conditions or ensembles: `after` minus `before`."""
+
+    name: str
+    before: str
+    after: str
+    oof_difference: float | None
+    interval: Interval | None
+    test_difference: float | None
+    test_interval: Interval | None
+    leaky: bool
+
+
+@dataclass(frozen=True)
+class TestScores:
+    """lwlrap on all test clips, and on those that the test labels call Public and Private."""
+
+    lwlrap: float
+    public: float | None
+    private: float | None
+
+
+@dataclass(frozen=True)
+class LabelScores(TestScores):
+    """The result of `sonogrid score`: the blend on the test clips, then everything else that has a score."""
+
+    conditions: dict[str, float | None]
+    ensembles: dict[str, float | None]
+    classes: dict[str, float | None]
+    """lwlrap of each class; None where no clip has the label."""
+    pairs: dict[str, int]
+    """Number of (clip, label) pairs of each class."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return _json_object(self)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All scores of a run."""
+
+    grid: str
+    complete: bool
+    """Whether every job of the grid is done."""
+    conditions: tuple[ConditionReport, ...]
+    blend: BlendReport
+    ensembles: tuple[EnsembleReport, ...]
+    comparisons: tuple[ComparisonReport, ...]
+    test: TestScores | None
+    """Of the blend; None until the test labels are known and the blend is done."""
+    leaky: tuple[str, ...]
+    """Conditions whose scores are too high because a model saw the labels it is scored on, and 'blend' if it is."""
+    skipped: tuple[str, ...]
+    """One sentence for each file that was left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return _json_object(self)
+
+
+def _json_object(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass, in order."""
+    return {
+        JSON_NAMES.get(field.name, field.name): _json_value(getattr(record, field.name)) for field in fields(record)
+    }
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json_value(part) for part in value]
+    return _json_object(value) if is_dataclass(value) else value

@@ -73,7 +73,7 @@ class _Loader(yaml.SafeLoader):
         for key in keys:
             if not isinstance(key, str):
                 raise GridError(f"line {node.start_mark.line + 1}: {shown(key)} is not a name; quote it")
-        if twice := next((key for key, count in Counter(keys).items() if count > 1), None):
+        if (twice := next((key for key, count in Counter(keys).items() if count > 1), None)) is not None:
             raise GridError(f"line {node.start_mark.line + 1}: '{twice}' is given twice")
         return super().construct_mapping(node, deep)
 

@@ -22,15 +22,15 @@ from orchestrator.store.node import Node
 
 def _sleeper() -> Callable[[JobSpec], None]:
     def sleep(spec: JobSpec) -> None:
-        from orchestrator.store.local import DONE
+        from orchestrator.store.marks import DoneMark, SignOfLife
         from orchestrator.store.open import open_store
 
         began, store = time.time(), open_store(spec.store, listed=False)
         store.begin(spec.node, spec.attempt)
-        store.beat(spec.node, spec.attempt, {"count": 1})
+        store.beat(spec.node, spec.attempt, SignOfLife(count=1))
         time.sleep(spec.extra["seconds"])
-        mark = {"signature": spec.signature, "began": began, "ended": time.time(), "gpus": spec.gpus}
-        store.set_mark(spec.node, DONE, mark)
+        result = {"began": began, "ended": time.time(), "gpus": spec.gpus}
+        store.write_mark(spec.node, DoneMark(spec.name, spec.signature, result=result, host="here"))
 
     return sleep  # made here, it travels with the task: workers can't import test modules
 
@@ -68,7 +68,7 @@ def device_share(root: Path, jobs: list[tuple[float, float]], devices: int) -> f
     executor.close()
     assert summary.done == len(jobs)
     assert not executor.ledger._held
-    marks = [store.done(node) for node in nodes]
+    marks = [store.done(node).result for node in nodes]
     first, last = min(m["began"] for m in marks), max(m["began"] for m in marks)
     used = sum(m["gpus"] * (min(m["ended"], last) - m["began"]) for m in marks)
     return float(used / (devices * (last - first)))

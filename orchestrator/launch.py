@@ -26,7 +26,7 @@ from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
 from orchestrator.run.record import read_run_json
 from orchestrator.run.selection import Selection, plan_of, prepare
-from orchestrator.store.local import FAILED
+from orchestrator.store.marks import Failure
 from orchestrator.store.node import Node
 from orchestrator.tracking.mirror import MirrorThread
 from orchestrator.views.labels import score_labels
@@ -184,10 +184,10 @@ def _write_timeline(run: Run, summary: Summary) -> None:
 
 def _rescue_hint(run: Run, node: Node) -> str | None:
     """What to type to go on with a lower learning rate, where the loss became nan or inf."""
-    failure = run.store.mark(run.store.name(node), FAILED)
-    if failure is None or "epochs_done" not in failure or node.condition is None:
+    failure = run.store.read_mark(run.store.name(node), Failure)
+    if failure is None or failure.epochs_done is None or node.condition is None:
         return None
-    rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure['epochs_done']}, lr_factor: 0.1}}"
+    rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure.epochs_done}, lr_factor: 0.1}}"
     return f"to go on from there with a tenth of the learning rate: sonogrid resume {run.folder} --set '{rescue}'"
 
 

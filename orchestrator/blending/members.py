@@ -16,6 +16,8 @@ from orchestrator.blending.studies import OPTUNA_STORAGE
 from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.ensembles import Member, member_weights
 from orchestrator.grids.recipe import BlendSettings
+from orchestrator.store.marks import DoneMark
+from orchestrator.store.results import PredictResult
 
 __all__ = ["Members", "run_blend", "stitch"]
 
@@ -42,8 +44,8 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
     members: list[Member] = []
     oof, test = [], []
     for condition, by_fold in folders.items():
-        about = read_json(by_fold[0] / "done.json")["result"]
-        shape = (about["cycles"], len(about["heads"]), len(about["pads"]))
+        about = PredictResult.of(DoneMark.from_json(read_json(mark := by_fold[0] / DoneMark.FILE), str(mark)))
+        shape = (about.cycles, len(about.heads), len(about.pads))
         stitched = np.zeros((*shape, len(folds), len(manifest.classes)), dtype=np.float32)
         for fold, folder in enumerate(by_fold):
             part = load_npy(folder / "curated.npy")  # (cycles, heads, pads, n, C)
@@ -53,9 +55,9 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
         mean = np.mean([load_npy(folder / "test.npy") for folder in by_fold], axis=0)  # (cycles, heads, pads, T, C)
         members += [
             Member(condition, cycle + 1, head, pad)
-            for cycle in range(about["cycles"])
-            for head in about["heads"]
-            for pad in about["pads"]
+            for cycle in range(about.cycles)
+            for head in about.heads
+            for pad in about.pads
         ]
         # By its number, as -1 is undefined where there are no test clips.
         oof.append(stitched.reshape(int(np.prod(shape)), *stitched.shape[3:]))

@@ -7,7 +7,7 @@ stopped, or that its process or machine was lost - which alone is worth another 
 from orchestrator.jobs.failures import OUT_OF_MEMORY
 from orchestrator.planning.scheduler import Finished
 from orchestrator.run.bound import Run
-from orchestrator.store.local import DONE, FAILED
+from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import Node
 
 __all__ = ["outcome_of"]
@@ -23,16 +23,16 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
     """
     store, signature = run.store, node.signature
     store.refresh(node)
-    if store.mark(store.name(node), DONE) is not None:
+    if store.read_mark(store.name(node), DoneMark) is not None:
         return Finished(signature, "done")
     reached = store.reached(node)
-    failure = store.mark(store.name(node), FAILED)
+    failure = store.read_mark(store.name(node), Failure)
     if failure is None:
         if not error:
             return Finished(signature, "stopped", "stopped before its end", reached)
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
-    cause = str(failure.get("cause", "unknown"))
-    match failure.get("class"):
+    cause = failure.cause
+    match failure.failure_class:
         case "damaged":
             for parent in node.parents:
                 store.refresh(run.graph.nodes[parent])

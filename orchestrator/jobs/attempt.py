@@ -12,20 +12,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
-from orchestrator.store.local import ALIVE, Store
+from orchestrator.store.local import Store
+from orchestrator.store.marks import DoneMark, SignOfLife
 from trainers.checkpoints import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
 
 __all__ = ["Attempt"]
 
-UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, ALIVE})
-"""Files of an attempt that are no results."""
+UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, SignOfLife.FILE})
+"""Files of an attempt that are not results."""
 
 log = logging.getLogger("sonogrid")
 
@@ -65,7 +67,7 @@ class Attempt(Supervisor):
         self._asked: Stop = "no"
         self._count = 0
         self._where: dict[str, int] = {}
-        self._sign = {"host": socket.gethostname(), "pid": os.getpid(), "place": place, "started": time.time()}
+        self._sign = SignOfLife(host=socket.gethostname(), pid=os.getpid(), place=place, started=time.time())
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, name="sign of life", daemon=True)
 
@@ -77,7 +79,7 @@ class Attempt(Supervisor):
         self._handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
-        log.info("attempt %d on %s, process %d", self.number, self._sign["host"], self._sign["pid"])
+        log.info("attempt %d on %s, process %d", self.number, self._sign.host, self._sign.pid)
         self._show_life()
         self._beating.start()
         return self
@@ -109,18 +111,18 @@ class Attempt(Supervisor):
 
     def before_write(self) -> None:
         """Refuse when another attempt has the node."""
-        if self.store.lease(self.name).get("attempt") != self.number:
+        if not self.store.may_write(self.name, self.number):
             raise SupersededError(f"attempt {self.number} at {self.name} is not the latest any more and ends")
 
     def after_write(self) -> None:
         """Keep the checkpoint, and look at once whether to stop."""
         self.store.checkpointed(self.name, self.number, self.folder)
         log.info("checkpoint at %s", self._where)
-        self._sign["saved"] = self._where.get("step", 0)
+        self._sign = replace(self._sign, saved=self._where.get("step", 0))
         self._show_life()
         self._look()
 
-    def finish(self, mark: dict[str, Any]) -> None:
+    def finish(self, mark: DoneMark) -> None:
         """Make the attempt's files the node's results.
 
         Raises:
@@ -131,7 +133,7 @@ class Attempt(Supervisor):
         self.before_write()
         files = [p for p in self.folder.iterdir() if p.name not in UNFINISHED and not p.name.startswith(".")]
         log.info("done")
-        self.store.finish(self.name, {**mark, "attempts": self.number}, sorted(files))
+        self.store.finish(self.name, replace(mark, attempts=self.number), sorted(files))
 
     def _look(self) -> None:
         asked = self._stopping()
@@ -153,5 +155,8 @@ class Attempt(Supervisor):
                 continue
 
     def _show_life(self) -> None:
-        sign = {**self._sign, **self._where, "count": self._count, "time": time.time()}
+        where = self._where
+        sign = replace(
+            self._sign, epoch=where.get("epoch"), step=where.get("step"), count=self._count, time=time.time()
+        )
         self.store.beat(self.name, self.number, sign)

@@ -3,16 +3,12 @@
 import errno
 import re
 import traceback
-from typing import Literal
 
 from features.errors import DamagedInputError, SonogridError
 from orchestrator.redact import redact
+from orchestrator.store.marks import FailureClass
 
-__all__ = ["MACHINE", "OUT_OF_MEMORY", "FailureClass", "cause_of", "failure_class", "trace_of"]
-
-FailureClass = Literal["error", "memory", "damaged"]
-"""An error in the job, which would come again; too little memory; an input that has to be computed again."""
-
+__all__ = ["MACHINE", "OUT_OF_MEMORY", "cause_of", "failure_class", "trace_of"]
 
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
 MACHINE = {

@@ -4,7 +4,7 @@
 executor in a worker, a developer in a debugger.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.spec import JobSpec
 from orchestrator.store.local import Store
 from orchestrator.store.node import Kind, split_name
+from orchestrator.store.results import PredictResult, TrainResult
 
 __all__ = []
 
@@ -54,7 +55,7 @@ def _shard(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
     return dict(built)
 
 
-def _train(inputs: _Inputs, attempt: Attempt) -> dict[str, Any] | None:
+def _train(inputs: _Inputs, attempt: Attempt) -> Mapping[str, Any] | None:
     from trainers.checkpoints import snapshot_path
     from trainers.history import read_history
     from trainers.loop import train
@@ -66,11 +67,11 @@ def _train(inputs: _Inputs, attempt: Attempt) -> dict[str, Any] | None:
             return None
     assert spec.condition is not None
     history = read_history(attempt.folder)
-    return {
-        "best_lwlrap": max(record["lwlrap"] for record in history),
-        "last_lwlrap": history[-1]["lwlrap"],
-        "snapshots": [snapshot_path(attempt.folder, c + 1).name for c in range(spec.condition.train.cycles)],
-    }
+    return TrainResult(
+        best_lwlrap=max(record["lwlrap"] for record in history),
+        last_lwlrap=history[-1]["lwlrap"],
+        snapshots=tuple(snapshot_path(attempt.folder, c + 1).name for c in range(spec.condition.train.cycles)),
+    ).to_json()
 
 
 def _group(spec: JobSpec) -> Any:
@@ -121,7 +122,7 @@ def _train_job(inputs: _Inputs, earlier: Sequence[Path] = (), unrescued: Sequenc
     )
 
 
-def _predict(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
+def _predict(inputs: _Inputs, attempt: Attempt) -> Mapping[str, Any]:
     import torch
 
     from trainers.clips import ClipBank
@@ -149,12 +150,7 @@ def _predict(inputs: _Inputs, attempt: Attempt) -> dict[str, Any]:
         if not np.isfinite(scores).all():
             raise JobError(f"{spec.name}: a score of the {subset} clips is not finite")
         save_npy(attempt.folder / f"{subset}.npy", scores)
-    return {
-        "cycles": len(networks),
-        "heads": list(heads),
-        "pads": list(pads),
-        "labels_seen": spec.extra["labels_seen"],
-    }
+    return PredictResult(len(networks), tuple(heads), tuple(pads), tuple(spec.extra["labels_seen"])).to_json()
 
 
 def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: Any) -> list[Any]:
@@ -210,7 +206,7 @@ def _device(spec: JobSpec) -> Any:
     return torch.device("cuda" if spec.gpus > 0 and torch.cuda.is_available() else "cpu")
 
 
-JOBS: dict[Kind, Callable[[_Inputs, Attempt], dict[str, Any] | None]] = {
+JOBS: dict[Kind, Callable[[_Inputs, Attempt], Mapping[str, Any] | None]] = {
     "shard": _shard,
     "train": _train,
     "predict": _predict,

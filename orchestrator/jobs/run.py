@@ -19,7 +19,8 @@ from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
 from orchestrator.jobs.kinds import JOBS, _group, _Inputs, _train_job
 from orchestrator.jobs.spec import JobSpec
-from orchestrator.store.local import FAILED, Store
+from orchestrator.store.local import Store
+from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import short_inputs
 from orchestrator.store.open import open_store
 from trainers.supervisor import Stop
@@ -49,22 +50,22 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
             if result is None:
                 return False
             attempt.finish(
-                {
-                    "name": spec.name,
-                    "signature": spec.signature,
-                    "inputs": short_inputs(spec.input_signatures),
-                    "result": result,
-                    "versions": versions(),
-                    "host": socket.gethostname(),
-                    "started": started,
-                    "seconds": round(time.time() - started, 3),
-                    # Linux gives kilobytes. Of the process, not of the job: an inline driver runs many.
-                    "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-                }
+                DoneMark(
+                    name=spec.name,
+                    signature=spec.signature,
+                    inputs=short_inputs(spec.input_signatures),
+                    result=result,
+                    versions=versions(),
+                    host=socket.gethostname(),
+                    started=started,
+                    seconds=round(time.time() - started, 3),
+                    # In kilobytes on Linux. Of the process, not of the job: an inline driver runs many.
+                    peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+                )
             )
     except BaseException as error:
         # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
-        if isinstance(error, SupersededError) or store.lease(spec.node).get("attempt") != spec.attempt:
+        if isinstance(error, SupersededError) or not store.may_write(spec.node, spec.attempt):
             return False
         if not isinstance(error, PeerLostError):  # nothing is wrong with the job: without a mark it counts as lost
             _remember_failure(store, spec, error)
@@ -87,7 +88,7 @@ def run_share(spec: JobSpec) -> None:
         with _group(spec) as group, tempfile.TemporaryDirectory() as nowhere:
             train(_train_job(_Inputs(spec, store)), Path(nowhere), group=group)
     except BaseException as error:
-        if not isinstance(error, PeerLostError) and store.lease(spec.node).get("attempt") == spec.attempt:
+        if not isinstance(error, PeerLostError) and store.may_write(spec.node, spec.attempt):
             _remember_failure(store, spec, error)
         raise
     finally:
@@ -95,18 +96,17 @@ def run_share(spec: JobSpec) -> None:
 
 
 def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None:
-    mark = {
-        "class": failure_class(error),
-        "cause": cause_of(error),
-        "attempt": spec.attempt,
-        "host": socket.gethostname(),
-        "time": time.time(),
-        "trace": trace_of(error),
-    }
-    if isinstance(error, NotFiniteError):
-        mark["epochs_done"] = error.epochs_done
+    mark = Failure(
+        failure_class=failure_class(error),
+        cause=cause_of(error),
+        attempt=spec.attempt,
+        host=socket.gethostname(),
+        time=time.time(),
+        trace=trace_of(error),
+        epochs_done=error.epochs_done if isinstance(error, NotFiniteError) else None,
+    )
     try:
-        store.set_mark(spec.node, FAILED, mark)
+        store.write_mark(spec.node, mark)
     except (OSError, StoreError):  # the disk is full, perhaps: whoever waits for the job gets the error itself
         return
 

@@ -19,7 +19,8 @@ from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
 from orchestrator.run.execution import Execution
 from orchestrator.run.record import existing_run_json, store_of, write_run_json
-from orchestrator.store.local import DAMAGED, DONE, Store
+from orchestrator.store.local import Store
+from orchestrator.store.marks import Damage, DoneMark
 from orchestrator.store.node import Node
 from orchestrator.store.open import default_store, open_store
 from orchestrator.without_gc import uncollected
@@ -76,9 +77,9 @@ class Run:
         try:
             self.store.results_of(self.manifest_name)
         except StoreError:  # not there yet, or damaged
-            self.store.drop_mark(self.manifest_name, DONE, DAMAGED)
+            self.store.drop_marks(self.manifest_name, DoneMark, Damage)
             with tempfile.TemporaryDirectory() as folder:
-                mark = {"name": "manifest", "signature": self.manifest.content_hash()}
+                mark = DoneMark("manifest", self.manifest.content_hash())
                 self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
         own = self.store.url == default_store(self.folder)
         facts = {

@@ -13,16 +13,33 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from features.errors import InputError, StoreError
 from features.files import read_json, write_json
 
-__all__ = ["Owner", "current_owner", "own"]
+__all__ = ["Owner", "OwnerSign", "current_owner", "own"]
 
 BEAT_S = 3.0
 STANDSTILL_S = 12.0
+
+
+@dataclass(frozen=True)
+class OwnerSign:
+    """What the owner of a run writes every few seconds, `owner.json`."""
+
+    token: str
+    """A random word, different for each owner."""
+    host: str
+    pid: int
+    time: float
+    """Unix time."""
+    count: int
+    """Goes up with each sign."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
 
 class Owner:
@@ -35,13 +52,17 @@ class Owner:
         """Who owned the run before and died, in words."""
 
 
-def current_owner(folder: Path) -> dict[str, Any] | None:
-    """What the owner of a run last wrote of itself; None if nobody owns it."""
+def current_owner(folder: Path) -> OwnerSign | None:
+    """What the owner of a run last wrote; None if the run has no owner."""
     try:
-        owner: dict[str, Any] = read_json(folder / "owner.json")
+        content = read_json(folder / "owner.json")
     except StoreError:
         return None
-    return owner
+    match content:
+        case {"token": str(token), "host": str(host), "pid": int(pid), "time": int() | float() as time_s, **rest}:
+            count = rest.get("count")
+            return OwnerSign(token, host, pid, float(time_s), count if isinstance(count, int) else 0)
+    return None
 
 
 @contextmanager
@@ -63,9 +84,9 @@ def own(folder: Path) -> Iterator[Owner]:
             if before is not None and _counts(folder, before):
                 raise _refusal(folder, before) from None
         if before is not None:
-            if before.get("host") != socket.gethostname() and _counts(folder, before):
+            if before.host != socket.gethostname() and _counts(folder, before):
                 raise _refusal(folder, before)
-            owner.took_over = _words(before)
+            owner.took_over = str(before)
         ended = threading.Event()
         _beat(owner, 0)
         thread = threading.Thread(target=_keep_beating, args=(owner, ended), name="owner", daemon=True)
@@ -79,10 +100,8 @@ def own(folder: Path) -> Iterator[Owner]:
 
 
 def _beat(owner: Owner, count: int) -> None:
-    write_json(
-        owner.folder / "owner.json",
-        {"token": owner.token, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), "count": count},
-    )
+    sign = OwnerSign(owner.token, socket.gethostname(), os.getpid(), time.time(), count)
+    write_json(owner.folder / "owner.json", asdict(sign))
 
 
 def _keep_beating(owner: Owner, ended: threading.Event) -> None:
@@ -95,25 +114,21 @@ def _keep_beating(owner: Owner, ended: threading.Event) -> None:
             continue
 
 
-def _counts(folder: Path, before: dict[str, Any]) -> bool:
+def _counts(folder: Path, before: OwnerSign) -> bool:
     """Whether an owner's counter moves; independent of anybody's clock."""
     deadline = time.monotonic() + STANDSTILL_S
     while time.monotonic() < deadline:
         now = current_owner(folder)
         if now is None:
             return False
-        if (now.get("token"), now.get("count")) != (before.get("token"), before.get("count")):
+        if (now.token, now.count) != (before.token, before.count):
             return True
         time.sleep(0.5)
     return False
 
 
-def _words(owner: dict[str, Any]) -> str:
-    return f"process {owner.get('pid')} on {owner.get('host')}"
-
-
-def _refusal(folder: Path, owner: dict[str, Any] | None) -> InputError:
-    who = _words(owner) if owner else "another process"
+def _refusal(folder: Path, owner: OwnerSign | None) -> InputError:
     return InputError(
-        f"{folder} is being run by {who}: follow it with 'sonogrid status {folder} --watch', or end it there first"
+        f"{folder} is being run by {owner or 'another process'}: "
+        f"follow it with 'sonogrid status {folder} --watch', or end it there first"
     )

@@ -23,15 +23,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from features.errors import DamagedInputError, InputError, StoreError
 from features.files import atomic, sha256_file
-from orchestrator.store.objects.base import Storage, is_key, os_errors
+from orchestrator.store.marks import DoneMark, ResultFile
+from orchestrator.store.objects.base import Storage, os_errors
 
 __all__ = ["Cache", "default_cache_root"]
 
-MARK = "done.json"
+MARK = DoneMark.FILE
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,13 @@ class Cache:
             mark = storage.read(f"{node}/{MARK}")
         except FileNotFoundError:
             raise StoreError(f"{storage.url}/{node} is not done: it has no {MARK}; launch the grid again") from None
-        files = _files(mark, storage.where(f"{node}/{MARK}"))
+        done = _parsed(mark, storage.where(f"{node}/{MARK}"))
         digest = hashlib.sha256(f"{storage.url}\n".encode() + mark).hexdigest()
         folder = self.root / f"{node}.{digest[:12]}"
         try:
             with os_errors(self.root):
-                self._pin(folder, mark, sum(about["bytes"] for about in files.values()))
-                _complete(folder, files, storage, node)
+                self._pin(folder, mark, done.n_bytes)
+                _complete(folder, done, storage, node)
                 os.utime(folder)
         except FileNotFoundError:
             raise StoreError(f"{folder} was removed while it was in use; launch again") from None
@@ -165,19 +166,19 @@ class Cache:
             missing -= sizes[folder]
 
 
-def _complete(folder: Path, files: dict[str, dict[str, Any]], storage: Storage, node: str) -> None:
+def _complete(folder: Path, done: DoneMark, storage: Storage, node: str) -> None:
     """Check all files of a node, and download those that are missing or damaged."""
     with _locked(folder / ".fetch", fcntl.LOCK_SH):
-        wanting = [name for name, about in files.items() if not _whole(folder / name, about)]
+        wanting = [name for name, expected in done.files.items() if not _whole(folder / name, expected)]
     if wanting:
         with _locked(folder / ".fetch"):
             _remove_temporary(folder)
             for name in wanting:
-                if not _whole(folder / name, files[name]):  # nobody else downloaded it meanwhile
-                    _download(storage, f"{node}/{name}", folder / name, files[name])
+                if not _whole(folder / name, done.files[name]):  # nobody else downloaded it meanwhile
+                    _download(storage, f"{node}/{name}", folder / name, done.files[name])
 
 
-def _download(storage: Storage, key: str, path: Path, about: dict[str, Any]) -> None:
+def _download(storage: Storage, key: str, path: Path, expected: ResultFile) -> None:
     """Get one file, a second time if it comes damaged."""
     for _ in range(2):
         try:
@@ -185,7 +186,7 @@ def _download(storage: Storage, key: str, path: Path, about: dict[str, Any]) -> 
         except FileNotFoundError:
             where = storage.where(key)
             raise DamagedInputError(f"{where} is missing, though its node is done; remove the node's {MARK}") from None
-        if _whole(path, about):
+        if _whole(path, expected):
             return
         log.warning("%s came damaged", storage.where(key))
     path.unlink()
@@ -195,29 +196,23 @@ def _download(storage: Storage, key: str, path: Path, about: dict[str, Any]) -> 
     )
 
 
-def _whole(path: Path, about: dict[str, Any]) -> bool:
-    return path.exists() and path.stat().st_size == about["bytes"] and sha256_file(path) == about["sha256"]
+def _whole(path: Path, expected: ResultFile) -> bool:
+    return path.exists() and path.stat().st_size == expected.bytes and sha256_file(path) == expected.sha256
 
 
-def _files(mark: bytes, where: str) -> dict[str, dict[str, Any]]:
-    """File name -> {'sha256', 'bytes'} of a done-mark; StoreError if it isn't one, or names a file elsewhere."""
+def _parsed(mark: bytes, where: str) -> DoneMark:
+    """A done-mark from its bytes; StoreError if it isn't one."""
     try:
-        files = json.loads(mark)["files"]
-        sound = all(
-            is_key(name) and "/" not in name and isinstance(about["sha256"], str) and int(about["bytes"]) >= 0
-            for name, about in files.items()
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise StoreError(f"{where} is damaged: it is no list of files with checksums; remove it and launch again")
-    return dict(files)
+        content = json.loads(mark)
+    except (ValueError, RecursionError):
+        raise StoreError(f"{where} is damaged: it is not JSON; remove it and launch again") from None
+    return DoneMark.from_json(content, where)
 
 
 def _size(folder: Path) -> int:
     """Bytes that a folder takes, or will when its download is finished."""
     try:
-        return sum(int(about["bytes"]) for about in _files((folder / MARK).read_bytes(), str(folder / MARK)).values())
+        return _parsed((folder / MARK).read_bytes(), str(folder / MARK)).n_bytes
     except (FileNotFoundError, StoreError):
         return 0  # its maker was killed between two lines; it goes at once
 

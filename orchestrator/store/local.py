@@ -20,13 +20,23 @@ import os
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from features.errors import DamagedInputError, StoreError
 from features.files import link, read_json, sha256_file, write_json
+from orchestrator.store.marks import (
+    Damage,
+    DoneMark,
+    Failure,
+    Lease,
+    Mark,
+    ResultFile,
+    SignOfLife,
+    StopRequest,
+)
 from orchestrator.store.node import Node
 from trainers.history import latest_history
 from trainers.supervisor import Stop
@@ -34,8 +44,8 @@ from trainers.supervisor import Stop
 __all__ = ["State", "Store"]
 
 PREFIX = 12
-DONE, FAILED, DAMAGED, LEASE, STOP = "done.json", "failed.json", "damaged.json", "attempt.json", "stop.json"
-ALIVE = "alive.json"
+
+M = TypeVar("M", bound=Mark)
 
 
 @dataclass(frozen=True)
@@ -44,8 +54,8 @@ class State:
 
     state: Literal["new", "partial", "failed", "damaged", "done"]
     cause: str | None = None
-    mark: dict[str, Any] = field(default_factory=dict)
-    """The done-mark of a finished node."""
+    mark: DoneMark | None = None
+    """The done-mark of a finished node, if it had to be read."""
 
 
 class Store:
@@ -97,28 +107,25 @@ class Store:
 
     # --- marks
 
-    def mark(self, name: str, kind: str) -> dict[str, Any] | None:
-        """The content of a mark in a node's folder; None if it isn't there.
+    def read_mark(self, name: str, mark: type[M]) -> M | None:
+        """The mark of a class in a node's folder; None if it isn't there.
 
         Raises:
             StoreError: it is damaged.
         """
-        path = self.root / name / kind
+        path = self.root / name / mark.FILE
         if not os.path.exists(path):  # noqa: PTH110 - a third of the time, and asked tens of thousands of times
             return None
-        found = read_json(path)
-        if not isinstance(found, dict):
-            raise StoreError(f"{path} is damaged: it holds no facts")
-        return found
+        return mark.from_json(read_json(path), str(path))
 
-    def set_mark(self, name: str, kind: str, content: dict[str, Any]) -> None:
+    def write_mark(self, name: str, mark: Mark) -> None:
         """Write a mark."""
-        write_json(self.root / name / kind, content)
+        write_json(self.root / name / mark.FILE, mark.to_json())
 
-    def drop_mark(self, name: str, *kinds: str) -> None:
-        """Remove marks; one that is not there is no error."""
-        for kind in kinds:
-            (self.root / name / kind).unlink(missing_ok=True)
+    def drop_marks(self, name: str, *marks: type[Mark]) -> None:
+        """Remove marks, ignoring missing ones."""
+        for mark in marks:
+            (self.root / name / mark.FILE).unlink(missing_ok=True)
 
     # --- what the driver asks and does
 
@@ -127,15 +134,15 @@ class Store:
         name = self.name(node)
         if not self.is_there(node):
             return State("new")
-        done = self.mark(name, DONE)
+        done = self.read_mark(name, DoneMark)
         if done is not None:
-            if done.get("signature") != node.signature:
+            if done.signature != node.signature:
                 raise StoreError(f"{self.where(node)} belongs to another node; remove it and launch again")
-            damaged = self.mark(name, DAMAGED)
-            return State("damaged", str(damaged["cause"])) if damaged else State("done", mark=done)
-        failed = self.mark(name, FAILED)
+            damaged = self.read_mark(name, Damage)
+            return State("damaged", damaged.cause) if damaged else State("done", mark=done)
+        failed = self.read_mark(name, Failure)
         if failed is not None:
-            return State("failed", str(failed.get("cause", "unknown")))
+            return State("failed", failed.cause)
         return State("partial" if self.has_files(name) else "new")
 
     def is_there(self, node: Node) -> bool:
@@ -149,20 +156,20 @@ class Store:
     def inspected(self, node: Node) -> State:
         """`state`, after a look at the files: one that is gone, of another size, or newer than its mark is checked."""
         state = self.state(node)
-        if state.state == "done":
+        if state.mark is not None:
             try:
-                self._check(self.name(node), state.mark["files"], recent_only=True)
+                self._check(self.name(node), state.mark, recent_only=True)
             except DamagedInputError as error:
                 return State("damaged", str(error))
         return state
 
-    def done(self, node: Node) -> dict[str, Any]:
+    def done(self, node: Node) -> DoneMark:
         """The done-mark of a finished node.
 
         Raises:
             StoreError: the node is not done.
         """
-        mark = self.mark(self.name(node), DONE)
+        mark = self.read_mark(self.name(node), DoneMark)
         if mark is None:
             raise StoreError(f"{self.where(node)} is not done; resume the run")
         return mark
@@ -181,22 +188,22 @@ class Store:
         folder = self.folder(node)
         return latest_history([folder, *self._attempts(folder.name)])
 
-    def alive(self, node: Node) -> dict[str, Any] | None:
+    def alive(self, node: Node) -> SignOfLife | None:
         """The last sign of life of the node's newest attempt; None while there is none."""
         name = self.name(node)
         for folder in self._attempts(name):
             try:
-                return self.mark(f"{name}/{folder.name}", ALIVE)
+                return self.read_mark(f"{name}/{folder.name}", SignOfLife)
             except StoreError:
                 continue
         return None
 
-    def sign_of(self, name: str, number: int) -> dict[str, Any]:
-        """The last sign of life of one attempt; empty while there is none."""
+    def sign_of(self, name: str, number: int) -> SignOfLife | None:
+        """The last sign of life of one attempt; None while there is none."""
         try:
-            return self.mark(f"{name}/{_attempt(number)}", ALIVE) or {}
+            return self.read_mark(f"{name}/{_attempt(number)}", SignOfLife)
         except StoreError:
-            return {}
+            return None
 
     def is_alive(self, node: Node) -> bool:
         """Whether the last sign of life of the node's latest attempt is young.
@@ -204,10 +211,13 @@ class Store:
         Its age is told by the file system's own clock, whatever the machines' clocks say.
         """
         name = self.name(node)
+        lease = self.lease(name)
+        if lease is None:
+            return False
+        sign = self.root / name / _attempt(lease.attempt) / SignOfLife.FILE
         try:
-            sign = self.root / name / _attempt(int(self.lease(name)["attempt"])) / ALIVE
             age = self._clock() - sign.stat().st_mtime
-        except (OSError, KeyError, TypeError, ValueError):
+        except OSError:
             return False
         return age < self.alive_s
 
@@ -219,14 +229,15 @@ class Store:
         finally:
             probe.unlink()
 
-    def is_busy(self, node: Node, owner: str) -> bool:
-        """Whether the process of another owner works on the node."""
+    def is_busy(self, node: Node, run_id: str) -> bool:
+        """Whether another run works on the node."""
         lease = self.lease(self.name(node))
-        return bool(lease) and lease.get("owner") != owner and self.is_alive(node)
+        return lease is not None and lease.run_id != run_id and self.is_alive(node)
 
     def reached(self, node: Node) -> int:
         """Steps that the node's latest attempt had when it last wrote a checkpoint."""
-        return int((self.alive(node) or {}).get("saved", 0))
+        sign = self.alive(node)
+        return 0 if sign is None else sign.saved
 
     def log(self, node: Node, attempt: int | None = None) -> Path | None:
         """Log of an attempt at the node, by default of the latest that said something; None if there is none."""
@@ -236,46 +247,53 @@ class Store:
     def has_leftovers(self, node: Node) -> bool:
         """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
         folder = self.folder(node)
-        return (folder / LEASE).exists() and (folder / DONE).exists()
+        return (folder / Lease.FILE).exists() and (folder / DoneMark.FILE).exists()
 
-    def claim(self, node: Node, owner: str) -> int:
-        """Take a node for a new attempt; gives its number. Earlier attempts may write nothing more.
+    def claim(self, node: Node, run_id: str) -> int:
+        """Claim a node for a new attempt; returns its number. Earlier attempts may write nothing more.
 
         A done-mark stays unless the node is damaged: an attempt that was believed lost may finish at this very moment.
         """
         name = self.name(node)
         number = 1 + max(self._numbers(name), default=0)
-        number = max(number, 1 + int(self.lease(name).get("attempt", 0)))
-        self.set_mark(name, LEASE, {"attempt": number, "owner": owner})
-        if self.mark(name, DAMAGED) is not None:
-            self.drop_mark(name, DONE, DAMAGED)
-        self.drop_mark(name, FAILED, STOP)
+        lease = self.lease(name)
+        if lease is not None:
+            number = max(number, 1 + lease.attempt)
+        self.write_mark(name, Lease(number, run_id))
+        if self.read_mark(name, Damage) is not None:
+            self.drop_marks(name, DoneMark, Damage)
+        self.drop_marks(name, Failure, StopRequest)
         return number
 
     def forget(self, node: Node) -> None:
         """Take the done-mark of a node away: it is computed again."""
-        self.drop_mark(self.name(node), DONE, DAMAGED)
+        self.drop_marks(self.name(node), DoneMark, Damage)
 
     def ask_to_stop(self, node: Node, stop: Stop) -> None:
         """Ask the node's attempt to stop."""
-        self.set_mark(self.name(node), STOP, {"stop": stop})
+        self.write_mark(self.name(node), StopRequest(stop))
 
     # --- what a worker does
 
-    def lease(self, name: str) -> dict[str, Any]:
-        """Which attempt may write to a node; empty when nobody may."""
+    def lease(self, name: str) -> Lease | None:
+        """Which attempt may write to a node; None if none may."""
         try:
-            return self.mark(name, LEASE) or {}
+            return self.read_mark(name, Lease)
         except StoreError:
-            return {}
+            return None
+
+    def may_write(self, name: str, number: int) -> bool:
+        """Whether an attempt is the one that may write to a node."""
+        lease = self.lease(name)
+        return lease is not None and lease.attempt == number
 
     def stop_asked(self, name: str) -> Stop:
         """Whether the node's attempt was asked to stop."""
         try:
-            mark = self.mark(name, STOP)
+            mark = self.read_mark(name, StopRequest)
         except StoreError:
             return "no"
-        return "no" if mark is None else "now" if mark.get("stop") == "now" else "epoch"
+        return "no" if mark is None else mark.stop
 
     def begin(self, name: str, number: int) -> Path:
         """The folder in which an attempt works."""
@@ -296,22 +314,22 @@ class Store:
         """Folders of earlier attempts, newest first."""
         return [path for path in self._attempts(name) if path.name != _attempt(number)]
 
-    def beat(self, name: str, number: int, sign: dict[str, Any]) -> None:
+    def beat(self, name: str, number: int, sign: SignOfLife) -> None:
         """Write a sign of life."""
-        self.set_mark(f"{name}/{_attempt(number)}", ALIVE, sign)
+        self.write_mark(f"{name}/{_attempt(number)}", sign)
 
     def checkpointed(self, name: str, number: int, folder: Path) -> None:  # noqa: ARG002 - the interface
         """An attempt has a checkpoint in its folder: those of attempts before the last one are of no use any more."""
         for path in self.earlier(name, number)[1:]:
             shutil.rmtree(path, ignore_errors=True)
 
-    def finish(self, name: str, mark: dict[str, Any], files: Iterable[Path]) -> None:
-        """Finish a node: its files are linked into its folder, and the done-mark, with checksums, is written last."""
+    def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
+        """Finish a node: link its files into its folder, then write the done-mark with their checksums."""
         folder = self.root / name
         folder.mkdir(parents=True, exist_ok=True)
         for path in files:
             link(path, folder / path.name)
-        self.set_mark(name, DONE, {**mark, "files": checksums(files)})
+        self.write_mark(name, replace(mark, files=checksums(files)))
         self.sweep(name)
 
     def sweep(self, name: str) -> None:
@@ -320,11 +338,11 @@ class Store:
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.root / name).glob(".*.tmp*"):
             path.unlink(missing_ok=True)
-        self.drop_mark(name, FAILED, DAMAGED, STOP)
+        self.drop_marks(name, Failure, Damage, StopRequest)
         # A result that loses its second name looks changed: the mark is made the newer again, or plans would read it.
         with suppress(FileNotFoundError):
-            os.utime(self.root / name / DONE)
-        self.drop_mark(name, LEASE)
+            os.utime(self.root / name / DoneMark.FILE)
+        self.drop_marks(name, Lease)
 
     def close(self) -> None:
         """Let go of what is held on this host."""
@@ -334,7 +352,8 @@ class Store:
 
     def results_of(self, name: str) -> Path:
         """See `results`."""
-        self._check(name, read_json(self.root / name / DONE)["files"])
+        path = self.root / name / DoneMark.FILE
+        self._check(name, DoneMark.from_json(read_json(path), str(path)))
         return self.root / name
 
     # --- inside
@@ -346,23 +365,23 @@ class Store:
     def _numbers(self, name: str) -> list[int]:
         return [number_of(path.name) for path in self._attempts(name)]
 
-    def _check(self, name: str, files: dict[str, Any], *, recent_only: bool = False) -> None:
-        """Hold a node's files against its done-mark; with `recent_only` read only those that are newer than the mark.
+    def _check(self, name: str, mark: DoneMark, *, recent_only: bool = False) -> None:
+        """Compare a node's files with its done-mark; with `recent_only` read only those that are newer than the mark.
 
         A process checks an unchanged file once.
         """
         folder = self.root / name
-        marked = (folder / DONE).stat().st_mtime_ns
+        marked = (folder / DoneMark.FILE).stat().st_mtime_ns
         place = str(folder)  # paths are put together by hand where there are tens of thousands
-        for file, facts in files.items():
+        for file, expected in mark.files.items():
             try:
                 status = os.stat(f"{place}/{file}")  # noqa: PTH116
-                if status.st_size != facts["bytes"]:
-                    raise self.damage(name, file, f"it has {status.st_size} bytes, not {facts['bytes']}")
+                if status.st_size != expected.bytes:
+                    raise self.damage(name, file, f"it has {status.st_size} bytes, not {expected.bytes}")
                 if recent_only and max(status.st_mtime_ns, status.st_ctime_ns) <= marked:
                     continue
                 found = _checksum(folder / file, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                if found != facts["sha256"]:
+                if found != expected.sha256:
                     raise self.damage(name, file, "its checksum is not the one it was written with")
             except OSError as error:
                 raise self.damage(name, file, f"it can't be read ({error.strerror})") from None
@@ -371,15 +390,15 @@ class Store:
         """The error for a result that is not what it was; `damaged.json` remembers it."""
         text = f"{self.url}/{name}/{file} is damaged: {what}; launch or resume the run to compute it again"
         try:
-            self.set_mark(name, DAMAGED, {"cause": text, "file": file})
+            self.write_mark(name, Damage(text, file))
         except (OSError, StoreError):  # a store that can't be written to is read all the same
             return DamagedInputError(text)
         return DamagedInputError(text)
 
 
-def checksums(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
-    """What a done-mark says of results."""
-    return {path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size} for path in sorted(files)}
+def checksums(files: Iterable[Path]) -> dict[str, ResultFile]:
+    """What a done-mark lists of results."""
+    return {path.name: ResultFile(sha256_file(path), path.stat().st_size) for path in sorted(files)}
 
 
 def number_of(attempt: str) -> int:

@@ -10,7 +10,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,8 @@ from typing import Any
 from features.errors import DamagedInputError, StoreError, SupersededError
 from features.files import hash_of
 from orchestrator.store.cache import Cache, default_cache_root
-from orchestrator.store.local import (
-    ALIVE,
-    DAMAGED,
-    DONE,
-    FAILED,
-    LEASE,
-    PREFIX,
-    STOP,
-    State,
-    Store,
-    checksums,
-    number_of,
-)
+from orchestrator.store.local import PREFIX, M, State, Store, checksums, number_of
+from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Mark, SignOfLife, StopRequest
 from orchestrator.store.node import Node
 from orchestrator.store.objects.base import Storage
 from orchestrator.store.objects.open import open_storage
@@ -52,7 +42,7 @@ class RemoteStore(Store):
         self.storage: Storage = open_storage(url)
         self._keys: dict[str, dict[str, int]] = {}
         """Folder of a node -> its keys, relative to the folder, with their sizes."""
-        self._done: dict[str, dict[str, Any]] = {}
+        self._done: dict[str, DoneMark] = {}
         super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}", listed=listed)
 
     @property
@@ -89,32 +79,33 @@ class RemoteStore(Store):
 
     # --- marks
 
-    def mark(self, name: str, kind: str) -> dict[str, Any] | None:
+    def read_mark(self, name: str, mark: type[M]) -> M | None:
         """See `Store`."""
-        if kind == DONE and name in self._done:
-            return self._done[name]
+        known = self._done.get(name)
+        if isinstance(known, mark):
+            return known
+        key = f"{name}/{mark.FILE}"
         try:
-            found = json.loads(self.storage.read(f"{name}/{kind}"))
+            content = json.loads(self.storage.read(key))
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise StoreError(f"{self.url}/{name}/{kind} is damaged: it is not JSON ({error})") from None
-        if not isinstance(found, dict):
-            raise StoreError(f"{self.url}/{name}/{kind} is damaged: it holds no facts")
-        if kind == DONE:
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{self.url}/{key} is damaged: it is not JSON ({error})") from None
+        found = mark.from_json(content, f"{self.url}/{key}")
+        if isinstance(found, DoneMark):
             self._done[name] = found
         return found
 
-    def set_mark(self, name: str, kind: str, content: dict[str, Any]) -> None:
+    def write_mark(self, name: str, mark: Mark) -> None:
         """See `Store`."""
-        self.storage.write(f"{name}/{kind}", _json(content))
+        self.storage.write(f"{name}/{mark.FILE}", _json(mark))
         self._keys.setdefault(name.partition("/")[0], {})
 
-    def drop_mark(self, name: str, *kinds: str) -> None:
+    def drop_marks(self, name: str, *marks: type[Mark]) -> None:
         """See `Store`."""
-        for kind in kinds:
-            self.storage.delete(f"{name}/{kind}")
-            self._keys.get(name, {}).pop(kind, None)
+        for mark in marks:
+            self.storage.delete(f"{name}/{mark.FILE}")
+            self._keys.get(name, {}).pop(mark.FILE, None)
         self._done.pop(name, None)
 
     # --- what the driver asks and does
@@ -123,9 +114,9 @@ class RemoteStore(Store):
         """See `Store`; from the list of keys, so that thousands of nodes are not asked for one by one."""
         name = self.name(node)
         keys = self._keys.get(name, {})
-        if DONE in keys and DAMAGED not in keys:
+        if DoneMark.FILE in keys and Damage.FILE not in keys:
             return State("done")
-        if DONE in keys or FAILED in keys:
+        if DoneMark.FILE in keys or Failure.FILE in keys:
             return super().state(node)
         return State("partial" if keys else "new")
 
@@ -142,10 +133,10 @@ class RemoteStore(Store):
         state = self.state(node)
         if state.state == "done":
             name = self.name(node)
-            for file, facts in self.done(node)["files"].items():
+            for file, expected in self.done(node).files.items():
                 size = self._keys[name].get(file)
-                if size != facts["bytes"]:
-                    what = "it is gone" if size is None else f"it has {size} bytes, not {facts['bytes']}"
+                if size != expected.bytes:
+                    what = "it is gone" if size is None else f"it has {size} bytes, not {expected.bytes}"
                     return State("damaged", str(self.damage(name, file, what)))
         return state
 
@@ -161,19 +152,16 @@ class RemoteStore(Store):
         except FileNotFoundError:
             return []
 
-    def alive(self, node: Node) -> dict[str, Any] | None:
+    def alive(self, node: Node) -> SignOfLife | None:
         """See `Store`."""
         name = self.name(node)
-        number = self.lease(name).get("attempt")
-        try:
-            return self.mark(f"{name}/attempt-{number}", ALIVE) if number else None
-        except StoreError:
-            return None
+        lease = self.lease(name)
+        return None if lease is None else self.sign_of(name, lease.attempt)
 
     def is_alive(self, node: Node) -> bool:
         """See `Store`; an object store's clock is not asked: machines' clocks have to agree to a minute."""
         sign = self.alive(node)
-        return sign is not None and abs(time.time() - float(sign.get("time", 0))) < self.alive_s
+        return sign is not None and abs(time.time() - sign.time) < self.alive_s
 
     def log(self, node: Node, attempt: int | None = None) -> Path | None:
         """See `Store`; a copy on this host, as of the attempt's last checkpoint while it runs."""
@@ -188,7 +176,7 @@ class RemoteStore(Store):
     def has_leftovers(self, node: Node) -> bool:
         """See `Store`."""
         keys = self._keys.get(self.name(node), {})
-        return LEASE in keys and DONE in keys
+        return Lease.FILE in keys and DoneMark.FILE in keys
 
     # --- what a worker does
 
@@ -227,11 +215,11 @@ class RemoteStore(Store):
             if other < number:
                 self._delete(f"{name}/attempt-{other}")
 
-    def finish(self, name: str, mark: dict[str, Any], files: Iterable[Path]) -> None:
+    def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
         """See `Store`; the first of two attempts that finish at once wins, and both have the same results."""
         for path in files:
             self.storage.put(path, f"{name}/{path.name}")
-        if not self.storage.create(f"{name}/{DONE}", _json({**mark, "files": checksums(files)})):
+        if not self.storage.create(f"{name}/{mark.FILE}", _json(replace(mark, files=checksums(files)))):
             raise SupersededError(f"another attempt at {name} has finished before this one")
         self.sweep(name)
 
@@ -241,7 +229,7 @@ class RemoteStore(Store):
             self._delete(f"{name}/attempt-{number}")
         for path in (self.root / name).glob("attempt-*/"):
             shutil.rmtree(path, ignore_errors=True)
-        self.drop_mark(name, FAILED, DAMAGED, STOP, LEASE)
+        self.drop_marks(name, Failure, Damage, StopRequest, Lease)
 
     def close(self) -> None:
         """See `Store`; the cache may drop what was read here from now on."""
@@ -271,5 +259,5 @@ class RemoteStore(Store):
             self.storage.delete(key)
 
 
-def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _json(mark: Mark) -> bytes:
+    return (json.dumps(mark.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

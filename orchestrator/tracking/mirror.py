@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from features.errors import SonogridError, TrackingError
-from features.files import hash_of, read_json
+from features.files import hash_of
 from orchestrator.grids.load import settings_of
 from orchestrator.redact import redact
 from orchestrator.run.bound import Run
-from orchestrator.store.local import DONE
+from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.views.report import build_report
 from orchestrator.views.report_types import Report
@@ -190,7 +190,7 @@ class Mirror:
         self._tag(identity, "sonogrid.state", state)
         if state == "done":
             mark = self.run.store.done(node)
-            for package, version in mark["versions"].items():
+            for package, version in mark.versions.items():
                 self._tag(identity, f"sonogrid.version.{package}", version)
             self._artifacts(identity, "train", node)
             if self.run.store.state(prediction).state == "done":
@@ -221,7 +221,7 @@ class Mirror:
         tag = f"{ARTIFACTS}.{place}"
         if self._tags[identity].get(tag) != node.signature:
             folder = self.run.store.results(node)
-            for name in (*read_json(folder / DONE)["files"], DONE):
+            for name in (*self.run.store.done(node).files, DoneMark.FILE):
                 self._client.log_artifact(identity, str(folder / name), place)
             self._tag(identity, tag, node.signature)
 

@@ -9,6 +9,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduler import Finished
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
+from orchestrator.store.results import TrainResult
 
 __all__ = ["LaunchView"]
 
@@ -64,8 +65,8 @@ class LaunchView:
             self.progress.update(self.jobs, completed=self.jobs_done)
             score = ""
             if node.kind == "train":
-                result = self.run.store.done(node)["result"]
-                score = f"  lwlrap {result['last_lwlrap']:.3f} (best {result['best_lwlrap']:.3f})"
+                result = TrainResult.of(self.run.store.done(node))
+                score = f"  lwlrap {result.last_lwlrap:.3f} (best {result.best_lwlrap:.3f})"
             self.console.print(f"{self._clock()}  {node.name} done{score}", highlight=False)
         else:
             self.console.print(

@@ -12,8 +12,10 @@ from rich.text import Text
 from features.errors import StoreError
 from orchestrator.run.owner import current_owner
 from orchestrator.run.record import RecordedRun
-from orchestrator.store.local import FAILED, Store
+from orchestrator.store.local import Store
+from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import Node
+from orchestrator.store.results import TrainResult
 from orchestrator.views.table import Lines
 from orchestrator.without_gc import uncollected
 
@@ -71,9 +73,9 @@ def read_status(run: RecordedRun) -> Status:
     owner = current_owner(run.folder)
     words = None
     if owner is not None:
-        age = max(0.0, time.time() - float(owner.get("time", 0)))
+        age = max(0.0, time.time() - owner.time)
         gone = "" if age < FRESH_S else "; it may be dead: launch or resume the run to go on"
-        words = f"process {owner.get('pid')} on {owner.get('host')}, last sign of life {_span(age)} ago{gone}"
+        words = f"{owner}, last sign of life {_span(age)} ago{gone}"
     launched = (run.folder / "run.json").stat().st_mtime
     return Status([_job(run.store, node, launched) for node in run.nodes.values()], words)
 
@@ -87,19 +89,20 @@ def _job(store: Store, node: Node, launched: float) -> JobStatus:
     if known.state == "done":
         mark = known.mark or store.done(node)
         facts |= _trained(node, mark)
-        facts |= {"host": mark["host"], "attempt": mark["attempts"], "seconds": mark["seconds"]}
-        done = "cached" if mark["started"] < launched else "done"
-        return JobStatus(state=done, peak_mb=mark["peak_mb"], **facts)
+        facts |= {"host": mark.host, "attempt": mark.attempts, "seconds": mark.seconds}
+        done = "cached" if mark.started < launched else "done"
+        return JobStatus(state=done, peak_mb=mark.peak_mb, **facts)
     facts |= _training(node, store.history(node) if node.kind == "train" else [])
     log = store.log(node)
     facts["log"] = str(log) if log else None
     sign = store.alive(node)
-    attempt = store.lease(store.name(node)).get("attempt")
+    lease = store.lease(store.name(node))
+    attempt = None if lease is None else lease.attempt
     if sign is not None:
-        facts |= {"host": sign.get("host"), "age_s": round(max(0.0, time.time() - float(sign.get("time", 0))), 1)}
+        facts |= {"host": sign.host, "age_s": round(max(0.0, time.time() - sign.time), 1)}
     if known.state == "failed":
-        failure = store.mark(store.name(node), FAILED) or {}
-        facts |= {"host": failure.get("host"), "attempt": failure.get("attempt")}
+        failure = store.read_mark(store.name(node), Failure) or Failure()
+        facts |= {"host": failure.host, "attempt": failure.attempt}
         return JobStatus(state="failed", **facts)
     facts["attempt"] = attempt
     if sign is None or facts["age_s"] > store.alive_s:
@@ -107,12 +110,12 @@ def _job(store: Store, node: Node, launched: float) -> JobStatus:
     return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
 
 
-def _trained(node: Node, mark: dict[str, Any]) -> dict[str, Any]:
+def _trained(node: Node, mark: DoneMark) -> dict[str, Any]:
     """Of a finished training job, from its mark: thousands of histories take seconds to read."""
     if node.kind != "train":
         return {}
     total = _epochs(node)
-    return {"epoch": total, "epochs": total, "best_lwlrap": mark["result"]["best_lwlrap"], "eta_s": 0.0}
+    return {"epoch": total, "epochs": total, "best_lwlrap": TrainResult.of(mark).best_lwlrap, "eta_s": 0.0}
 
 
 def _epochs(node: Node) -> int:

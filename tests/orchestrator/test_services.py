@@ -276,7 +276,7 @@ def test_a_run_is_mirrored_to_postgres_with_its_artifacts_on_s3(
     assert fold.info.artifact_uri.startswith(f"{bucket}/mlflow/")
     below = fold.info.artifact_uri.removeprefix(f"{bucket}/")
     node = inline_run.graph.nodes[inline_run.graph.train["A", 0]]
-    mark = inline_run.store.done(node)["files"]
+    mark = inline_run.store.done(node).files
     assert {key: size for key, size in objects.items() if key.startswith(f"{below}/train/") and "done" not in key} == {
         f"{below}/train/{name}": about["bytes"] for name, about in mark.items()
     }

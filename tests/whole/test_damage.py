@@ -18,6 +18,7 @@ from orchestrator.launch import launch
 from orchestrator.planning.scheduler import run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.marks import Failure
 from tests.fixtures.harm import INLINE, QUIET, Compare, fail, nodes_that_ran, ran
 
 pytestmark = pytest.mark.usefixtures("own_mlflow")
@@ -138,7 +139,7 @@ def test_resume_failed_runs_what_failed_and_what_waits_for_it_alone(
     for signature in (graph.train["B", 0], graph.predict["B", 0], graph.predict["B", 1], graph.blend):
         assert signature is not None
         shutil.rmtree(copy.store.folder(graph.nodes[signature]))
-    fail(copy, graph.nodes[graph.train["B", 0]], cause="it broke")
+    fail(copy, graph.nodes[graph.train["B", 0]], Failure(cause="it broke"))
     assert ran(copy, capsys, "--failed")[0] == 0
     assert nodes_that_ran(copy) == ["train-B-0", "predict-B-0"], "the blend waits for predict-B-1 too"
     assert ran(copy, capsys)[0] == 0
@@ -183,7 +184,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
         return next(epochs)
 
     assert not run_job(spec, after_one_epoch)
-    run.store.set_mark(folder.name, "failed.json", {"cause": "the loss became nan", "epochs_done": 1})
+    run.store.write_mark(folder.name, Failure(cause="the loss became nan", epochs_done=1))
     capsys.readouterr()
     rescue = "conditions.plain.rescue.0={after: 1, lr_factor: 0.1}"
     assert main(["resume", str(out), "--executor", "inline", "--set", rescue]) == 0

@@ -19,6 +19,7 @@ from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.marks import ResultFile
 from orchestrator.views.report import build_report
 from orchestrator.views.report_tables import print_report
 from orchestrator.views.scores import predictions_of
@@ -37,12 +38,12 @@ def test_done_marks_hold_checksums_versions_and_times(inline_run: Run) -> None:
     node = inline_run.graph.nodes[inline_run.graph.train["A", 1]]
     mark = inline_run.store.done(node)
     folder = inline_run.store.folder(node)
-    assert mark["signature"] == node.signature
-    assert set(mark["files"]) == {"history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors"}
-    for name, facts in mark["files"].items():
-        assert facts == {"sha256": sha256_file(folder / name), "bytes": (folder / name).stat().st_size}
-    assert {"torch", "numpy", "python", "sonogrid"} <= mark["versions"].keys()
-    assert mark["seconds"] > 0
+    assert mark.signature == node.signature
+    assert set(mark.files) == {"history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors"}
+    for name, file in mark.files.items():
+        assert file == ResultFile(sha256_file(folder / name), (folder / name).stat().st_size)
+    assert {"torch", "numpy", "python", "sonogrid"} <= mark.versions.keys()
+    assert mark.seconds > 0
 
 
 def test_same_seed_gives_the_same_bits(

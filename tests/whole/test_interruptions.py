@@ -23,6 +23,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of
+from orchestrator.store.marks import Failure
 from orchestrator.views.status import read_status
 from tests.fixtures.harm import INLINE, Compare, attempt_at, fail, ran, signs
 
@@ -65,7 +66,7 @@ def test_stopped_and_killed_runs_go_on_where_they_were(
     code, said = ran(run, capsys)
     assert code == 0
     again = Run.open(out)
-    assert any(again.store.done(node)["attempts"] == 2 for node in again.graph.nodes.values() if node.kind == "train")
+    assert any(again.store.done(node).attempts == 2 for node in again.graph.nodes.values() if node.kind == "train")
     same_numbers(inline_run, again)
 
 
@@ -156,7 +157,7 @@ def test_status_tells_the_states_apart(copy: Run, capsys: pytest.CaptureFixture[
     graph = copy.graph
     by_name = {node.name: node for node in graph.nodes.values()}
     shutil.rmtree(copy.store.folder(by_name["predict-plain-0"]))
-    fail(copy, by_name["blend"], cause="it broke", host="there", attempt=2)
+    fail(copy, by_name["blend"], Failure(cause="it broke", host="there", attempt=2))
     with attempt_at(copy, by_name["train-A-1"]):
         pass
     for sign in signs(copy, by_name["train-A-1"]):

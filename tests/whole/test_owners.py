@@ -122,7 +122,7 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
     assert run_job(first, CutOff()) is False
     after = {p.name: p.read_bytes() for p in copy.store.folder(node).iterdir() if p.is_file()}
     assert after == CutOff.done  # type: ignore[attr-defined]
-    assert copy.store.done(node)["attempts"] == 2
+    assert copy.store.done(node).attempts == 2
     assert "attempt 1 on" in (copy.store.folder(node) / "logs" / "1.log").read_text()
 
 
@@ -133,12 +133,12 @@ def test_an_attempt_that_was_believed_lost_and_finishes_is_not_made_again(copy: 
     executor = InlineExecutor(copy, INLINE)
     executor.submit(node)
     assert [finished.outcome for finished in executor.wait(1)] == ["done"]
-    assert copy.store.done(node)["attempts"] == 1
+    assert copy.store.done(node).attempts == 1
     # It finishes between the look and the claim: what it did stays, and the attempt that comes too late ends.
     late = copy.job_spec(node, INLINE)
     copy.store.sweep(copy.store.name(node))
     assert run_job(late) is False
-    assert copy.store.done(node)["attempts"] == 1
+    assert copy.store.done(node).attempts == 1
 
 
 def test_a_node_that_another_run_works_on_is_waited_for(
@@ -162,7 +162,9 @@ def test_a_node_that_another_run_works_on_is_waited_for(
         plan = plan_of(run, Selection())
         summary = run_plan(plan, InlineExecutor(run, INLINE, owner=run.identity), should_stop=stop)
         assert summary.done == 0
-        assert run.store.lease(run.store.name(node))["owner"] == other.identity
+        lease = run.store.lease(run.store.name(node))
+        assert lease is not None
+        assert lease.run_id == other.identity
     for sign in signs(run, node):
         os.utime(sign, (1, 1))
     assert not run.store.is_busy(node, run.identity), "its last sign of life is old"

@@ -24,6 +24,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun, read_run_json
 from orchestrator.run.selection import Selection, plan_of
 from orchestrator.store.local import Store
+from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import SCHEMA
 from orchestrator.views.status import JobStatus, Status, read_status, show
 from orchestrator.without_gc import uncollected
@@ -174,7 +175,7 @@ def test_a_finished_node_is_not_read_again_by_every_plan(tmp_path: Path, many: R
     name = store.name(each)
     path = store.begin(name, 1) / "data.npy"
     save_npy(path, assumed_manifest(many.recipe.data).clips["n_samples"].to_numpy())
-    store.finish(name, {"signature": each.signature}, [path])
+    store.finish(name, DoneMark(signature=each.signature), [path])
     result, mark = (tmp_path / name / file for file in ("data.npy", "done.json"))
     assert store.inspected(each).state == "done"
     assert result.stat().st_ctime_ns <= mark.stat().st_mtime_ns

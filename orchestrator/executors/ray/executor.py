@@ -21,7 +21,6 @@ from orchestrator.executors.ray.cluster import Demand, draining, has_autoscaler,
 from orchestrator.executors.ray.connect import connect
 from orchestrator.executors.ray.prometheus import Metrics
 from orchestrator.executors.ray.train import (
-    PLACEMENT,
     fast_start_environment,
     fit,
     free_abandoned,
@@ -35,6 +34,7 @@ from orchestrator.planning.scheduler import Finished, Needs, Standing
 from orchestrator.redact import redact
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
+from orchestrator.store.marks import Placement
 from orchestrator.store.node import Node
 from orchestrator.store.open import open_store
 from trainers.supervisor import Stop
@@ -59,7 +59,7 @@ def _train_loop(config: dict[str, Any]) -> None:
     if get_context().get_world_rank() > 0:
         run_share(spec)
         return
-    open_store(spec.store, listed=False).set_mark(spec.node, PLACEMENT, placement())
+    open_store(spec.store, listed=False).write_mark(spec.node, placement())
     _run_asked(spec)
 
 
@@ -283,14 +283,14 @@ class RayExecutor:
             if not signs_are_due:
                 continue
             sign = self.run.store.sign_of(job.spec.node, job.spec.attempt)
-            if sign:
+            if sign is not None:
                 self.ledger.show(job.node.signature)
-                self._count_epochs(job, int(sign.get("epoch", 0)))
-            count = int(sign.get("count", -1))
+                self._count_epochs(job, sign.epoch or 0)
+            count = -1 if sign is None else sign.count
             if count != job.count:
                 job.count, job.changed = count, time.monotonic()
             elif time.monotonic() - job.changed > self.execution.stall_s:
-                minutes, host = self.execution.stall_s / 60, sign.get("host", "the cluster")
+                minutes, host = self.execution.stall_s / 60, sign.host if sign else "the cluster"
                 self._give_up(job, f"made no progress for {minutes:g} minutes on {host} and was ended")
         speeds: Counter[str] = Counter()
         for job in self._running.values():
@@ -320,12 +320,12 @@ class RayExecutor:
         if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
             free_abandoned()
-        self.run.store.drop_mark(job.spec.node, PLACEMENT)
+        self.run.store.drop_marks(job.spec.node, Placement)
         return end
 
     def _free(self, job: _Submitted) -> None:
         """Drop the reservation of a Train job, which a dead controller would leave behind."""
-        mark = self.run.store.mark(job.spec.node, PLACEMENT)
+        mark = self.run.store.read_mark(job.spec.node, Placement)
         if mark is not None:
             free_resources(mark)
 

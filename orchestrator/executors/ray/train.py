@@ -7,13 +7,14 @@ controller, which the driver does itself.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PLACEMENT", "fast_start_environment", "fit", "free_abandoned", "free_resources", "placement"]
+from orchestrator.store.marks import Placement
 
-PLACEMENT = "placement.json"
+__all__ = ["fast_start_environment", "fit", "free_abandoned", "free_resources", "placement"]
+
 LEFT_OUT = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
 ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # another actor a job
@@ -78,22 +79,22 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, mac
     ).fit()
 
 
-def placement() -> dict[str, str]:
+def placement() -> Placement:
     """In the worker: the id of the job's reservation, for `free_resources`."""
     from ray.util import get_current_placement_group
 
     group = get_current_placement_group()
-    return {"id": group.id.hex() if group is not None else ""}
+    return Placement(group.id.hex() if group is not None else "")
 
 
-def free_resources(placement: Mapping[str, str]) -> None:
+def free_resources(placement: Placement) -> None:
     """In the driver, after a job ended badly: drop its reservation, which ends its processes too."""
     from ray._raylet import PlacementGroupID
     from ray.util import remove_placement_group
     from ray.util.placement_group import PlacementGroup
 
-    if placement.get("id"):
-        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(placement["id"])))
+    if placement.id:
+        remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(placement.id)))
 
 
 def free_abandoned() -> None:

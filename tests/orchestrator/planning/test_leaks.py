@@ -16,6 +16,7 @@ from orchestrator.planning.leaks import labels_seen, leaky_conditions
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, prepare
+from orchestrator.store.results import PredictResult
 
 GRID = """
 name: leaks
@@ -82,9 +83,11 @@ def test_leaky_conditions_are_named(run: Run, grid: Path) -> None:
 
 
 def test_predictions_keep_what_they_saw(run: Run) -> None:
-    about = {name: run.store.done(run.graph.nodes[run.graph.predict[name, 1]])["result"] for name in ("same", "all")}
-    assert about["same"]["labels_seen"] == [0, 2]
-    assert about["all"]["labels_seen"] == [0, 1, 2]
+    about = {
+        name: PredictResult.of(run.store.done(run.graph.nodes[run.graph.predict[name, 1]])) for name in ("same", "all")
+    }
+    assert about["same"].labels_seen == (0, 2)
+    assert about["all"].labels_seen == (0, 1, 2)
 
 
 def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(

@@ -16,6 +16,7 @@ from orchestrator.launch import launch
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.store.objects.open import open_storage
 from orchestrator.store.open import open_store
@@ -132,11 +133,11 @@ def test_a_cut_off_worker_can_not_overwrite_its_successor(bound: Run) -> None:
         pass
     with second:
         (second.folder / "data.npy").write_bytes(b"of the second")
-        second.finish({"signature": node.signature})
+        second.finish(DoneMark("train", node.signature, host="here"))
         with pytest.raises(SupersededError, match="has finished before"):
             # It looked before the second one finished, and writes after.
-            store.finish(name, {"signature": node.signature}, [second.folder / "data.npy"])
-    assert store.done(node)["attempts"] == 2
+            store.finish(name, DoneMark("train", node.signature, host="here"), [second.folder / "data.npy"])
+    assert store.done(node).attempts == 2
 
 
 def test_an_address_that_is_no_store_is_refused(small_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,9 +65,10 @@ while True:
         if done:
             tell(node.name, {"name": node.name, "done": True})
         elif sign:
-            attempt = run.store.lease(run.store.name(node)).get("attempt")
-            facts = {"name": node.name, "kind": node.kind, "attempt": attempt, "host": sign["host"]}
-            tell(node.name, {**facts, "saved": sign.get("saved", 0)})
+            lease = run.store.lease(run.store.name(node))
+            attempt = lease.attempt if lease else None
+            facts = {"name": node.name, "kind": node.kind, "attempt": attempt, "host": sign.host}
+            tell(node.name, {**facts, "saved": sign.saved})
     tell("", {"alive": sorted(node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"])})
     time.sleep(0.5)
 """
@@ -85,10 +86,10 @@ nodes = {}
 for node in run.graph.nodes.values():
     folder, mark, name = store.results(node), store.done(node), store.name(node)
     nodes[node.name] = {
-        "files": {file: sha256_file(folder / file) for file in mark["files"]},
+        "files": {file: sha256_file(folder / file) for file in mark.files},
         "history": store.history(node),
-        "host": mark["host"],
-        "attempts": mark["attempts"],
+        "host": mark.host,
+        "attempts": mark.attempts,
         "logs": {Path(key).stem: store.storage.read(key).decode() for key in store.storage.list(f"{name}/logs")},
     }
 pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket="sonogrid")

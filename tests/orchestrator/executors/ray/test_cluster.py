@@ -27,6 +27,7 @@ from orchestrator.planning.scheduler import Finished, Needs, Standing, run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution, Place
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.marks import SignOfLife
 
 pytestmark = pytest.mark.ray
 
@@ -77,13 +78,13 @@ def test_workers_share_a_job_and_go_on_elsewhere_when_their_machine_is_about_to_
     def on_tick() -> None:
         here = set(executor.ledger.machines_of(node.signature))
         folders = [path.name for path in run.store.folder(node).glob("attempt-*/")]
-        sign = run.store.alive(node) or {}
-        if not places and sign.get("epoch", 0) >= 1:
+        sign = run.store.alive(node) or SignOfLife()
+        if not places and (sign.epoch or 0) >= 1:
             places.append(here)
             reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
             client: Any = GcsClient(address=cluster.address)
             assert client.drain_node(next(iter(here)), reason, "spot", int(time.time() * 1000) + 600_000)[0]
-        elif not enough and ended and "attempt-2" in folders and sign.get("step", 0) > ended[0].reached:
+        elif not enough and ended and "attempt-2" in folders and (sign.step or 0) > ended[0].reached:
             places.append(here)
             enough.append(True)
         if time.monotonic() - began > 150:

@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import StoreError
+from orchestrator.store.marks import (
+    Damage,
+    DoneMark,
+    Failure,
+    Lease,
+    Mark,
+    Placement,
+    ResultFile,
+    SignOfLife,
+    StopRequest,
+)
+
+FILES = {"data.npy": ResultFile("ab" * 32, 17)}
+MARKS: list[Mark] = [
+    DoneMark("manifest", "00", files=FILES),
+    DoneMark("train-A-0", "01", {"curated": "02"}, {"best_lwlrap": 0.5}, {"torch": "2"}, "vm", 1.5, 2.0, 3.0, 4, FILES),
+    Lease(3, "run"),
+    SignOfLife("vm", 7, "node", 1.0, 20, 1, 25, 30, 2.0),
+    SignOfLife("vm", 7),
+    Failure("memory", "it needs more", 2, "vm", 1.0, "Traceback ..."),
+    Failure(epochs_done=3),
+    Damage("cut short", "data.npy"),
+    StopRequest("now"),
+    StopRequest("epoch"),
+    Placement("0f"),
+]
+
+
+@pytest.mark.parametrize("mark", MARKS, ids=lambda mark: type(mark).__name__)
+def test_a_mark_is_read_as_it_was_written(mark: Mark) -> None:
+    assert type(mark).from_json(json.loads(json.dumps(mark.to_json())), "here") == mark
+
+
+def test_each_mark_has_a_file_of_its_own() -> None:
+    classes = {type(mark) for mark in MARKS}
+    assert {mark.FILE for mark in classes} == {
+        "done.json", "attempt.json", "alive.json", "failed.json", "damaged.json", "stop.json", "placement.json",
+    }  # fmt: skip
+
+
+def test_the_form_on_the_disk() -> None:
+    assert Lease(3, "run").to_json() == {"attempt": 3, "owner": "run"}
+    assert StopRequest("now").to_json() == {"stop": "now"}
+    assert list(DoneMark("manifest", "00", files=FILES).to_json()) == ["name", "signature", "files"]
+    assert list(MARKS[1].to_json()) == [
+        "name", "signature", "inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "attempts",
+        "files",
+    ]  # fmt: skip
+    assert "epochs_done" not in Failure().to_json()
+    assert Failure("damaged").to_json()["class"] == "damaged"
+    assert "epoch" not in SignOfLife().to_json()
+
+
+def test_keys_that_are_unknown_or_missing_are_tolerated() -> None:
+    assert DoneMark.from_json({"files": {}, "later": 1}, "here") == DoneMark()
+    assert Lease.from_json({"attempt": 1}, "here") == Lease(1)
+    assert Failure.from_json({"cause": "it broke", "class": "of tomorrow"}, "here") == Failure(cause="it broke")
+    assert Damage.from_json({"cause": "cut short"}, "here") == Damage("cut short")
+    assert SignOfLife.from_json({}, "here").epoch is None
+
+
+@pytest.mark.parametrize(
+    ("mark", "content", "why"),
+    [
+        (DoneMark, [], "not a JSON object"),
+        (DoneMark, {}, "lists no files"),
+        (DoneMark, {"files": 3}, "'files' is not a JSON object"),
+        (DoneMark, {"files": {"../up": {"sha256": "", "bytes": 1}}}, "not the name of a result"),
+        (DoneMark, {"files": {"a/b": {"sha256": "", "bytes": 1}}}, "not the name of a result"),
+        (DoneMark, {"files": {"a": {"bytes": 1}}}, "no checksum"),
+        (DoneMark, {"files": {"a": {"sha256": "", "bytes": -1}}}, "no checksum"),
+        (DoneMark, {"files": {}, "seconds": "long"}, "'seconds' is not of type float"),
+        (Lease, {}, "no 'attempt'"),
+        (Lease, {"attempt": "2"}, "'attempt' is not of type int"),
+        (SignOfLife, {"time": None}, "'time' is not of type float"),
+        (Failure, {"cause": 3}, "'cause' is not of type str"),
+        (Placement, {"id": 1}, "'id' is not of type str"),
+    ],
+)
+def test_a_damaged_mark_ends_in_a_sentence(mark: type[Mark], content: Any, why: str, tmp_path: Path) -> None:
+    where = str(tmp_path / mark.FILE)
+    with pytest.raises(StoreError, match=why) as raised:
+        mark.from_json(content, where)
+    assert str(raised.value).startswith(f"{where} is damaged: ")
+    assert str(raised.value).endswith("; remove it and launch again")

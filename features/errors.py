@@ -15,23 +15,25 @@
 A message is one sentence that names the file or field, says what is wrong and what to do.
 """
 
+import errno
 from collections.abc import Sequence
 
 __all__ = [
-    "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError", "PeerLostError",
-    "SonogridError", "StoreError", "SupersededError", "TrackingError", "printable",
+    "ADVICE", "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError",
+    "PeerLostError", "SonogridError", "StoreError", "SupersededError", "TrackingError",
 ]  # fmt: skip
 
 
-def printable(text: str) -> str:
-    """Text for a terminal or a log: what does not print is shown escaped.
-
-    Names come from files of other people: an escape sequence in one must not reach the terminal, nor a line break or
-    a mark that turns the direction of writing pass one name off as another.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EFBIG: "a file is larger than the disk or a limit (ulimit -f) allows: raise the limit",
+    errno.EROFS: "the disk is read-only: make it writable or choose another folder",
+    errno.EACCES: "permission denied: make it accessible to this user or choose another place",
+    errno.EPERM: "permission denied: make it accessible to this user or choose another place",
+    errno.EIO: "the disk cannot be read or written: check it",
+}
+"""Number of an OSError -> what it means and what to do; a sentence adds the place, and what to run afterwards."""
 
 
 class SonogridError(Exception):

@@ -18,16 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from features.csv_table import CsvTable
-from features.errors import DataError, printable
+from features.errors import DataError
+from features.words import count, listed, printable, short
 
-__all__ = ["Layout", "Part", "Row", "find_layout", "some_of", "split_labels"]
+__all__ = ["Layout", "Part", "Row", "find_layout", "split_labels"]
 
 _USE_A_CLASS = "use a class of the dataset"
 _WORD = re.compile(r"\w+")
-SHOWN = 5
-"""Of a long list of names."""
 LONGEST_NAME = 1_000
 """Characters of a path inside the dataset, and of the name of a class."""
+MOST_REPEATS = 5
+"""Notes on clips that a CSV lists again."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +153,11 @@ class _Reader:
             alike[_likeness(name)].append(name)
         for twins in alike.values():
             if len(twins) > 1:
-                self.notes.append(f"the classes {some_of(twins)} differ in case or spelling only; they are kept apart")
+                self.notes.append(f"the classes {listed(twins)} differ in case or spelling only; they are kept apart")
         if joined := [name for name in classes if ";" in name or "|" in name]:
-            self.notes.append(f"labels are separated by commas, so that {some_of(joined)} is one class each")
+            self.notes.append(f"labels are separated by commas, so that {listed(joined)} is one class each")
         if mixed := [name for name in classes if any(len(_scripts(word)) > 1 for word in _WORD.findall(name))]:
-            self.notes.append(f"{some_of(mixed)} mixes letters of alphabets that look alike: check the spelling")
+            self.notes.append(f"{listed(mixed)} mixes letters of alphabets that look alike: check the spelling")
 
     def _table(self, subset: str, csv_name: str, folder_name: str) -> "CsvTable | None":
         """The CSV of a subset, or None when the dataset has no such part or it cannot be used."""
@@ -179,14 +180,14 @@ class _Reader:
             )
             return None
         if twice := _repeated(table.header):
-            self.structural.append(f"{path} names the column(s) {some_of(twice)} twice: remove one")
+            self.structural.append(f"{path} has several columns named {listed(twice)}: keep one")
             return None
         if not table.rows:
             self.structural.append(f"{path} lists no clips: fill it or remove it")
         elif not folder.is_dir():
             what = "is not a folder" if os.path.lexists(folder) else "is missing"
             self.structural.append(
-                f"{folder} {what}, but {path} lists {len(table.rows)} clips for it: add it or remove the CSV"
+                f"{folder} {what}, but {path} lists {count(len(table.rows), 'clip')} for it: add it or remove the CSV"
             )
         return table
 
@@ -219,14 +220,14 @@ class _Reader:
         if not classes or not all(classes):
             faults.append(f"{path} names no classes or an empty one: name every class")
         elif len(classes) == 1:
-            faults.append(f"{path} names one class only, {some_of(classes)}: tagging needs at least two")
+            faults.append(f"{path} names one class only, {listed(classes)}: tagging needs at least two")
         if bad := [name for name in classes if name == "fname" or len(name) > LONGEST_NAME or _controls(name)]:
             faults.append(
-                f"{path} names the class(es) {some_of(bad)}: a class is not called fname, has no control characters "
-                f"and at most {LONGEST_NAME} letters"
+                f"{path} has names that no class may have, {listed(bad)}: a class is not called 'fname' and has "
+                f"at most {LONGEST_NAME} characters, none of them control characters"
             )
         if twice := _repeated(classes):
-            faults.append(f"{path} names the class(es) {some_of(twice)} twice: remove one")
+            faults.append(f"{path} lists {listed(twice)} more than once: list each class once")
         # With a wrong list of classes, no label would be right.
         self.structural += faults
         return () if faults else tuple(classes)
@@ -253,20 +254,24 @@ class _Reader:
             rows[clip] = None
             if fault := _name_fault(clip, folder):
                 self.problems.append(
-                    f"{where} names {_short(clip)!r}, which {fault}: correct the name or remove the row"
+                    f"{where} names {short(repr(clip), 80)}, which {fault}: correct the name or remove the row"
                 )
             elif subset != "test" and not labels:
-                self.problems.append(f"{where} gives {clip} no label: add one or remove the row")
+                self.problems.append(f"{where} has no label for {clip}: add one or remove the row")
             elif known and (unknown := [label for label in labels if label not in known]):
                 twin = alike.get(_likeness(unknown[0]))
                 mend = f"write {twin}, they differ in case, accents or invisible marks" if twin else _USE_A_CLASS
-                self.problems.append(f"{where} gives {clip} the unknown label(s) {some_of(unknown)}: {mend}")
+                self.problems.append(
+                    f"{where} labels {clip} with {listed(unknown)}, not in the list of classes: {mend}"
+                )
             else:
                 rows[clip] = Row(clip, labels, columns)
         usable = tuple(row for row in rows.values() if row is not None)
-        self.notes += repeats[:SHOWN]
-        if len(repeats) > SHOWN:
-            self.notes.append(f"{table.path} repeats clips in {len(repeats) - SHOWN} more lines: each is used once")
+        self.notes += repeats[:MOST_REPEATS]
+        if len(repeats) > MOST_REPEATS:
+            self.notes.append(
+                f"{table.path} repeats clips in {count(len(repeats) - MOST_REPEATS, 'more line')}: each is used once"
+            )
         self._note_unlisted(table.path, folder, set(rows))
         return Part(subset, table.path, folder, table.header, usable)
 
@@ -285,14 +290,14 @@ class _Reader:
                 "keep the right row"
             )
 
-    def _note_unlisted(self, csv_path: Path, folder: Path, listed: set[str]) -> None:
+    def _note_unlisted(self, csv_path: Path, folder: Path, known: set[str]) -> None:
         if folder.is_dir():
             with os.scandir(folder) as entries:
-                unlisted = sorted(entry.name for entry in entries if not _is_folder(entry) and entry.name not in listed)
+                unlisted = sorted(entry.name for entry in entries if not _is_folder(entry) and entry.name not in known)
             if unlisted:
                 self.notes.append(
-                    f"{folder} holds {len(unlisted)} file(s) that {csv_path.name} does not list; "
-                    f"ignored: {some_of(unlisted)}"
+                    f"{folder} has {count(len(unlisted), 'file')} that {csv_path.name} does not list; "
+                    f"ignored: {listed(unlisted)}"
                 )
 
 
@@ -344,12 +349,3 @@ def _controls(name: str) -> bool:
 
 def _repeated(names: Sequence[str]) -> list[str]:
     return sorted(name for name, count in Counter(names).items() if count > 1)
-
-
-def some_of(names: Sequence[str]) -> str:
-    """The first names of a list that may be long."""
-    return ", ".join(_short(printable(name)) for name in names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}"

@@ -4,7 +4,6 @@
 checksum.
 """
 
-import difflib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,9 @@ from features.audio import AudioInfo, probe, without_notes
 from features.errors import DataError, StoreError
 from features.files import atomic, hash_of, read_json, write_json
 from features.folds import group_kfold, kfold, stratified_kfold
-from features.layout import Layout, Part, Row, find_layout, some_of
+from features.layout import Layout, Part, Row, find_layout
 from features.settings import DataSettings
+from features.words import count, listed, nearest, short
 
 __all__ = ["Manifest", "build_manifest"]
 
@@ -188,10 +188,10 @@ def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[lis
         return [], {}
     header = parts["curated"].header
     if group_by not in header:
-        nearest = difflib.get_close_matches(group_by, header, n=1, cutoff=0.0)[0]
+        near = nearest(group_by, header)
+        hint = f"did you mean '{near}'?" if near else "choose one of its columns"
         return [
-            f"{parts['curated'].csv} has no column '{group_by}' to group by: did you mean '{nearest}' "
-            f"(it has {', '.join(header)})?"
+            f"{parts['curated'].csv} has no column '{short(group_by)}' to group by: {hint} (it has {', '.join(header)})"
         ], {}
     return [], {name: group_by for name in ("curated", "noisy") if name in parts and group_by in parts[name].header}
 
@@ -209,7 +209,7 @@ def _records(
             continue
         group = row.columns[group_column].strip() if group_column else row.clip
         if not group:
-            problems.append(f"{part.csv} gives {row.clip} no '{group_column}': fill it in or remove the row")
+            problems.append(f"{part.csv} has no '{group_column}' for {row.clip}: fill it in or remove the row")
             continue
         records.append(
             {
@@ -231,11 +231,11 @@ def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str
     csv = layout.parts["curated"].csv
     notes = []
     if missing := [name for name in layout.classes if not counts[name]]:
-        notes.append(f"{csv} has no usable clip of {len(missing)} class(es): {some_of(missing)}")
+        notes.append(f"{csv} has no usable clip of {count(len(missing), 'class', 'classes')}: {listed(missing)}")
     if rare := [name for name in layout.classes if counts[name] == 1]:
         notes.append(
-            f"{csv} has a single usable clip of {len(rare)} class(es), {some_of(rare)}: the fold that scores it can't "
-            "train on it; add some"
+            f"{csv} has a single usable clip of {count(len(rare), 'class', 'classes')}, {listed(rare)}: the fold that "
+            "scores it cannot train on it; add clips"
         )
     return notes
 
@@ -249,8 +249,8 @@ def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
     if not twins:
         return []
     return [
-        f"{len(twins)} clip(s) are there under several names, the first is {' = '.join(twins[0][:3])}: where one is "
-        "trained on and another is scored, scores are too high; keep one of them"
+        f"{count(len(twins), 'recording')} in the dataset under several names, such as {' = '.join(twins[0][:3])}: "
+        "scores are too high where one copy is trained on and another is scored; keep one copy"
     ]
 
 
@@ -269,14 +269,14 @@ def _draw_folds(
     noisy clips only means that all of them are trained on.
     """
     k = settings.folds
-    what = f"group(s) of '{settings.group_by}'" if grouped else "usable clip(s)"
     n = len({record["group"] for record in members})
+    what = f"{count(n, 'group')} of '{settings.group_by}'" if grouped else count(n, "usable clip")
     needed = k if csv.stem.startswith("train_curated") else 2
     if n < needed:
-        problems.append(f"{csv} has {n} {what}, and {k} folds need at least {needed}: add clips or set fewer folds")
+        problems.append(f"{csv} has {what}, and {k} folds need at least {needed}: add clips or set fewer folds")
         return
     if n < k:
-        notes.append(f"{csv} has {n} {what} for {k} folds: some folds hold none and train on all of them")
+        notes.append(f"{csv} has {what} for {k} folds: some folds hold none and train on all of them")
     groups = [record["group"] for record in members]
     if settings.stratify:
         targets = _targets([record["labels"] for record in members], classes)

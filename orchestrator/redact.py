@@ -3,7 +3,7 @@
 import os
 import re
 
-__all__ = ["redact"]
+__all__ = ["one_line", "redact"]
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY)$|^AWS_.*SECRET")
@@ -26,3 +26,11 @@ def redact(text: str) -> str:
         if len(value) >= SHORTEST:
             text = text.replace(value, HIDDEN)
     return QUERY.sub(rf"\1{HIDDEN}", USER_INFO.sub(rf"\1:{HIDDEN}@", text))
+
+
+def one_line(text: object, longest: int = 300) -> str:
+    """An error or another text as a part of a sentence: on one line, without credentials, cut to `longest` characters.
+
+    Cut last: half of a secret would not be recognised.
+    """
+    return redact(" ".join(str(text).split()))[:longest]

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from features.errors import PeerLostError
+from features.words import short
 from trainers.supervisor import Stop
 
 __all__ = ["Group", "Share", "Workers"]
@@ -173,7 +174,8 @@ def _peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise PeerLostError(f"another worker of this job is gone ({' '.join(str(error).split())[:200]})") from error
+        why = short(" ".join(str(error).split()), 200)
+        raise PeerLostError(f"another worker of this job is gone ({why})") from error
 
 
 class GlobalDropout(nn.Dropout):

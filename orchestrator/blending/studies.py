@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from features.errors import InputError, StoreError
-from orchestrator.redact import redact
+from orchestrator.redact import one_line
 
 __all__ = ["OPTUNA_STORAGE", "Studies", "open_studies"]
 
@@ -86,9 +86,8 @@ def open_database(url: str) -> Iterator[BaseStorage]:
             f"{OPTUNA_STORAGE}: {error}; install the driver with: pip install 'sonogrid[cluster]'"
         ) from None
     except (StorageInternalError, SQLAlchemyError) as error:
-        cause = " ".join(redact(str(error)).split())[:300]
         raise StoreError(
-            f"the database that {OPTUNA_STORAGE} names fails ({cause}); launch again when it answers"
+            f"the database that {OPTUNA_STORAGE} names fails ({one_line(error)}); launch again when it answers"
         ) from None
     try:
         yield storage
@@ -113,8 +112,7 @@ def _errors(name: str) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, DuplicatedStudyError, KeyError) as error:
-        cause = " ".join(redact(str(error)).split())[:300]
         raise StoreError(
-            f"study '{name}' can't be recorded ({type(error).__name__}: {cause}); "
+            f"study '{name}' can't be recorded ({type(error).__name__}: {one_line(error)}); "
             f"see that the database of {OPTUNA_STORAGE} answers, then launch again"
         ) from None

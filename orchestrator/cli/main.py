@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from features.errors import SonogridError
+from features.errors import ADVICE, SonogridError
 from orchestrator.cli import terminal
 from orchestrator.cli import verbs as verb
 
@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        from orchestrator.jobs.failures import MACHINE
-
-        if error.errno not in MACHINE and error.filename is None:
+        if error.errno not in ADVICE and error.filename is None:
             raise
         return terminal.print_os_error(error)
     return code

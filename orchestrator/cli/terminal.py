@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from features.errors import DataError, InputError, SonogridError, printable
+from features.errors import DataError, InputError, SonogridError
+from features.words import printable
 
 __all__ = [
     "Parser",

@@ -15,7 +15,6 @@ A grid can have a `base` grid that it changes, and `overlays`: named changes, or
 top of it when asked for. `false` drops an inherited part.
 """
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -25,11 +24,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from features.errors import GridError, printable
+from features.errors import GridError
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
+from features.words import nearest, printable, short
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
-from orchestrator.grids.plain_yaml import load_plain, short, shown
+from orchestrator.grids.plain_yaml import load_plain, shown
 from orchestrator.grids.recipe import BlendSettings, Recipe
 from trainers.settings import (
     EnvNetSettings,
@@ -54,8 +54,8 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Of rows based on rows, of overlays that list overlays, and of the parts of a --set path."""
 MAX_OVERLAYS = 1_000
-LONGEST_NAME = 120
-"""That is looked up among similar ones."""
+MOST_NAMES = 12
+"""A sentence lists all names that are possible if there are no more than these."""
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
 # Field names of every part, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted(
@@ -106,8 +106,8 @@ def _read(grid: str) -> str:
     try:
         if not path.is_file():
             names = grid_names()
-            near = difflib.get_close_matches(grid[:LONGEST_NAME], names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"give a YAML file or one of {', '.join(names)}"
+            near = nearest(grid, names)
+            hint = f"did you mean '{near}'?" if near else f"give a YAML file or one of {', '.join(names)}"
             raise GridError(f"there is no grid '{where}': {hint}")
         if path.stat().st_size > MAX_BYTES:
             raise GridError(f"{where} has {path.stat().st_size} bytes; a grid file has at most {MAX_BYTES:,}")
@@ -336,10 +336,9 @@ def _sentence(error: ValidationError, data: Any) -> str:
 
 
 def _nearest(name: Any, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name)[:LONGEST_NAME], names, n=1)
-    known = [*near, *names][: len(near) or 13]
-    words = ", ".join(short(one) for one in known)
-    return f"; did you mean '{words}'?" if near else f"; there are {words}" if 0 < len(known) <= 12 else ""
+    if near := nearest(str(name), names):
+        return f"; did you mean '{short(near)}'?"
+    return f"; choose one of {', '.join(map(short, names))}" if 0 < len(names) <= MOST_NAMES else ""
 
 
 def settings_of(condition: ConditionSettings) -> dict[str, Any]:

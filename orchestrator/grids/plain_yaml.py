@@ -6,12 +6,12 @@ from typing import Any
 
 import yaml
 
-from features.errors import GridError, printable
+from features.errors import GridError
+from features.words import short
 
-__all__ = ["load_plain", "short", "shown"]
+__all__ = ["load_plain", "shown"]
 
 MAX_INT = 2**63
-LONGEST_SHOWN = 120
 
 
 def load_plain(text: str) -> Any:
@@ -30,12 +30,6 @@ def load_plain(text: str) -> Any:
 def shown(value: Any) -> str:
     """A value of a grid in a sentence: as Python writes it, short, nothing that a terminal would take for a command."""
     return short(repr(value))
-
-
-def short(text: str, longest: int = LONGEST_SHOWN) -> str:
-    """Text in a sentence, its middle left out where it is long."""
-    text = printable(text)
-    return text if len(text) <= longest else f"{text[: longest - 20]}...{text[-15:]}"
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,25 +1,15 @@
 """What went wrong in a job: of which class it is, and its cause in a sentence."""
 
-import errno
 import re
 import traceback
 
-from features.errors import DamagedInputError, SonogridError
+from features.errors import ADVICE, DamagedInputError, SonogridError
 from orchestrator.redact import redact
 from orchestrator.store.marks import FailureClass
 
-__all__ = ["MACHINE", "OUT_OF_MEMORY", "cause_of", "failure_class", "trace_of"]
+__all__ = ["OUT_OF_MEMORY", "cause_of", "failure_class", "trace_of"]
 
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemory", re.IGNORECASE)
-MACHINE = {
-    errno.ENOSPC: "the disk is full: free some space, then resume the run",
-    errno.EDQUOT: "the disk quota is used up: free some space, then resume the run",
-    errno.EFBIG: "a file is larger than the disk or a limit (ulimit -f) allows: raise it, then resume the run",
-    errno.EROFS: "the disk is read-only: make it writable, then resume the run",
-    errno.EACCES: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EPERM: "permission denied: make it accessible to the user that runs the jobs, then resume the run",
-    errno.EIO: "the disk can't be read or written: check it, then resume the run",
-}
 
 
 def failure_class(error: BaseException) -> FailureClass:
@@ -37,9 +27,9 @@ def cause_of(error: BaseException) -> str:
         return text
     # Rust's libraries give the number in words.
     number = getattr(error, "errno", None) or next(map(int, re.findall(r"\(os error (\d+)\)", text)), None)
-    if number in MACHINE:
+    if number in ADVICE:
         place = getattr(error, "filename", None)
-        return f"{place or 'the store'}: {MACHINE[number]}"
+        return f"{place or 'the store'}: {ADVICE[number]}, then resume the run"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} can't be used ({error.strerror}): check the path, its permissions and the free space"
     return f"{type(error).__name__}: {text}"

@@ -1,10 +1,10 @@
 """GPUs by name, with the peak that their makers' data sheets promise for what sonogrid computes in: bf16 where the GPU
 has units for it (dense, sums in float32), else float32."""
 
-import difflib
 from dataclasses import dataclass
 
 from features.errors import InputError
+from features.words import nearest, short
 
 __all__ = ["GPUS", "Gpu", "find_gpu"]
 
@@ -46,7 +46,7 @@ def find_gpu(name: str) -> Gpu:
     known = {gpu.name.lower(): gpu for gpu in GPUS}
     if name.lower() in known:
         return known[name.lower()]
-    nearest = known[difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)[0]].name
-    raise InputError(
-        f"--gpu {name}: not known, did you mean '{nearest}'? There are {', '.join(gpu.name for gpu in GPUS)}"
-    )
+    names = [gpu.name for gpu in GPUS]
+    near = nearest(name, names)
+    hint = f"did you mean '{near}'? " if near else ""
+    raise InputError(f"--gpu {short(name)}: unknown GPU; {hint}choose one of {', '.join(names)}")

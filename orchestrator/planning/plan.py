@@ -5,13 +5,13 @@ or inputs), *retry* (failed before), *continue* (interrupted before), *repair* (
 (asked for).
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.errors import GridError
+from features.words import nearest
 from orchestrator.planning.graph import Graph
 from orchestrator.store.local import Store
 from orchestrator.store.node import Node
@@ -67,8 +67,8 @@ def require_nodes(graph: Graph, force: Collection[str]) -> None:
     known = {node.name for node in graph.nodes.values()} if force else set()
     for name in force:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "'sonogrid status RUN' lists them"
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'?" if near else "'sonogrid status RUN' lists them"
             raise GridError(f"--force {name}: the grid has no such node; {hint}")
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from features.errors import SonogridError, TrackingError
 from features.files import hash_of
 from orchestrator.grids.load import settings_of
-from orchestrator.redact import redact
+from orchestrator.redact import one_line, redact
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
@@ -307,7 +307,7 @@ def bring_up_to_date(run: Run) -> None:
     except SonogridError:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
-        why = redact(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        why = f"{type(error).__name__}: {one_line(error)}"
         raise TrackingError(
             f"MLflow at {redact(tracking_uri())} can't be reached ({why}); start it and try again"
         ) from None
@@ -364,7 +364,7 @@ class MirrorThread:
             self.mirror.sync(dict(self.states))
         except Exception as error:
             # Whatever the client, the database or the network raises: the view is late, nothing more.
-            self.trouble = redact(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+            self.trouble = f"{type(error).__name__}: {one_line(error)}"
             return False
         self.trouble = None
         return True

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from features.csv_table import CsvTable
-from features.errors import DataError, InputError, printable
+from features.errors import DataError, InputError
 from features.files import write_json
 from features.layout import split_labels
+from features.words import printable
 from orchestrator.run.bound import Run
 from orchestrator.views.report_types import LabelScores
 from orchestrator.views.scores import blended_test, mean_predictions, require_test_clips, scores_on_test

@@ -1,11 +1,11 @@
 """`sonogrid logs`: what the attempts at a job had to say, from the store alone."""
 
-import difflib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.errors import InputError, printable
+from features.errors import InputError
+from features.words import nearest, printable, short
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.node import Node
 
@@ -21,10 +21,10 @@ def find_job(run: RecordedRun, name: str) -> Node:
         InputError: there is none; the sentence names the nearest one.
     """
     if name not in run.nodes:
-        near = difflib.get_close_matches(name[:120], run.nodes, n=1, cutoff=0.0)
+        near = nearest(name, run.nodes)
+        hint = f"did you mean '{near}'? " if near else ""
         raise InputError(
-            f"there is no job '{name[:120]}' in {run.folder}; did you mean '{near[0]}'? "
-            f"('sonogrid status {run.folder}' names them all)"
+            f"{run.folder} has no job '{short(name)}'; {hint}'sonogrid status {run.folder}' lists all jobs"
         )
     return run.nodes[name]
 

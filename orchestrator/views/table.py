@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
 from rich.style import Style
 
-from features.errors import printable
+from features.words import printable
 
 __all__ = ["Lines"]
 

@@ -74,9 +74,9 @@ def test_classes_without_any_list_are_the_sorted_labels(tiny: Path, append: Appe
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("b.wav,", "line 12 gives b.wav no label"),
-        ('b.wav,", ,"', "gives b.wav no label"),
-        ('b.wav,"A,Dragon"', "gives b.wav the unknown label(s) Dragon"),
+        ("b.wav,", "line 12 has no label for b.wav"),
+        ('b.wav,", ,"', "has no label for b.wav"),
+        ('b.wav,"A,Dragon"', "labels b.wav with Dragon, not in the list of classes"),
         ("b.wav,A,B", "line 12 has 3 fields where the header has 2"),
         ("../a0.wav,A", "'../a0.wav', which leaves the folder train_curated"),
         ("x/../../a0.wav,A", "leaves the folder"),
@@ -135,7 +135,7 @@ def test_bom_crlf_and_extra_columns(tiny: Path) -> None:
         (b"fname,labels\n", "lists no clips"),
         (b"file,tags\na0.wav,A\n", "has no column fname and labels: its first line is 'file,tags'"),
         (b"a0.wav,A\n", "has no column fname and labels"),
-        (b"fname,labels,labels\na0.wav,A,A\n", "names the column(s) labels twice"),
+        (b"fname,labels,labels\na0.wav,A,A\n", "has several columns named labels: keep one"),
         ("fname,labels\nä.wav,A\n".encode("latin-1"), "is not UTF-8"),
         (b"RIFF\x00\x00\x00\x00WAVE", "is not a text file"),
         (b'fname,labels\n"a0.wav,A\n', "is not CSV"),
@@ -150,14 +150,14 @@ def test_an_unusable_csv_stops(tiny: Path, content: bytes, words: str) -> None:
 
 def test_classes_must_be_clear(tiny: Path) -> None:
     (tiny / "vocabulary.csv").write_text("0,A\n1,B\n2,A\n")
-    assert "names the class(es) A twice" in structural(tiny)
+    assert "lists A more than once" in structural(tiny)
     (tiny / "vocabulary.csv").write_text("index,class\n0,A\n")
     assert "should hold lines 'index,class'" in structural(tiny)
     (tiny / "sample_submission.csv").write_text("fname\na.wav\n")
     (tiny / "test").mkdir()
     assert "names no classes" in structural(tiny)
     (tiny / "sample_submission.csv").write_text("fname,A,A\na.wav,0,0\n")
-    assert "twice" in structural(tiny)
+    assert "has several columns named A" in structural(tiny)
 
 
 def test_folders_must_be_there(tiny: Path, tmp_path: Path) -> None:

@@ -118,17 +118,17 @@ def test_groups_stay_on_one_side(tiny: Path) -> None:
         assert set(curated["fold"]) == set(range(5))
     assert "did you mean 'source'" in problems(tiny, DataSettings(group_by="sources"), skip_bad=True)[0]
     (tiny / "train_curated.csv").write_text("fname,labels,source\n" + rows.replace("g0", ""))
-    assert "gives a0.wav no 'source'" in problems(tiny, DataSettings(group_by="source"))[0]
+    assert "has no 'source' for a0.wav" in problems(tiny, DataSettings(group_by="source"))[0]
 
 
 def test_folds_need_enough_groups_and_clips(tiny: Path, audio_writer: Writer) -> None:
-    assert "10 usable clip(s), and 11 folds need at least 11" in problems(tiny, DataSettings(folds=11))[0]
-    assert "2 group(s) of 'labels', and 3 folds" in problems(tiny, DataSettings(folds=3, group_by="labels"))[0]
+    assert "10 usable clips, and 11 folds need at least 11" in problems(tiny, DataSettings(folds=11))[0]
+    assert "2 groups of 'labels', and 3 folds" in problems(tiny, DataSettings(folds=3, group_by="labels"))[0]
     audio_writer(tiny / "train_noisy" / "n.wav")
     (tiny / "train_noisy.csv").write_text("fname,labels\nn.wav,A\n")
     found = problems(tiny, skip_bad=True)
     assert len(found) == 1
-    assert "train_noisy.csv has 1 usable clip(s), and 5 folds need at least 2" in found[0]
+    assert "train_noisy.csv has 1 usable clip, and 5 folds need at least 2" in found[0]
 
 
 def test_cache_spares_unchanged_files(tiny: Path, monkeypatch: pytest.MonkeyPatch, audio_writer: Writer) -> None:
@@ -210,8 +210,8 @@ def test_classes_without_a_clip_or_with_one_are_noted(tiny: Path, append: Append
     shutil.copy(tiny / "train_curated" / "a0.wav", tiny / "train_curated" / "d.wav")
     append("d.wav,D")
     notes = " ".join(build_manifest(tiny, DataSettings(folds=3)).notes)
-    assert "no usable clip of 1 class(es): Bathtub_(filling_or_washing)" in notes
-    assert "a single usable clip of 1 class(es), D: the fold that scores it can't train on it; add some" in notes
+    assert "no usable clip of 1 class: Bathtub_(filling_or_washing)" in notes
+    assert "a single usable clip of 1 class, D: the fold that scores it cannot train on it; add clips" in notes
 
 
 def test_files_of_refused_data_are_not_remembered_where_there_is_no_store_yet(tiny: Path, tmp_path: Path) -> None:

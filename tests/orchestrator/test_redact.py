@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.redact import redact
+from orchestrator.redact import one_line, redact
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,12 @@ def test_what_is_no_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHORT_TOKEN", "1")
     monkeypatch.setenv("EMPTY_TOKEN", "")
     assert redact("false in us-east-1: 11") == "false in us-east-1: 11"
+
+
+def test_an_error_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "opensesame")
+    error = ValueError("two\n  lines,\tand opensesame in one")
+    assert one_line(error) == "two lines, and *** in one"
+    assert "open" not in one_line(ValueError("x" * 296 + "opensesame"))  # cut after it is hidden
+    assert len(one_line("x" * 1000)) == 300
+    assert len(one_line("x" * 1000, 200)) == 200

@@ -8,7 +8,7 @@ import logging
 
 from features.errors import InputError
 from orchestrator.executors.ray.versions import check_nodes
-from orchestrator.redact import redact
+from orchestrator.redact import one_line, redact
 
 __all__ = ["check_address", "connect"]
 
@@ -70,13 +70,13 @@ def connect(address: str | None) -> set[str]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise
-        why = " ".join(str(error).split())
+        why = one_line(error)
         if why.startswith("Version mismatch"):
             # "... The cluster was started with: Ray: 2.60 Python: 3.11 This process on node X was started with: ..."
             theirs, ours = (part.partition("started with: ")[2] for part in why.split(" This process on "))
             what = f"it runs {theirs}, and here are {ours}: install the same versions on both sides"
             raise _refusal(address, what) from None
-        raise _refusal(address, f"no Ray cluster can be reached there ({redact(why[:200])})") from None
+        raise _refusal(address, f"no Ray cluster can be reached there ({why})") from None
     known: set[str] = set()
     if address not in (None, "local"):
         try:

@@ -31,7 +31,7 @@ from orchestrator.executors.ray.versions import differing_nodes
 from orchestrator.jobs.run import run_job, run_share
 from orchestrator.jobs.spec import JobSpec
 from orchestrator.planning.scheduler import Finished, Needs, Standing
-from orchestrator.redact import redact
+from orchestrator.redact import one_line
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.store.marks import Placement
@@ -233,7 +233,7 @@ class RayExecutor:
         except (Exception, SystemExit) as error:
             # `ray.shutdown` ends a waiting fit with SystemExit. Ray has many ways to say that a worker is gone; the
             # folder tells what they mean.
-            self._queue.put((job, redact(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")))
+            self._queue.put((job, f"{type(error).__name__}: {one_line(error)}"))
         else:
             self._queue.put((job, ""))
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from features.errors import InputError, JobError, printable
-from orchestrator.redact import redact
+from features.errors import InputError, JobError
+from features.words import printable
+from orchestrator.redact import one_line, redact
 
 __all__ = ["command_line", "passed_on", "submit"]
 
@@ -162,7 +163,7 @@ def _ask(address: str, request: Any) -> Any:
             "RAY_AUTH_TOKEN, or into a file that RAY_AUTH_TOKEN_PATH names"
         ) from None
     except (ConnectionError, RequestException, RuntimeError, ValueError, KeyError) as error:
-        why = redact(" ".join(str(error).split())[:200])
+        why = one_line(error, 200)
         raise InputError(
             f"--address {redact(address)}: nobody takes Ray jobs there ({why}); give that of the head's dashboard"
         ) from None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from features.errors import InputError
+from orchestrator.redact import one_line
 
 __all__ = ["check_nodes", "differing_nodes", "installed"]
 
@@ -91,7 +92,7 @@ def differing_nodes(known: set[str]) -> dict[str, str]:
         except Exception as error:  # Ray has many ways to say that a node is gone
             if identity in _alive():
                 slow = isinstance(error, GetTimeoutError)
-                why = f"within {ANSWER_S:g} s" if slow else f"({' '.join(str(error).split())[-200:]})"
+                why = f"within {ANSWER_S:g} s" if slow else f"({one_line(error)})"
                 found[identity] = f"{name} gave no answer when asked for its versions {why}: remove it or look there"
             continue
         differences = [

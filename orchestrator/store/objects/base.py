@@ -4,7 +4,6 @@ There is no rename and no lock, since object stores have neither. What holds eve
 was before a write, as it is after, or not at all; and of several that `create` the same key, one is told that it did.
 """
 
-import errno
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,20 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from features.errors import StoreError
+from features.errors import ADVICE, StoreError
 
 __all__ = ["Storage"]
 
 CHUNK_BYTES = 1 << 20
 """Of a file that is copied; none is held in memory as a whole."""
-
-REMEDIES = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "make room there",
-    errno.EROFS: "choose a folder that can be written to",
-    errno.EACCES: "give yourself the right to it",
-    errno.EPERM: "give yourself the right to it",
-}
 
 
 class Storage(ABC):
@@ -122,5 +113,5 @@ def os_errors(where: str | Path) -> Iterator[None]:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise
     except OSError as error:
-        remedy = REMEDIES.get(error.errno or 0, "check that disk")
-        raise StoreError(f"{where}: {error.strerror or error}; {remedy} and launch again") from None
+        advice = ADVICE.get(error.errno or 0, f"{error.strerror or error}: check that disk")
+        raise StoreError(f"{where}: {advice}, then launch again") from None

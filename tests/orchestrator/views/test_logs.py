@@ -42,7 +42,7 @@ def test_the_log_of_the_latest_attempt_or_of_a_named_one(run: RecordedRun, capsy
 def test_jobs_and_attempts_that_are_not_there_are_sentences(run: RecordedRun, tell: Tell) -> None:
     words, code = tell("logs", "run", "trian-A-0")
     assert (words, code) == (
-        "there is no job 'trian-A-0' in run; did you mean 'train-A-0'? ('sonogrid status run' names them all)", 2
+        "run has no job 'trian-A-0'; did you mean 'train-A-0'? 'sonogrid status run' lists all jobs", 2
     )  # fmt: skip
     assert tell("logs", "run", "../../etc/passwd")[1] == 2
     assert tell("logs", "run", "train-A-0", "--attempt", "7") == (

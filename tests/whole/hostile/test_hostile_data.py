@@ -209,7 +209,7 @@ ACCEPTED: dict[str, Change] = {
     "the same audio in curated and noisy": copied("train_curated/c0.wav", "train_noisy/n0.wav"),
     "the same audio in train and test": copied("train_curated/c0.wav", "test/t0.wav"),
 }
-ALWAYS = "train_noisy.csv has 4 usable clip(s) for 5 folds"
+ALWAYS = "train_noisy.csv has 4 usable clips for 5 folds"
 
 
 def test_csv_files_names_and_folders(dataset: Path, tmp_path: Path, tell: Tell, keep: Keep) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: setup demo test cluster-test check bench chaos services services-stop clean
+.PHONY: setup demo test test-long cluster-test check bench chaos services services-stop clean
 
 setup: $(VENV)/.ready
 
@@ -18,6 +18,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-long: setup
+	$(BIN)/python -m pytest -m long
 
 cluster-test: setup
 	$(BIN)/python -m pytest -m cluster tests/whole/cluster

@@ -1,9 +1,9 @@
-"""Time to resume: from `sonogrid resume` to the first training step of a killed job, and where it goes.
+"""Time to resume: from `sonogrid resume` to the first training step of a killed job, and how it is spent.
 
     python -m benchmarks.resume_bench
 
-A small grid runs on a Ray cluster started in place; its driver is killed with SIGKILL in the middle of a training job
-and the run resumed. Limit: 30 s on two cores, Ray's start included.
+A small grid runs on a Ray cluster started in place. Its driver is killed with SIGKILL during a training job, and the
+run is resumed. Limit: 30 s on two cores, including the start of Ray.
 """
 
 import os
@@ -46,13 +46,13 @@ def wait_for(folder: Path, pattern: str, seconds: float = 180.0) -> Path:
 
 
 def clock_of(line: str) -> float:
-    """Seconds since the epoch of a line in a job's log."""
+    """Time of a line in a job's log, seconds since the epoch."""
     stamp = re.match(r"(\d+-\d+-\d+ \d+:\d+:\d+),(\d+)", line)
     assert stamp is not None
     return time.mktime(time.strptime(stamp[1], "%Y-%m-%d %H:%M:%S")) + int(stamp[2]) / 1000
 
 
-def main() -> None:
+def main(quick: bool = False) -> None:  # noqa: ARG001  there is no smaller case
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{root / 'mlflow.db'}"
@@ -63,7 +63,7 @@ def main() -> None:
         wait_for(out, "store/train-*/attempt-1/checkpoint.safetensors")
         driver.send_signal(signal.SIGKILL)
         driver.wait()
-        time.sleep(3.0)  # what Ray started in place ends with it
+        time.sleep(3.0)  # the Ray processes that it started end with it
         began = time.time()
         driver = start("resume", str(out))
         wait_for(out, "store/train-*/attempt-2/alive.json")
@@ -74,7 +74,7 @@ def main() -> None:
                 break
             time.sleep(0.05)
         job = min(float(sign["started"]) for sign in signs)
-        # Of two jobs that were killed, the one that had a checkpoint.
+        # Of the two killed jobs, the one that had a checkpoint.
         logs = [path.read_text(encoding="utf-8") for path in out.glob("store/train-*/logs/2.log")]
         continued = min(clock_of(line) for log in logs for line in log.splitlines() if "continued at" in line)
         os.killpg(driver.pid, signal.SIGINT)

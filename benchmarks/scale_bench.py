@@ -1,7 +1,7 @@
-"""What 10,000 nodes cost whoever plans, watches and drives them: `python -m benchmarks.scale_bench`.
+"""The cost of planning, watching and driving 10,000 nodes: `python -m benchmarks.scale_bench`.
 
-CPU seconds of this process, without the imports, and for verbs also of a whole process with its imports. The data are
-of FSDKaggle2019's sizes, so that a training waits for hundreds of shards.
+CPU seconds of this process without imports; for whole verbs, of a new process with its imports. The data has the size
+of FSDKaggle2019, so that a training job waits for hundreds of shards.
 """
 
 import io
@@ -34,13 +34,13 @@ from orchestrator.store.local import Store
 from orchestrator.store.node import Node
 from orchestrator.views.progress import LaunchView
 from orchestrator.views.status import read_status, show
-from tests.fixtures.scale_case import finish, many_run, write_grid
+from tests.fixtures.scale_case import GROUPS, finish, many_run, write_grid
 
 MACHINES = ("A100", 0.3)
 
 
 def timed(what: str, function: Callable[[], Any]) -> Any:
-    """Calls a function and prints its CPU and wall seconds."""
+    """Call a function and print its CPU and wall-clock seconds."""
     cpu, wall = time.process_time(), time.perf_counter()
     found = function()
     print(f"{what:44} {time.process_time() - cpu:6.2f} s CPU  {time.perf_counter() - wall:6.2f} s", flush=True)
@@ -48,7 +48,7 @@ def timed(what: str, function: Callable[[], Any]) -> Any:
 
 
 def whole_process(what: str, *arguments: str) -> None:
-    """A verb as a user types it, with the interpreter and all imports."""
+    """Time a verb as a user runs it, with the interpreter and all imports."""
     before, wall = os.times(), time.perf_counter()
     subprocess.run([sys.executable, "-m", "orchestrator.cli", *arguments], stdout=subprocess.DEVNULL, check=True)
     after = os.times()
@@ -57,27 +57,27 @@ def whole_process(what: str, *arguments: str) -> None:
 
 
 def memory(what: str) -> None:
-    """The most that this process has held so far."""
+    """Print the peak memory of this process so far."""
     print(f"{what:44} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:6.0f} MB", flush=True)
 
 
 class Driven(VirtualExecutor):
-    """N GPUs in virtual time; the driver's part of a job is done for real, the worker's is kept apart."""
+    """N GPUs in virtual time. The driver's part of a job is real; the worker's part is simulated and timed apart."""
 
     def __init__(self, run: Run, seconds: dict[str, float], gpus: int) -> None:
         super().__init__(seconds, gpus)
         self.run, self.execution = run, Execution(executor="inline")
         self.workers_s = 0.0
-        """CPU seconds of what workers would do."""
+        """CPU seconds spent in place of the workers."""
 
     def submit(self, node: Node) -> None:
-        """Claim the node and put together what its worker is told."""
+        """Claim the node and build its job specification."""
         self.run.store.is_busy(node, self.run.identity)
         self.run.job_spec(node, self.execution, self.run.identity)
         super().submit(node)
 
     def wait(self, timeout_s: float) -> list[Finished]:
-        """Let the next workers end, and read from their folders what became of them."""
+        """Let the next workers finish, and read their outcomes from their folders."""
         ended = [self.run.graph.nodes[end.signature] for end in super().wait(timeout_s)]
         began = time.process_time()
         for node in ended:
@@ -88,7 +88,7 @@ class Driven(VirtualExecutor):
 
 
 def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[float, int]:
-    """CPU seconds of the driver for a whole plan, and the number of its jobs."""
+    """Run a whole plan; return the CPU seconds of the driver and the number of jobs."""
     began = time.process_time()
     executor = Driven(run, seconds, gpus)
     view = LaunchView(run, plan, Console(file=io.StringIO()))
@@ -104,7 +104,7 @@ def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[f
 
 
 def makespans(grid: str) -> None:
-    """The makespan of a grid on few and many GPUs against its bound, and what that simulation costs."""
+    """Print the simulated makespan of a grid on few and many GPUs, and its lower bound."""
     recipe = load_grid(grid)
     manifest = assumed_manifest(recipe.data)
     graph = build_graph(recipe, manifest)
@@ -123,10 +123,10 @@ def makespans(grid: str) -> None:
         )
 
 
-def verbs(folder: Path) -> None:
-    """Each part of `plan`, `status` and `resume`, then the whole verbs."""
+def verbs(folder: Path, groups: int) -> None:
+    """Time each part of `plan`, `status` and `resume`, then the whole verbs."""
     grid = folder / "many.yaml"
-    write_grid(grid)
+    write_grid(grid, groups)
     recipe = timed("plan: read the grid", lambda: load_grid(str(grid)))
     manifest = timed("plan: assumed data", lambda: assumed_manifest(recipe.data))
     graph = timed("plan: graph with signatures", lambda: build_graph(recipe, manifest))
@@ -141,7 +141,7 @@ def verbs(folder: Path) -> None:
     print(f"{len(graph.nodes)} nodes; run.json {(run.folder / 'run.json').stat().st_size / 1e6:.1f} MB")
     memory("memory: all of that")
     cpu, jobs = drive(run, plan_of(run, Selection()), cost.seconds, 64)
-    print(f"driver: {jobs} jobs on 64 GPUs, {1000 * cpu / jobs:.2f} ms CPU a job with claims, outcomes and the view")
+    print(f"driver: {jobs} jobs on 64 GPUs, {1000 * cpu / jobs:.2f} ms CPU per job, with claims, outcomes and the view")
     memory("memory: after the driver's jobs")
     recorded = timed("status: open the run", lambda: RecordedRun.open(folder / "run"))
     status = timed("status: read the store", lambda: read_status(recorded))
@@ -155,10 +155,10 @@ def verbs(folder: Path) -> None:
     whole_process("sonogrid status RUN", "status", str(folder / "run"))
 
 
-def main() -> None:
-    makespans("paper")
+def main(quick: bool = False) -> None:
+    makespans("demo" if quick else "paper")
     with tempfile.TemporaryDirectory() as folder:
-        verbs(Path(folder))
+        verbs(Path(folder), 2 if quick else GROUPS)
 
 
 if __name__ == "__main__":

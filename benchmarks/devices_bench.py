@@ -16,7 +16,7 @@ from orchestrator.jobs.spec import JobSpec
 from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.scheduler import Needs, run_plan
 from orchestrator.run.execution import Execution
-from orchestrator.store.local import Store
+from orchestrator.store.local import LocalNodeStore
 from orchestrator.store.node import Node
 
 
@@ -54,14 +54,28 @@ def device_share(root: Path, jobs: list[tuple[float, float]], devices: int) -> f
         Node(f"j{i}", "predict", {"gpus": gpus, "seconds": s}, {}, f"{i:064x}"[::-1], cost=s)
         for i, (gpus, s) in enumerate(jobs)
     ]
-    store = Store(root)
+    store = LocalNodeStore(root)
 
-    def job_spec(node: Node, _: Execution, owner: str) -> JobSpec:
-        attempt = store.claim(node, owner)
+    def claim(node: Node, _: Execution, *, gpus: float, workers: int) -> JobSpec:
+        attempt = store.claim(node, "")
         place = (store.url, store.name(node))
-        return JobSpec(node.name, "predict", node.signature, *place, attempt, {}, {}, "", root, extra=node.payload)
+        return JobSpec(
+            node.name,
+            "predict",
+            node.signature,
+            *place,
+            attempt,
+            {},
+            {},
+            "",
+            root,
+            1.0,
+            gpus,
+            workers,
+            extra=node.payload,
+        )
 
-    run: Any = SimpleNamespace(store=store, job_spec=job_spec, recipe=SimpleNamespace(conditions={}))
+    run: Any = SimpleNamespace(store=store, claim=claim, identity="", recipe=SimpleNamespace(conditions={}))
     executor = SleepingExecutor(run, Execution())
     graph: Any = None
     summary = run_plan(Plan(graph, tuple(PlannedNode(node, "new", "") for node in nodes)), executor)

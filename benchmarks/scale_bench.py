@@ -30,7 +30,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of
-from orchestrator.store.local import Store
+from orchestrator.store.local import LocalNodeStore
 from orchestrator.store.node import Node
 from orchestrator.views.progress import LaunchView
 from orchestrator.views.status import read_status, show
@@ -73,7 +73,7 @@ class Driven(VirtualExecutor):
     def submit(self, node: Node) -> None:
         """Claim the node and build its job specification."""
         self.run.store.is_busy(node, self.run.identity)
-        self.run.job_spec(node, self.execution, self.run.identity)
+        self.run.claim(node, self.execution)
         super().submit(node)
 
     def wait(self, timeout_s: float) -> list[Finished]:
@@ -113,7 +113,7 @@ def makespans(grid: str) -> None:
     for gpus in (8, 64, 1000):
         machines = Machines(find_gpu(name), gpus, share)
         if cost is None:
-            cost = Cost.of(make_plan(graph, Store(Path("nowhere"))), recipe, manifest, machines)
+            cost = Cost.of(make_plan(graph, LocalNodeStore(Path("nowhere"))), recipe, manifest, machines)
         at = Cost(cost.plan, cost.nodes, machines)
         work = sum(at.seconds[p.node.signature] for p in at.plan.pending if p.node.trains) / gpus
         bound = "the work" if at.lower_bound_s == work else "the longest chain"
@@ -130,7 +130,7 @@ def verbs(folder: Path, groups: int) -> None:
     recipe = timed("plan: read the grid", lambda: load_grid(str(grid)))
     manifest = timed("plan: assumed data", lambda: assumed_manifest(recipe.data))
     graph = timed("plan: graph with signatures", lambda: build_graph(recipe, manifest))
-    plan = timed("plan: compare with an empty store", lambda: make_plan(graph, Store(folder / "empty")))
+    plan = timed("plan: compare with an empty store", lambda: make_plan(graph, LocalNodeStore(folder / "empty")))
     name, share = MACHINES
     import torch._dynamo  # the first count on a network without numbers imports it  # noqa: F401
 

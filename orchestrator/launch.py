@@ -151,10 +151,10 @@ def _executor(run: Run, execution: Execution, stopping: Callable[[], Stop]) -> E
     if execution.executor == "inline":
         from orchestrator.executors.inline import InlineExecutor
 
-        return InlineExecutor(run, execution, stopping, run.identity)
+        return InlineExecutor(run, execution, stopping)
     from orchestrator.executors.ray.executor import RayExecutor
 
-    return RayExecutor(run, execution, stopping, run.identity)
+    return RayExecutor(run, execution, stopping)
 
 
 @contextmanager

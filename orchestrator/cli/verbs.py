@@ -98,14 +98,14 @@ def _assumed(arguments: Arguments) -> Any:
     """The run of a grid on data of FSDKaggle2019's sizes; it lies nowhere."""
     from features.assumed import assumed_manifest
     from orchestrator.run.bound import Run
-    from orchestrator.store.local import Store
+    from orchestrator.store.local import LocalNodeStore
 
     for option in ("out", "store", "skip_bad"):
         if getattr(arguments, option):
             raise InputError(f"--{option.replace('_', '-')} needs --data: without data there is nothing to compare")
     recipe = _recipe(arguments)
     nowhere = Path(os.devnull)
-    return Run(nowhere, recipe, nowhere, Store(nowhere), assumed_manifest(recipe.data))
+    return Run(nowhere, recipe, nowhere, LocalNodeStore(nowhere), assumed_manifest(recipe.data))
 
 
 def plan(arguments: Arguments, console: Console) -> int:

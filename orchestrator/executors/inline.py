@@ -17,10 +17,8 @@ __all__ = ["InlineExecutor"]
 class InlineExecutor:
     """Runs a node when it is submitted."""
 
-    def __init__(
-        self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no", owner: str = ""
-    ) -> None:
-        self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
+    def __init__(self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no") -> None:
+        self.run, self.execution, self.stopping = run, execution, stopping
         self._finished: list[Finished] = []
 
     def needs(self, node: Node) -> Needs:
@@ -44,12 +42,13 @@ class InlineExecutor:
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
             self._finished.append(Finished(node.signature, "done"))
             return
-        if self.run.store.is_busy(node, self.owner):
+        if self.run.store.is_busy(node, self.run.identity):
             self._finished.append(Finished(node.signature, "busy"))
             return
+        gpus = self.execution.share_of(node.condition)[0] if node.trains else None
         error = ""
         try:
-            run_job(self.run.job_spec(node, self.execution, self.owner), self.stopping)
+            run_job(self.run.claim(node, self.execution, gpus=gpus or 0.0), self.stopping)
         except Exception as reason:  # whatever a job raises is its outcome, as it is in a process of its own
             error = cause_of(reason)
         self._finished.append(outcome_of(self.run, node, error))

@@ -71,7 +71,7 @@ class _Room:
 
 
 def _shares(gpus: float) -> list[float]:
-    return [gpus] if gpus < 1 and gpus > 0 else [1.0] * round(gpus)
+    return [gpus] if 0 < gpus < 1 else [1.0] * round(gpus)
 
 
 class Ledger:

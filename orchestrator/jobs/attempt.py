@@ -19,7 +19,7 @@ from typing import Self
 
 from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import WorkerStore
 from orchestrator.store.marks import DoneMark, SignOfLife
 from trainers.checkpoints import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
@@ -53,7 +53,7 @@ class Attempt(Supervisor):
 
     def __init__(
         self,
-        store: Store,
+        store: WorkerStore,
         name: str,
         number: int,
         stopping: Callable[[], Stop] = lambda: "no",

@@ -19,7 +19,7 @@ from features.shards import ShardSet, build_shard
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.spec import JobSpec
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import WorkerStore
 from orchestrator.store.node import Kind, split_name
 from orchestrator.store.results import PredictResult, TrainResult
 
@@ -29,7 +29,7 @@ __all__ = []
 class _Inputs:
     """What a job reads: local folders, every file checked."""
 
-    def __init__(self, spec: JobSpec, store: Store, progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, spec: JobSpec, store: WorkerStore, progress: Callable[[], None] = lambda: None) -> None:
         self.spec = spec
         self.manifest_folder = store.results_of(spec.manifest)
         self.folders: dict[str, tuple[Path, ...]] = {}

@@ -19,7 +19,7 @@ from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
 from orchestrator.jobs.kinds import JOBS, _group, _Inputs, _train_job
 from orchestrator.jobs.spec import JobSpec
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import WorkerStore
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import short_inputs
 from orchestrator.store.open import open_store
@@ -95,7 +95,7 @@ def run_share(spec: JobSpec) -> None:
         store.close()
 
 
-def _remember_failure(store: Store, spec: JobSpec, error: BaseException) -> None:
+def _remember_failure(store: WorkerStore, spec: JobSpec, error: BaseException) -> None:
     mark = Failure(
         failure_class=failure_class(error),
         cause=cause_of(error),

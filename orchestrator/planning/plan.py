@@ -13,7 +13,7 @@ from typing import Any, Literal
 from features.errors import GridError
 from features.words import nearest
 from orchestrator.planning.graph import Graph
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.node import Node
 from orchestrator.without_gc import uncollected
 
@@ -75,7 +75,7 @@ def require_nodes(graph: Graph, force: Collection[str]) -> None:
 @uncollected
 def make_plan(
     graph: Graph,
-    store: Store,
+    store: DriverStore,
     previous: Mapping[str, Any] | None = None,
     force: Collection[str] = (),
     data_changes: Callable[[str], str] = lambda _: "",

@@ -19,7 +19,7 @@ from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
 from orchestrator.run.execution import Execution
 from orchestrator.run.record import existing_run_json, store_of, write_run_json
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.marks import Damage, DoneMark
 from orchestrator.store.node import Node
 from orchestrator.store.open import default_store, open_store
@@ -35,7 +35,7 @@ class Run:
     folder: Path
     recipe: Recipe
     data_root: Path
-    store: Store
+    store: DriverStore
     manifest: Manifest
 
     @cached_property
@@ -91,8 +91,15 @@ class Run:
         }
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
-    def job_spec(self, node: Node, execution: Execution, owner: str = "") -> JobSpec:
-        """All that a worker needs to run a node, which is claimed for a new attempt."""
+    def claim(self, node: Node, execution: Execution, *, gpus: float = 0.0, workers: int = 1) -> JobSpec:
+        """Claim a node in the store for a new attempt of this run; returns all that a worker needs to make it.
+
+        Args:
+            node: one of this run's graph.
+            execution: how the grid is executed.
+            gpus: GPUs of each worker.
+            workers: processes that share a training job.
+        """
         nodes = self.graph.nodes
         shard_settings = None
         extra: dict[str, Any] = {}
@@ -112,13 +119,14 @@ class Run:
             signature=node.signature,
             store=self.store.url,
             node=self.store.name(node),
-            attempt=self.store.claim(node, owner),
+            attempt=self.store.claim(node, self.identity),
             inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,
             manifest=self.manifest_name,
             data_root=self.data_root,
             cpus=node.cpus,
-            gpus=(execution.share_of(node.condition)[0] or 0.0) if node.trains else 0.0,
+            gpus=gpus,
+            workers=workers,
             resident_bytes=int(execution.resident_gb * 1e9),
             checkpoint_steps=execution.checkpoint_steps,
             stall_s=execution.stall_s,

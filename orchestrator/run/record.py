@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from features.errors import InputError, StoreError
 from features.files import read_json, write_json
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import ReaderStore
 from orchestrator.store.node import Kind, Node
 from orchestrator.store.open import open_store
 from orchestrator.without_gc import uncollected
 
 __all__ = ["RecordedRun", "existing_run_json", "read_run_json", "store_of", "write_run_json"]
 
-SCHEMA = 3
+RUN_FILE_VERSION = 3
 PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Signature = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -61,7 +61,7 @@ class RecordedRun:
     """A run as its last launch recorded it."""
 
     folder: Path
-    store: Store
+    store: ReaderStore
     nodes: dict[str, Node]
     """By name, parents before children."""
 
@@ -106,7 +106,7 @@ def write_run_json(folder: Path, facts: Mapping[str, Any], nodes: Iterable[Node]
         }
         for node in nodes
     }
-    write_json(folder / "run.json", {"schema": SCHEMA, **facts, "groups": list(groups), "nodes": records})
+    write_json(folder / "run.json", {"schema": RUN_FILE_VERSION, **facts, "groups": list(groups), "nodes": records})
 
 
 @uncollected
@@ -123,7 +123,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     raw = read_json(path)
     if not isinstance(raw, Mapping):
         raise StoreError(f"{path} is damaged: it holds no run; launch the grid into a new folder")
-    if raw.get("schema") != SCHEMA:
+    if raw.get("schema") != RUN_FILE_VERSION:
         raise InputError(f"{path} was written by another version of sonogrid; use a new RUN folder")
     try:
         _RunFile.model_validate(raw)

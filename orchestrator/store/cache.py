@@ -28,7 +28,7 @@ from typing import Self
 from features.errors import DamagedInputError, InputError, StoreError
 from features.files import atomic, sha256_file
 from orchestrator.store.marks import DoneMark, ResultFile
-from orchestrator.store.objects.base import Storage, os_errors
+from orchestrator.store.objects.base import ObjectStore, os_errors
 
 __all__ = ["Cache", "default_cache_root"]
 
@@ -72,7 +72,7 @@ class Cache:
         if owner != os.getuid():
             raise InputError(f"{self.root} belongs to another user; name a folder of your own in SONOGRID_CACHE")
 
-    def fetch(self, storage: Storage, node: str) -> Path:
+    def fetch(self, storage: ObjectStore, node: str) -> Path:
         """The local folder of a finished node, whole and checked against its checksums; its files must not be changed.
 
         Of several that ask at the same moment, one downloads and the others wait. Files that are there already are
@@ -166,7 +166,7 @@ class Cache:
             missing -= sizes[folder]
 
 
-def _complete(folder: Path, done: DoneMark, storage: Storage, node: str) -> None:
+def _complete(folder: Path, done: DoneMark, storage: ObjectStore, node: str) -> None:
     """Check all files of a node, and download those that are missing or damaged."""
     with _locked(folder / ".fetch", fcntl.LOCK_SH):
         wanting = [name for name, expected in done.files.items() if not _whole(folder / name, expected)]
@@ -178,7 +178,7 @@ def _complete(folder: Path, done: DoneMark, storage: Storage, node: str) -> None
                     _download(storage, f"{node}/{name}", folder / name, done.files[name])
 
 
-def _download(storage: Storage, key: str, path: Path, expected: ResultFile) -> None:
+def _download(storage: ObjectStore, key: str, path: Path, expected: ResultFile) -> None:
     """Get one file, a second time if it comes damaged."""
     for _ in range(2):
         try:

@@ -16,12 +16,12 @@ from features.files import canonical_json, hash_of
 if TYPE_CHECKING:  # it comes with torch, which who only looks at nodes should not wait for
     from features.shard_plan import ShardPlan
 
-__all__ = ["SCHEMA", "Kind", "Node", "short_inputs", "signature_of", "split_name"]
+__all__ = ["STAGE_VERSIONS", "Kind", "Node", "short_inputs", "signature_of", "split_name"]
 
 Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
 
 # Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-SCHEMA: dict[Kind, int] = {"shard": 1, "train": 3, "predict": 2, "pseudo": 1, "blend": 1}
+STAGE_VERSIONS: dict[Kind, int] = {"shard": 1, "train": 3, "predict": 2, "pseudo": 1, "blend": 1}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ def signature_of(kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[st
     """SHA-256 of all that decides what a node computes."""
     # The canonical JSON of the four, put together by hand: thousands of nodes share inputs of hundreds of shards.
     groups = ",".join(f"{canonical_json(role)}:{_group_json(inputs[role])}" for role in sorted(inputs))
-    text = f'{{"inputs":{{{groups}}},"kind":"{kind}","payload":{canonical_json(payload)},"schema":{SCHEMA[kind]}}}'
+    text = (
+        f'{{"inputs":{{{groups}}},"kind":"{kind}","payload":{canonical_json(payload)},"schema":{STAGE_VERSIONS[kind]}}}'
+    )
     return sha256(text.encode()).hexdigest()
 
 

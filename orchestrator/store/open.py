@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from orchestrator.store.local import Store
-from orchestrator.store.remote import RemoteStore
+from orchestrator.store.base import NodeStore
+from orchestrator.store.local import LocalNodeStore
+from orchestrator.store.remote import RemoteNodeStore
 
 __all__ = ["default_store", "open_store"]
 
 
-def open_store(root: str | Path, *, listed: bool = True) -> Store:
+def open_store(root: str | Path, *, listed: bool = True) -> NodeStore:
     """The store in a local folder, or under `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     A worker, which knows its nodes by name, needs no list of all nodes: `listed=False`.
@@ -17,8 +18,8 @@ def open_store(root: str | Path, *, listed: bool = True) -> Store:
         InputError: the root can't be a store.
     """
     if "://" in str(root):
-        return RemoteStore(str(root), listed=listed)
-    return Store(Path(root), listed=listed)
+        return RemoteNodeStore(str(root), listed=listed)
+    return LocalNodeStore(Path(root), listed=listed)
 
 
 def default_store(run: Path) -> str:

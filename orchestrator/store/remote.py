@@ -1,9 +1,9 @@
-"""The store in an object store (`s3://`, `gs://`): the same marks and names, under keys instead of paths.
+"""A store in an object store (`s3://`, `gs://`): the same marks and names, under keys instead of paths.
 
-There is no rename there and no place to work in. An attempt works in a scratch folder of its host, and what it can be
-continued from is copied to the store after each checkpoint. Finished nodes that a job reads come through the host's
-cache (`orchestrator.cache`), which its jobs share. A node is finished by a conditional write of its done-mark, so of
-two attempts that both believe to be the latest, one is told that it is not.
+An object store has no rename and no place to work in. An attempt works in a scratch folder of its host, and what it
+can be continued from is copied to the store after each checkpoint. Finished nodes that a job reads come through the
+host's cache (`orchestrator.store.cache`), which its jobs share. A node is finished by a conditional write of its
+done-mark: if two attempts both believe to be the latest, one of them fails.
 """
 
 import json
@@ -16,38 +16,41 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from features.errors import DamagedInputError, StoreError, SupersededError
 from features.files import hash_of
+from orchestrator.store.base import PREFIX, NodeStore, attempt_folder, checksums, number_of
 from orchestrator.store.cache import Cache, default_cache_root
-from orchestrator.store.local import PREFIX, M, State, Store, checksums, number_of
+from orchestrator.store.interfaces import M, State
 from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Mark, SignOfLife, StopRequest
 from orchestrator.store.node import Node
-from orchestrator.store.objects.base import Storage
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.base import ObjectStore
+from orchestrator.store.objects.open import open_object_store
 from trainers.history import HISTORY, parse_history
 
-__all__ = ["RemoteStore"]
+__all__ = ["RemoteNodeStore"]
 
 CACHE_BYTES = 200_000_000_000
-"""More than the features of the paper's grid take twice."""
+"""Twice the features of the paper's grid, and some room."""
 
 
-class RemoteStore(Store):
+class RemoteNodeStore(NodeStore):
     """Nodes under a URL."""
 
     beat_s = 10.0
     alive_s = 60.0
 
     def __init__(self, url: str, *, listed: bool = True) -> None:
-        self.storage: Storage = open_storage(url)
+        self.storage: ObjectStore = open_object_store(url)
         self._keys: dict[str, dict[str, int]] = {}
         """Folder of a node -> its keys, relative to the folder, with their sizes."""
         self._done: dict[str, DoneMark] = {}
         super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}", listed=listed)
 
     @property
+    @override
     def url(self) -> str:
-        """See `Store`."""
         return self.storage.url
 
     @cached_property
@@ -57,8 +60,8 @@ class RemoteStore(Store):
 
     # --- where things are
 
+    @override
     def refresh(self, node: Node | None = None) -> None:
-        """See `Store`."""
         if node is not None:
             name = self.name(node)
             found = {key.removeprefix(f"{name}/"): size for key, size in self.storage.list(name).items()}
@@ -73,14 +76,14 @@ class RemoteStore(Store):
             self._keys.setdefault(name, {})[rest] = size
         self._names = {name[-PREFIX:]: name for name in self._keys}
 
+    @override
     def where(self, node: Node) -> str:
-        """See `Store`."""
         return f"{self.url}/{self.name(node)}"
 
     # --- marks
 
+    @override
     def read_mark(self, name: str, mark: type[M]) -> M | None:
-        """See `Store`."""
         known = self._done.get(name)
         if isinstance(known, mark):
             return known
@@ -96,13 +99,13 @@ class RemoteStore(Store):
             self._done[name] = found
         return found
 
+    @override
     def write_mark(self, name: str, mark: Mark) -> None:
-        """See `Store`."""
         self.storage.write(f"{name}/{mark.FILE}", _json(mark))
         self._keys.setdefault(name.partition("/")[0], {})
 
+    @override
     def drop_marks(self, name: str, *marks: type[Mark]) -> None:
-        """See `Store`."""
         for mark in marks:
             self.storage.delete(f"{name}/{mark.FILE}")
             self._keys.get(name, {}).pop(mark.FILE, None)
@@ -110,8 +113,9 @@ class RemoteStore(Store):
 
     # --- what the driver asks and does
 
+    @override
     def state(self, node: Node) -> State:
-        """See `Store`; from the list of keys, so that thousands of nodes are not asked for one by one."""
+        """Read from the list of keys, so that thousands of nodes need no requests."""
         name = self.name(node)
         keys = self._keys.get(name, {})
         if DoneMark.FILE in keys and Damage.FILE not in keys:
@@ -120,16 +124,17 @@ class RemoteStore(Store):
             return super().state(node)
         return State("partial" if keys else "new")
 
+    @override
     def is_there(self, node: Node) -> bool:
-        """See `Store`."""
         return bool(self._keys.get(self.name(node)))
 
+    @override
     def has_files(self, name: str) -> bool:
-        """See `Store`."""
         return bool(self._keys.get(name))
 
+    @override
     def inspected(self, node: Node) -> State:
-        """See `Store`; sizes alone: the service checks its own bytes, and a job those that it gets."""
+        """Compares sizes only: the service checks its own bytes, and a job those that it reads."""
         state = self.state(node)
         if state.state == "done":
             name = self.name(node)
@@ -140,10 +145,10 @@ class RemoteStore(Store):
                     return State("damaged", str(self.damage(name, file, what)))
         return state
 
+    @override
     def history(self, node: Node) -> list[dict[str, Any]]:
-        """See `Store`."""
         name = self.name(node)
-        places = [name, *(f"{name}/attempt-{number}" for number in self._numbers(name))]
+        places = [name, *(f"{name}/{attempt_folder(number)}" for number in self.attempts(name))]
         return max((self._history(place) for place in places), key=len)
 
     def _history(self, place: str) -> list[dict[str, Any]]:
@@ -152,19 +157,21 @@ class RemoteStore(Store):
         except FileNotFoundError:
             return []
 
+    @override
     def alive(self, node: Node) -> SignOfLife | None:
-        """See `Store`."""
         name = self.name(node)
         lease = self.lease(name)
         return None if lease is None else self.sign_of(name, lease.attempt)
 
+    @override
     def is_alive(self, node: Node) -> bool:
-        """See `Store`; an object store's clock is not asked: machines' clocks have to agree to a minute."""
+        """Measured by this host's clock, as an object store has none to ask: clocks have to agree to a minute."""
         sign = self.alive(node)
         return sign is not None and abs(time.time() - sign.time) < self.alive_s
 
+    @override
     def log(self, node: Node, attempt: int | None = None) -> Path | None:
-        """See `Store`; a copy on this host, as of the attempt's last checkpoint while it runs."""
+        """A copy on this host, as of the attempt's last checkpoint while it runs."""
         keys = self.storage.list(f"{self.name(node)}/logs")
         logs = {int(Path(key).stem): key for key in keys if key.endswith(".log")}
         key = logs.get(max(logs, default=0) if attempt is None else attempt)
@@ -173,86 +180,91 @@ class RemoteStore(Store):
         self.storage.get(key, self.root / "logs" / key)
         return self.root / "logs" / key
 
+    @override
     def has_leftovers(self, node: Node) -> bool:
-        """See `Store`."""
         keys = self._keys.get(self.name(node), {})
         return Lease.FILE in keys and DoneMark.FILE in keys
 
     # --- what a worker does
 
+    @override
     def begin(self, name: str, number: int) -> Path:
-        """See `Store`; a scratch folder, new for each attempt."""
+        """A scratch folder, new for each attempt."""
         self.root.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}.{number}.", dir=self.root))
 
+    @override
     def keep_log(self, name: str, number: int) -> None:
-        """See `Store`."""
         path = self.log_file(name, number)
         if path.exists():
             self.storage.put(path, f"{name}/logs/{number}.log")
             path.unlink()
 
+    @override
     def earlier(self, name: str, number: int) -> list[Path]:
-        """See `Store`; copies on this host."""
+        """Copies on this host."""
         folders = []
-        for other in self._numbers(name):
+        for other in self.attempts(name):
             if other == number:
                 continue
-            folder = self.root / name / f"attempt-{other}"
-            for key in self.storage.list(f"{name}/attempt-{other}"):
+            folder = self.root / name / attempt_folder(other)
+            for key in self.storage.list(f"{name}/{attempt_folder(other)}"):
                 self.storage.get(key, self.root / key)
             folders.append(folder)
         return folders
 
+    @override
     def checkpointed(self, name: str, number: int, folder: Path) -> None:
-        """See `Store`."""
         for path in sorted(folder.iterdir()):
             if not path.name.startswith("."):
-                self.storage.put(path, f"{name}/attempt-{number}/{path.name}")
+                self.storage.put(path, f"{name}/{attempt_folder(number)}/{path.name}")
         if self.log_file(name, number).exists():
             self.storage.put(self.log_file(name, number), f"{name}/logs/{number}.log")
-        for other in self._numbers(name):
+        for other in self.attempts(name):
             if other < number:
-                self._delete(f"{name}/attempt-{other}")
+                self._delete(f"{name}/{attempt_folder(other)}")
 
+    @override
     def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
-        """See `Store`; the first of two attempts that finish at once wins, and both have the same results."""
+        """Of two attempts that finish at once the first wins; both have the same results."""
         for path in files:
             self.storage.put(path, f"{name}/{path.name}")
         if not self.storage.create(f"{name}/{mark.FILE}", _json(replace(mark, files=checksums(files)))):
             raise SupersededError(f"another attempt at {name} has finished before this one")
         self.sweep(name)
 
+    @override
     def sweep(self, name: str) -> None:
-        """See `Store`."""
-        for number in self._numbers(name):
-            self._delete(f"{name}/attempt-{number}")
+        for number in self.attempts(name):
+            self._delete(f"{name}/{attempt_folder(number)}")
         for path in (self.root / name).glob("attempt-*/"):
             shutil.rmtree(path, ignore_errors=True)
         self.drop_marks(name, Failure, Damage, StopRequest, Lease)
 
+    @override
     def close(self) -> None:
-        """See `Store`; the cache may drop what was read here from now on."""
+        """From now on the cache may drop what was read here."""
         if "cache" in self.__dict__:
             self.cache.close()
 
+    @override
     def end(self, folder: Path) -> None:
-        """See `Store`."""
         shutil.rmtree(folder, ignore_errors=True)
 
+    @override
     def results_of(self, name: str) -> Path:
-        """See `Store`; from the host's cache."""
+        """From the host's cache."""
         try:
             return self.cache.fetch(self.storage, name)
         except DamagedInputError as error:
             raise self.damage(name, "a result", str(error)) from None
 
-    # --- inside
-
-    def _numbers(self, name: str) -> list[int]:
-        """Attempts that left something, newest first."""
+    @override
+    def attempts(self, name: str) -> list[int]:
         parts = {key.removeprefix(f"{name}/").partition("/")[0] for key in self.storage.list(name)}
         return sorted({number_of(part) for part in parts if part.startswith("attempt-")}, reverse=True)
+
+    # --- inside
 
     def _delete(self, folder: str) -> None:
         for key in self.storage.list(folder):

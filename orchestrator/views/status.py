@@ -12,7 +12,7 @@ from rich.text import Text
 from features.errors import StoreError
 from orchestrator.run.owner import current_owner
 from orchestrator.run.record import RecordedRun
-from orchestrator.store.local import Store
+from orchestrator.store.interfaces import ReaderStore
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import Node
 from orchestrator.store.results import TrainResult
@@ -80,7 +80,7 @@ def read_status(run: RecordedRun) -> Status:
     return Status([_job(run.store, node, launched) for node in run.nodes.values()], words)
 
 
-def _job(store: Store, node: Node, launched: float) -> JobStatus:
+def _job(store: ReaderStore, node: Node, launched: float) -> JobStatus:
     known = store.state(node)
     facts: dict[str, Any] = {"name": node.name, "kind": node.kind, "cause": known.cause}
     if known.state == "new":

@@ -28,7 +28,7 @@ from orchestrator.blending.members import run_blend
 from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.recipe import BlendSettings
 from orchestrator.run.bound import Run
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.open import open_object_store
 from orchestrator.tracking.mirror import Mirror
 
 try:
@@ -78,7 +78,7 @@ def test_they_listen_on_localhost_only_and_want_the_password(
         listening = {c.laddr.ip for c in process.net_connections("all") if c.status == psutil.CONN_LISTEN}
         assert listening == {"127.0.0.1"}
         assert not any(secret in " ".join(process.cmdline()) for secret in secrets_of(environment))
-    storage = open_storage("s3://sonogrid/test")
+    storage = open_object_store("s3://sonogrid/test")
     storage.write("key", b"x")
     assert storage.list() == {"key": 1}
     url = environment["SONOGRID_OPTUNA_STORAGE"]
@@ -271,7 +271,7 @@ def test_a_run_is_mirrored_to_postgres_with_its_artifacts_on_s3(
     runs = runs_in(server)
     assert set(runs) == {"blend"} | {n for c in ("plain", "A", "B", "D") for n in (c, f"{c} fold 0", f"{c} fold 1")}
     bucket = re.sub(r"/mlflow$", "", environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"])
-    objects = open_storage(bucket).list("mlflow")
+    objects = open_object_store(bucket).list("mlflow")
     fold = runs["A fold 0"]
     assert fold.info.artifact_uri.startswith(f"{bucket}/mlflow/")
     below = fold.info.artifact_uri.removeprefix(f"{bucket}/")
@@ -291,6 +291,6 @@ def test_without_a_server_artifacts_go_where_mlflows_variable_says(
 ) -> None:
     recipe = inline_run.recipe.model_copy(update={"name": "serverless"})
     Mirror(Run(tmp_path, recipe, inline_run.data_root, inline_run.store, inline_run.manifest)).sync()
-    keys = open_storage(environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"]).list("serverless")
+    keys = open_object_store(environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"]).list("serverless")
     assert sum(key.endswith("/train/done.json") for key in keys) == 8
     assert sum(key.endswith("/blend/blend.json") for key in keys) == 1

@@ -23,9 +23,9 @@ from orchestrator.planning.scheduler import run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun, read_run_json
 from orchestrator.run.selection import Selection, plan_of
-from orchestrator.store.local import Store
+from orchestrator.store.local import LocalNodeStore
 from orchestrator.store.marks import DoneMark
-from orchestrator.store.node import SCHEMA
+from orchestrator.store.node import STAGE_VERSIONS
 from orchestrator.views.status import JobStatus, Status, read_status, show
 from orchestrator.without_gc import uncollected
 from tests.fixtures.fake_executor import FakeExecutor, node, plan
@@ -61,7 +61,7 @@ def test_plan(grid: Path, tmp_path: Path) -> None:
     def whole() -> Cost:
         recipe = load_grid(str(grid))
         manifest = assumed_manifest(recipe.data)
-        plan = make_plan(build_graph(recipe, manifest), Store(tmp_path / "store"))
+        plan = make_plan(build_graph(recipe, manifest), LocalNodeStore(tmp_path / "store"))
         cost = Cost.of(plan, recipe, manifest, Machines(find_gpu("A100"), 8, 0.3))
         assert 1 <= cost.ratio < 1.05
         return cost
@@ -140,7 +140,7 @@ class _Counted(list[str]):
 def test_makespan_of_the_papers_grid(tmp_path: Path) -> None:
     recipe = load_grid("paper")
     manifest = assumed_manifest(recipe.data)
-    plan = make_plan(build_graph(recipe, manifest), Store(tmp_path / "store"))
+    plan = make_plan(build_graph(recipe, manifest), LocalNodeStore(tmp_path / "store"))
     cost = Cost.of(plan, recipe, manifest, Machines(find_gpu("A100"), 8, 0.3))
     for gpus in (8, 64, 1000):
         at = Cost(cost.plan, cost.nodes, Machines(cost.machines.gpu, gpus, 0.3))
@@ -152,7 +152,7 @@ def test_makespan_of_the_papers_grid(tmp_path: Path) -> None:
 
 def test_signatures_are_hashes_of_canonical_json(many: Run) -> None:
     for each in list(many.graph.nodes.values())[::97]:
-        whole = {"kind": each.kind, "schema": SCHEMA[each.kind], "payload": each.payload, "inputs": each.inputs}
+        whole = {"kind": each.kind, "schema": STAGE_VERSIONS[each.kind], "payload": each.payload, "inputs": each.inputs}
         assert each.signature == hash_of(whole)
 
 
@@ -169,7 +169,7 @@ def test_run_json_names_shared_inputs_once_and_reads_them_whole(many: Run) -> No
 
 def test_a_finished_node_is_not_read_again_by_every_plan(tmp_path: Path, many: Run) -> None:
     """Linking a result gives it a new change time, which made each plan take the checksum of every file."""
-    store = Store(tmp_path)
+    store = LocalNodeStore(tmp_path)
     each = next(iter(many.graph.nodes.values()))
     store.claim(each, "")
     name = store.name(each)

@@ -88,14 +88,12 @@ class RayExecutor:
     run_in_task = staticmethod(_run_asked)
     """What a Ray task does with a job."""
 
-    def __init__(
-        self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no", owner: str = ""
-    ) -> None:
+    def __init__(self, run: Run, execution: Execution, stopping: Callable[[], Stop] = lambda: "no") -> None:
         _check_execution(run, execution)
         fast_start_environment()
         import ray
 
-        self.run, self.execution, self.stopping, self.owner = run, execution, stopping, owner
+        self.run, self.execution, self.stopping = run, execution, stopping
         self._ours = not ray.is_initialized()
         agreeing = connect(execution.address) if self._ours else set()
         self._vetted: set[str] | None = agreeing if self._ours and execution.address not in (None, "local") else None
@@ -198,12 +196,12 @@ class RayExecutor:
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
             self._queue.put((None, Finished(node.signature, "done")))
             return
-        if self.run.store.is_busy(node, self.owner):
+        if self.run.store.is_busy(node, self.run.identity):
             self._queue.put((None, Finished(node.signature, "busy")))
             return
         needs = self.needs(node)
         places = self.ledger.place(node.signature, needs)
-        spec = replace(self.run.job_spec(node, self.execution, self.owner), gpus=needs.gpus, workers=needs.workers)
+        spec = self.run.claim(node, self.execution, gpus=needs.gpus, workers=needs.workers)
         submitted = self._running[node.signature] = _Submitted(node, spec, needs, places)
         target = self._fit if node.kind == "train" else self._await_task
         threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True).start()
@@ -251,17 +249,17 @@ class RayExecutor:
         except queue.Empty:
             pass
         finished = []
-        for owner, told in found:
-            if isinstance(told, Finished):
-                end = told
-            elif owner is not None and self._running.get(owner.node.signature) is owner:
-                end = self._finish(owner, told)
-            else:  # a job that was given up tells its end all the same
+        for ended_job, end in found:
+            if isinstance(end, Finished):
+                outcome = end
+            elif ended_job is not None and self._running.get(ended_job.node.signature) is ended_job:
+                outcome = self._finish(ended_job, end)
+            else:  # a job that was given up reports its end all the same
                 continue
-            self._running.pop(end.signature, None)
-            self.ledger.release(end.signature)
-            self.metrics.finished(end.outcome)
-            finished.append(end)
+            self._running.pop(outcome.signature, None)
+            self.ledger.release(outcome.signature)
+            self.metrics.finished(outcome.outcome)
+            finished.append(outcome)
         return finished
 
     def _look_around(self) -> None:

@@ -13,13 +13,13 @@ from typing import IO
 
 from features.errors import ADVICE, StoreError
 
-__all__ = ["Storage"]
+__all__ = ["ObjectStore"]
 
 CHUNK_BYTES = 1 << 20
 """Of a file that is copied; none is held in memory as a whole."""
 
 
-class Storage(ABC):
+class ObjectStore(ABC):
     """Objects under a root.
 
     A key is a relative path with '/' between its parts, none of which begins with a dot (`ValueError`: a mistake of

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from features.errors import InputError, StoreError
 from features.files import atomic
-from orchestrator.store.objects.base import CHUNK_BYTES, Storage, checked, copy, is_key, os_errors
+from orchestrator.store.objects.base import CHUNK_BYTES, ObjectStore, checked, copy, is_key, os_errors
 
-__all__ = ["GcsStorage"]
+__all__ = ["GcsObjectStore"]
 
 PATIENCE_S = 60.0
 EMULATOR = "STORAGE_EMULATOR_HOST"
 """The variable by which Google's clients are sent to an emulator, without credentials."""
 
 
-class GcsStorage(Storage):
+class GcsObjectStore(ObjectStore):
     """Objects of a bucket whose names begin with a prefix."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
@@ -44,19 +46,20 @@ class GcsStorage(Storage):
     def _path(self, key: str) -> str:
         return f"{self.bucket}/{self.prefix}{checked(key)}"
 
+    @override
     def read(self, key: str) -> bytes:
-        """See `Storage`."""
         with self._errors(key), self._fs.open_input_stream(self._path(key)) as source:
             content: bytes = source.read()
         return content
 
+    @override
     def write(self, key: str, data: bytes) -> None:
-        """See `Storage`."""
         with self._writing(key), self._fs.open_output_stream(self._path(key)) as target:
             target.write(data)
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Storage`. pyarrow can't ask for generation 0, which is 'none yet', so this is a request of our own."""
+        """pyarrow can't ask for generation 0, which is 'none yet', so this is a request of our own."""
         import requests
 
         # Looked up first: an emulator may ignore the condition.
@@ -118,8 +121,8 @@ class GcsStorage(Storage):
         with self._errors(key):
             return bool(self._fs.get_file_info(self._path(key)).type == FileType.File)
 
+    @override
     def get(self, key: str, path: Path) -> None:
-        """See `Storage`."""
         with (
             os_errors(path),
             atomic(path) as temporary,
@@ -129,8 +132,8 @@ class GcsStorage(Storage):
         ):
             copy(source, file)
 
+    @override
     def put(self, path: Path, key: str) -> None:
-        """See `Storage`."""
         # A stream of pyarrow publishes what it has got even when its writer fails: to a hidden name first.
         folder, _, name = self._path(key).rpartition("/")
         hidden = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.tmp"
@@ -143,8 +146,8 @@ class GcsStorage(Storage):
                 if self._fs.get_file_info(hidden).is_file:
                     self._fs.delete_file(hidden)
 
+    @override
     def list(self, folder: str = "") -> dict[str, int]:
-        """See `Storage`."""
         from pyarrow.fs import FileSelector
 
         top = self._path(folder) if folder else f"{self.bucket}/{self.prefix}".rstrip("/")
@@ -154,8 +157,8 @@ class GcsStorage(Storage):
         sizes = {info.path[start:]: int(info.size) for info in found if info.is_file}
         return {key: sizes[key] for key in sorted(sizes) if is_key(key)}
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Storage`."""
         with self._errors(key):
             try:
                 self._fs.delete_file(self._path(key))
@@ -164,7 +167,7 @@ class GcsStorage(Storage):
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
-        """Turn pyarrow's errors into those of `Storage`."""
+        """Turn pyarrow's errors into those of `ObjectStore`."""
         where = self.where(key) if key else self.url
         try:
             yield

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from typing_extensions import override
+
 from features.files import atomic
-from orchestrator.store.objects.base import Storage, checked, copy, os_errors
+from orchestrator.store.objects.base import ObjectStore, checked, copy, os_errors
 
-__all__ = ["LocalStorage"]
+__all__ = ["LocalObjectStore"]
 
 
-class LocalStorage(Storage):
+class LocalObjectStore(ObjectStore):
     """A folder of this machine or of a network file system."""
 
     def __init__(self, root: Path) -> None:
@@ -22,26 +24,26 @@ class LocalStorage(Storage):
     def _path(self, key: str) -> Path:
         return self.root / checked(key)
 
+    @override
     def read(self, key: str) -> bytes:
-        """See `Storage`."""
         with self._reading(key):
             return self._path(key).read_bytes()
 
+    @override
     def write(self, key: str, data: bytes) -> None:
-        """See `Storage`."""
         with os_errors(self.where(key)), atomic(self._path(key)) as temporary:
             temporary.write_bytes(data)
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Storage`."""
         path = self._path(key)
         with os_errors(self.where(key)):
             if path.exists():
                 return False
             return _create(path, data)
 
+    @override
     def get(self, key: str, path: Path) -> None:
-        """See `Storage`."""
         with (
             self._reading(key),
             self._path(key).open("rb") as source,
@@ -51,13 +53,13 @@ class LocalStorage(Storage):
         ):
             copy(source, target)
 
+    @override
     def put(self, path: Path, key: str) -> None:
-        """See `Storage`."""
         with os_errors(self.where(key)), atomic(self._path(key)) as temporary:
             shutil.copyfile(path, temporary)
 
+    @override
     def list(self, folder: str = "") -> dict[str, int]:
-        """See `Storage`."""
         found = {}
         top = self._path(folder) if folder else self.root
         with os_errors(top):
@@ -72,8 +74,8 @@ class LocalStorage(Storage):
                         continue  # removed since
         return dict(sorted(found.items()))
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Storage`."""
         with os_errors(self.where(key)):
             self._path(key).unlink(missing_ok=True)
 

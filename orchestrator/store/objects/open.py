@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 from features.errors import InputError
-from orchestrator.store.objects.base import Storage
-from orchestrator.store.objects.local import LocalStorage
+from orchestrator.store.objects.base import ObjectStore
+from orchestrator.store.objects.local import LocalObjectStore
 
-__all__ = ["open_storage"]
+__all__ = ["open_object_store"]
 
 
-def open_storage(root: str | Path) -> Storage:
+def open_object_store(root: str | Path) -> ObjectStore:
     """Open a local folder, `s3://bucket/prefix` or `gs://bucket/prefix`; nothing is made or asked yet.
 
     S3 is configured as for every AWS tool: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, `AWS_REGION`,
@@ -21,7 +21,7 @@ def open_storage(root: str | Path) -> Storage:
     """
     text = str(root)
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
-        return LocalStorage(Path(text))
+        return LocalObjectStore(Path(text))
     scheme, _, rest = text.partition(":")
     rest = rest.removeprefix("//")
     if scheme not in ("s3", "gs") or f"{scheme}://{rest}" != text:
@@ -35,9 +35,9 @@ def open_storage(root: str | Path) -> Storage:
         )
     bucket, _, prefix = rest.partition("/")
     if scheme == "gs":
-        from orchestrator.store.objects.gcs import GcsStorage
+        from orchestrator.store.objects.gcs import GcsObjectStore
 
-        return GcsStorage(bucket, prefix.strip("/"))
-    from orchestrator.store.objects.s3 import S3Storage
+        return GcsObjectStore(bucket, prefix.strip("/"))
+    from orchestrator.store.objects.s3 import S3ObjectStore
 
-    return S3Storage(bucket, prefix.strip("/"))
+    return S3ObjectStore(bucket, prefix.strip("/"))

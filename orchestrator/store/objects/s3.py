@@ -15,12 +15,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+from typing_extensions import override
+
 from features.errors import InputError, StoreError
 from features.files import atomic
 from orchestrator.redact import redact
-from orchestrator.store.objects.base import Storage, checked, copy, is_key, os_errors
+from orchestrator.store.objects.base import ObjectStore, checked, copy, is_key, os_errors
 
-__all__ = ["S3Storage"]
+__all__ = ["S3ObjectStore"]
 
 ATTEMPTS = 6
 """Of a call, the first included. Pauses between them are random and at most 1, 2, 4, 8 and 16 s."""
@@ -38,7 +40,7 @@ REMEDIES = {
 }
 
 
-class S3Storage(Storage):
+class S3ObjectStore(ObjectStore):
     """Objects of a bucket whose names begin with a prefix."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
@@ -71,19 +73,19 @@ class S3Storage(Storage):
     def _name(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.prefix + checked(key)}
 
+    @override
     def read(self, key: str) -> bytes:
-        """See `Storage`."""
         content = BytesIO()
         self._download(key, content)
         return content.getvalue()
 
+    @override
     def write(self, key: str, data: bytes) -> None:
-        """See `Storage`."""
         with self._errors(key):
             self._client.put_object(**self._name(key), Body=data)
 
+    @override
     def create(self, key: str, data: bytes) -> bool:
-        """See `Storage`."""
         from botocore.exceptions import ClientError
 
         condition = {"IfNoneMatch": "*"}
@@ -115,18 +117,18 @@ class S3Storage(Storage):
                 raise
         return True
 
+    @override
     def get(self, key: str, path: Path) -> None:
-        """See `Storage`."""
         with os_errors(path), atomic(path) as temporary, temporary.open("wb") as file:
             self._download(key, file)
 
+    @override
     def put(self, path: Path, key: str) -> None:
-        """See `Storage`."""
         with os_errors(path), path.open("rb") as file, self._errors(key):
             self._client.upload_fileobj(file, **self._name(key))
 
+    @override
     def list(self, folder: str = "") -> dict[str, int]:
-        """See `Storage`."""
         prefix = self.prefix + (f"{checked(folder)}/" if folder else "")
         found = {}
         with self._errors(folder):
@@ -138,8 +140,8 @@ class S3Storage(Storage):
                         found[key] = int(entry["Size"])
         return dict(sorted(found.items()))
 
+    @override
     def delete(self, key: str) -> None:
-        """See `Storage`."""
         with self._errors(key):
             self._client.delete_object(**self._name(key))
 
@@ -174,7 +176,7 @@ class S3Storage(Storage):
 
     @contextmanager
     def _errors(self, key: str, handled: tuple[str, ...] = ()) -> Iterator[None]:
-        """Turn boto3's errors into those of `Storage`, but for codes that the caller handles."""
+        """Turn boto3's errors into those of `ObjectStore`, but for codes that the caller handles."""
         from botocore import exceptions as boto
 
         where = self.where(key) if key else self.url

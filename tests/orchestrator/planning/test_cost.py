@@ -14,7 +14,7 @@ from orchestrator.planning.gpus import find_gpu
 from orchestrator.planning.graph import build_graph
 from orchestrator.planning.plan import make_plan
 from orchestrator.run.bound import Run
-from orchestrator.store.local import Store
+from orchestrator.store.local import LocalNodeStore
 from trainers.flops import crop_flops
 
 A100 = Machines(find_gpu("a100"), 8, 0.3)
@@ -52,7 +52,7 @@ def test_full_size_networks_are_counted_in_seconds(tmp_path: Path) -> None:
     (tmp_path / "full.yaml").write_text(FULL)
     recipe = load_grid(str(tmp_path / "full.yaml"))
     manifest = assumed_manifest(recipe.data)
-    plan = make_plan(build_graph(recipe, manifest), Store(tmp_path / "store"))
+    plan = make_plan(build_graph(recipe, manifest), LocalNodeStore(tmp_path / "store"))
     began = time.process_time()
     cost = Cost.of(plan, recipe, manifest, A100)
     assert time.process_time() - began < 30
@@ -76,7 +76,7 @@ def test_full_size_networks_are_counted_in_seconds(tmp_path: Path) -> None:
 
 
 def test_only_the_queue_order_of_gpu_jobs_is_counted_anew(inline_run: Run) -> None:
-    plan = make_plan(inline_run.graph, Store(inline_run.folder / "nowhere"))
+    plan = make_plan(inline_run.graph, LocalNodeStore(inline_run.folder / "nowhere"))
     train = inline_run.graph.train["A", 0]
     ordered = in_counted_order(plan, {train: NodeCost(training_flops=5e12)})
     changed = {p.node.name: p.node.cost for p, old in zip(ordered.nodes, plan.nodes, strict=True) if p != old}

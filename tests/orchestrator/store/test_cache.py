@@ -16,18 +16,18 @@ import pytest
 from features.errors import InputError, StoreError
 from features.files import sha256_file, write_json
 from orchestrator.store.cache import Cache, default_cache_root
-from orchestrator.store.objects.base import Storage
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.base import ObjectStore
+from orchestrator.store.objects.open import open_object_store
 
 LIMIT = 10_000_000
 
 
 @pytest.fixture
-def make_node(s3: str, tmp_path: Path) -> Callable[..., Storage]:
+def make_node(s3: str, tmp_path: Path) -> Callable[..., ObjectStore]:
     """Puts a finished node into a store on S3."""
-    storage = open_storage(f"{s3}/store")
+    storage = open_object_store(f"{s3}/store")
 
-    def make(name: str, **sizes: int) -> Storage:
+    def make(name: str, **sizes: int) -> ObjectStore:
         folder = tmp_path / "made" / name
         folder.mkdir(parents=True, exist_ok=True)
         about = {}
@@ -60,9 +60,11 @@ def data_requests(proxy: Any, file: str) -> int:
     return sum(bool(re.match(rf"GET .*/{file}(\?|$)", request)) for request in proxy.requests)
 
 
-def test_a_node_is_downloaded_once(make_node: Callable[..., Storage], proxy: Any, root: Path, tmp_path: Path) -> None:
+def test_a_node_is_downloaded_once(
+    make_node: Callable[..., ObjectStore], proxy: Any, root: Path, tmp_path: Path
+) -> None:
     storage = make_node("shard-1", a=100_000, empty=0)
-    storage = open_storage(storage.url)  # through the proxy
+    storage = open_object_store(storage.url)  # through the proxy
     for _ in range(2):
         with Cache(root, LIMIT) as cache:
             folder = cache.fetch(storage, "shard-1")
@@ -72,7 +74,7 @@ def test_a_node_is_downloaded_once(make_node: Callable[..., Storage], proxy: Any
     assert data_requests(proxy, "a") == 1
 
 
-def test_a_node_made_again_is_another(make_node: Callable[..., Storage], root: Path) -> None:
+def test_a_node_made_again_is_another(make_node: Callable[..., ObjectStore], root: Path) -> None:
     storage = make_node("train", weights=1000)
     with Cache(root, LIMIT) as first, Cache(root, LIMIT) as second:
         old = first.fetch(storage, "train")
@@ -85,13 +87,15 @@ def test_a_node_made_again_is_another(make_node: Callable[..., Storage], root: P
         assert (old / "weights").read_bytes() == before
 
 
-def test_equal_names_in_two_stores_are_two_nodes(make_node: Callable[..., Storage], root: Path, tmp_path: Path) -> None:
+def test_equal_names_in_two_stores_are_two_nodes(
+    make_node: Callable[..., ObjectStore], root: Path, tmp_path: Path
+) -> None:
     storage = make_node("node", a=10)
     with Cache(root, LIMIT) as cache:
-        assert cache.fetch(storage, "node") != cache.fetch(open_storage(tmp_path / "made"), "node")
+        assert cache.fetch(storage, "node") != cache.fetch(open_object_store(tmp_path / "made"), "node")
 
 
-def test_the_oldest_unused_node_goes_first(make_node: Callable[..., Storage], root: Path) -> None:
+def test_the_oldest_unused_node_goes_first(make_node: Callable[..., ObjectStore], root: Path) -> None:
     for n in range(5):
         storage = make_node(f"node-{n}", data=3_000_000)
     for n in range(3):
@@ -108,7 +112,7 @@ def test_the_oldest_unused_node_goes_first(make_node: Callable[..., Storage], ro
             assert names(root) == ["node-2", "node-3", "node-4"]
 
 
-def test_what_is_in_use_stays_and_is_named_when_nothing_fits(make_node: Callable[..., Storage], root: Path) -> None:
+def test_what_is_in_use_stays_and_is_named_when_nothing_fits(make_node: Callable[..., ObjectStore], root: Path) -> None:
     storage = make_node("used", data=6_000_000)
     make_node("idle", data=2_000_000)
     make_node("wanted", data=5_000_000)
@@ -132,8 +136,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from orchestrator.store.cache import Cache
-from orchestrator.store.objects.open import open_storage
-print(Cache(Path(sys.argv[1]), int(sys.argv[4])).fetch(open_storage(sys.argv[2]), sys.argv[3]), flush=True)
+from orchestrator.store.objects.open import open_object_store
+print(Cache(Path(sys.argv[1]), int(sys.argv[4])).fetch(open_object_store(sys.argv[2]), sys.argv[3]), flush=True)
 sys.stdin.readline()
 """
 
@@ -145,7 +149,7 @@ def process(root: Path, url: str, node: str, limit: int = LIMIT) -> subprocess.P
     )  # fmt: skip
 
 
-def test_a_process_keeps_what_it_fetched_until_it_ends(make_node: Callable[..., Storage], root: Path) -> None:
+def test_a_process_keeps_what_it_fetched_until_it_ends(make_node: Callable[..., ObjectStore], root: Path) -> None:
     storage = make_node("a", data=1000)
     make_node("b", data=1000)
     holder = process(root, storage.url, "a", 1500)
@@ -161,7 +165,7 @@ def test_a_process_keeps_what_it_fetched_until_it_ends(make_node: Callable[..., 
 
 
 def test_of_several_processes_one_downloads(
-    make_node: Callable[..., Storage], proxy: Any, faults: Any, root: Path
+    make_node: Callable[..., ObjectStore], proxy: Any, faults: Any, root: Path
 ) -> None:
     storage = make_node("node", data=2_000_000)
     proxy.always = faults.slow(0.5)
@@ -174,7 +178,7 @@ def test_of_several_processes_one_downloads(
 
 
 def test_after_a_kill_the_next_one_goes_on_and_tidies_up(
-    make_node: Callable[..., Storage], proxy: Any, faults: Any, root: Path, tmp_path: Path
+    make_node: Callable[..., ObjectStore], proxy: Any, faults: Any, root: Path, tmp_path: Path
 ) -> None:
     storage = make_node("node", data=2_000_000)
     make_node("other", data=1000)
@@ -214,7 +218,7 @@ def flip_a_byte(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["flipped", "cut short", "removed", "mark"])
 def test_damage_on_the_disk_is_mended(
-    damage: str, make_node: Callable[..., Storage], root: Path, tmp_path: Path
+    damage: str, make_node: Callable[..., ObjectStore], root: Path, tmp_path: Path
 ) -> None:
     storage = make_node("node", a=1000, b=1000)
     with Cache(root, LIMIT) as cache:
@@ -242,10 +246,10 @@ def flipped(faults: Any) -> Any:
 
 
 def test_a_damaged_download_is_repeated_once(
-    make_node: Callable[..., Storage], proxy: Any, faults: Any, root: Path, caplog: pytest.LogCaptureFixture
+    make_node: Callable[..., ObjectStore], proxy: Any, faults: Any, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_node("node", data=1000)
-    storage = open_storage(make_node("mark-only").url)
+    storage = open_object_store(make_node("mark-only").url)
     proxy.faults = [None, flipped(faults)]
     with Cache(root, LIMIT) as cache, caplog.at_level(logging.WARNING, "orchestrator.store.cache"):
         cache.fetch(storage, "node")
@@ -253,7 +257,7 @@ def test_a_damaged_download_is_repeated_once(
     assert data_requests(proxy, "data") == 2
 
 
-def test_an_object_that_is_damaged_in_the_store_is_named(make_node: Callable[..., Storage], root: Path) -> None:
+def test_an_object_that_is_damaged_in_the_store_is_named(make_node: Callable[..., ObjectStore], root: Path) -> None:
     storage = make_node("node", data=1000)
     storage.write("node/data", b"x" * 1000)
     with Cache(root, LIMIT) as cache, pytest.raises(StoreError, match=r"s3://.*node/data is damaged.*launch again"):
@@ -264,7 +268,7 @@ def test_an_object_that_is_damaged_in_the_store_is_named(make_node: Callable[...
         cache.fetch(storage, "node")
 
 
-def test_nodes_that_are_not_done_and_marks_that_are_none(make_node: Callable[..., Storage], root: Path) -> None:
+def test_nodes_that_are_not_done_and_marks_that_are_none(make_node: Callable[..., ObjectStore], root: Path) -> None:
     storage = make_node("node", data=10)
     with Cache(root, LIMIT) as cache:
         with pytest.raises(StoreError, match=r"s3://.*nothing is not done"):

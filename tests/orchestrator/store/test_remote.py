@@ -18,7 +18,7 @@ from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.open import open_object_store
 from orchestrator.store.open import open_store
 from orchestrator.views.status import read_status
 from tests.fixtures.harm import INLINE, QUIET, Compare
@@ -50,7 +50,7 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
     run = Run.open(bound.folder)
     assert run.store.url == bound.store.url
     same_numbers(inline_run, run)
-    keys = open_storage(run.store.url).list()
+    keys = open_object_store(run.store.url).list()
     left = [key for key in keys if "attempt" in key or key.endswith(("stop.json", "failed.json", "placement.json"))]
     assert not left
     assert not list((tmp_path / "one").rglob("checkpoint*")), "scratch folders are gone"
@@ -67,7 +67,7 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
 
 
 def damage(run: Run, node: Node, name: str) -> None:
-    storage = open_storage(run.store.url)
+    storage = open_object_store(run.store.url)
     key = f"{run.store.name(node)}/{name}"
     data = bytearray(storage.read(key))
     data[len(data) // 2] ^= 1
@@ -80,7 +80,7 @@ def test_what_is_missing_or_damaged_in_s3_is_computed_again(
     selection = Selection(conditions=("plain",), folds=(0,))
     assert launch(bound, INLINE, selection, QUIET) == 0
     by_name = {node.name: node for node in bound.graph.nodes.values()}
-    storage = open_storage(bound.store.url)
+    storage = open_object_store(bound.store.url)
     storage.delete(f"{bound.store.name(by_name['predict-plain-0'])}/test.npy")
     run = Run.open(bound.folder)
     planned = {p.node.name: p for p in plan_of(run, selection).nodes if p.action != "cached"}
@@ -99,9 +99,9 @@ def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
     bound.save()
     store, node = bound.store, bound.graph.nodes[bound.graph.train["plain", 0]]
     for signature in node.parents:
-        assert run_job(bound.job_spec(bound.graph.nodes[signature], INLINE))
+        assert run_job(bound.claim(bound.graph.nodes[signature], INLINE))
     store.refresh()
-    spec = bound.job_spec(node, INLINE)
+    spec = bound.claim(node, INLINE)
     asked: list[Any] = []
 
     def stop_in_the_first_epoch() -> Any:
@@ -114,7 +114,7 @@ def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
     shutil.rmtree(tmp_path / "one")  # the host is gone with all that was on it
     on_host(tmp_path / "two", monkeypatch)
     other = Run.open(bound.folder) if (bound.folder / "run.json").exists() else bound
-    assert run_job(other.job_spec(other.graph.nodes[node.signature], INLINE))
+    assert run_job(other.claim(other.graph.nodes[node.signature], INLINE))
     fresh = open_store(store.url)
     log = fresh.log(node)
     assert log is not None

@@ -37,7 +37,7 @@ from features.files import read_json, sha256_file
 from features.synthetic import generate
 from orchestrator.executors.ray.train import fast_start_environment
 from orchestrator.run.bound import Run
-from orchestrator.store.local import Store
+from orchestrator.store.base import NodeStore
 from trainers.history import read_history
 
 GRID = """
@@ -291,7 +291,7 @@ def compare(disturbed: Run, undisturbed: Run) -> int:
     return count
 
 
-def repeated_epochs(store: Store) -> tuple[int, int]:
+def repeated_epochs(store: NodeStore) -> tuple[int, int]:
     """(attempts that were made again, epochs that they trained again although a checkpoint had them)."""
     again = repeated = 0
     for folder in store.root.glob("train-*"):

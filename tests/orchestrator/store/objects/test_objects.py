@@ -14,13 +14,13 @@ import pytest
 
 from features.errors import InputError, StoreError
 from orchestrator.store.objects import s3 as s3_module
-from orchestrator.store.objects.base import Storage
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.base import ObjectStore
+from orchestrator.store.objects.open import open_object_store
 
 
 @pytest.fixture
-def storage(root: str) -> Storage:
-    return open_storage(root)
+def storage(root: str) -> ObjectStore:
+    return open_object_store(root)
 
 
 def python(script: str, *arguments: str) -> subprocess.Popen[str]:
@@ -32,21 +32,21 @@ def python(script: str, *arguments: str) -> subprocess.Popen[str]:
 # The contract
 
 
-def test_a_missing_store_is_empty(storage: Storage) -> None:
+def test_a_missing_store_is_empty(storage: ObjectStore) -> None:
     assert storage.list() == {}
     assert storage.list("no/such/folder") == {}
     storage.delete("no/such/key")
 
 
-def test_what_is_written_is_read(storage: Storage) -> None:
+def test_what_is_written_is_read(storage: ObjectStore) -> None:
     for data in (b"first", b"", b"and another, which is longer"):
         storage.write("node-1/deep/er/mark.json", data)
         assert storage.read("node-1/deep/er/mark.json") == data
         assert storage.list() == {"node-1/deep/er/mark.json": len(data)}
-    assert open_storage(storage.url).read("node-1/deep/er/mark.json") == data
+    assert open_object_store(storage.url).read("node-1/deep/er/mark.json") == data
 
 
-def test_missing_keys(storage: Storage, tmp_path: Path) -> None:
+def test_missing_keys(storage: ObjectStore, tmp_path: Path) -> None:
     storage.write("folder/key", b"x")
     for key in ("nothing", "folder", "folder/key/below", "folder/ke"):
         with pytest.raises(FileNotFoundError, match=key):
@@ -56,7 +56,7 @@ def test_missing_keys(storage: Storage, tmp_path: Path) -> None:
     assert not (tmp_path / "copy").exists()
 
 
-def test_list_is_of_a_folder(storage: Storage) -> None:
+def test_list_is_of_a_folder(storage: ObjectStore) -> None:
     for key in ("node-1/a", "node-1/b/c", "node-10/a", "top"):
         storage.write(key, key.encode())
     assert storage.list() == {"node-1/a": 8, "node-1/b/c": 10, "node-10/a": 9, "top": 3}
@@ -65,7 +65,7 @@ def test_list_is_of_a_folder(storage: Storage) -> None:
     assert storage.list("node") == {}
 
 
-def test_delete(storage: Storage) -> None:
+def test_delete(storage: ObjectStore) -> None:
     storage.write("folder/a", b"1")
     storage.write("folder/b", b"2")
     for _ in range(2):
@@ -76,7 +76,7 @@ def test_delete(storage: Storage) -> None:
     assert storage.create("folder/a", b"3")
 
 
-def test_files_come_back_as_they_went(storage: Storage, tmp_path: Path) -> None:
+def test_files_come_back_as_they_went(storage: ObjectStore, tmp_path: Path) -> None:
     for size in (0, 1, 20 << 20):  # the last in several parts
         path = tmp_path / "file"
         path.write_bytes(os.urandom(size))
@@ -87,7 +87,7 @@ def test_files_come_back_as_they_went(storage: Storage, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["copy"]
 
 
-def test_a_file_that_cant_be_read_leaves_the_object_as_it_was(storage: Storage) -> None:
+def test_a_file_that_cant_be_read_leaves_the_object_as_it_was(storage: ObjectStore) -> None:
     storage.write("key", b"old")
     unreadable = Path("/proc/self/mem")  # opens, but its first byte belongs to nobody
     with pytest.raises(StoreError):
@@ -98,7 +98,7 @@ def test_a_file_that_cant_be_read_leaves_the_object_as_it_was(storage: Storage) 
     assert storage.list() == {"key": 3}
 
 
-def test_create_makes_a_key_once(storage: Storage) -> None:
+def test_create_makes_a_key_once(storage: ObjectStore) -> None:
     assert storage.create("claims/job", b"mine")
     assert not storage.create("claims/job", b"yours")
     assert not storage.create("claims/job", b"mine")
@@ -110,8 +110,8 @@ def test_create_makes_a_key_once(storage: Storage) -> None:
 
 RACE = """
 import sys, time
-from orchestrator.store.objects.open import open_storage
-storage, name = open_storage(sys.argv[1]), sys.argv[2]
+from orchestrator.store.objects.open import open_object_store
+storage, name = open_object_store(sys.argv[1]), sys.argv[2]
 storage.list()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -121,7 +121,7 @@ for n in range(20):
 """
 
 
-def test_one_of_several_processes_creates_a_key(storage: Storage) -> None:
+def test_one_of_several_processes_creates_a_key(storage: ObjectStore) -> None:
     if storage.url.startswith("gs://"):
         pytest.skip("the emulator of Google Cloud Storage ignores the condition of a write")
     racers = [
@@ -143,11 +143,12 @@ def test_one_of_several_processes_creates_a_key(storage: Storage) -> None:
             assert storage.read(f"claims/{int(n)}") == name.encode() * 1000
 
 
-def test_readers_see_whole_objects_while_they_are_replaced(storage: Storage) -> None:
+def test_readers_see_whole_objects_while_they_are_replaced(storage: ObjectStore) -> None:
     contents = {bytes([65 + n]) * (1000 + 100 * n) for n in range(8)}
     storage.write("mark", min(contents))
     script = (
-        "import sys\nfrom orchestrator.store.objects.open import open_storage\nstorage = open_storage(sys.argv[1])\n"
+        "import sys\nfrom orchestrator.store.objects.open import open_object_store\n"
+        "storage = open_object_store(sys.argv[1])\n"
         "for _ in range(15):\n for n in range(8):\n  storage.write('mark', bytes([65 + n]) * (1000 + 100 * n))\n"
     )
     writer = python(script, storage.url)
@@ -160,7 +161,7 @@ def test_readers_see_whole_objects_while_they_are_replaced(storage: Storage) -> 
     assert reads > 10
 
 
-def test_keys_stay_below_the_root(storage: Storage, tmp_path: Path) -> None:
+def test_keys_stay_below_the_root(storage: ObjectStore, tmp_path: Path) -> None:
     for key in ("", "/a", "a//b", "a/", "../a", "a/../b", "a/.b", ".a"):
         calls: list[Callable[[], Any]] = [
             partial(storage.read, key), partial(storage.write, key, b""), partial(storage.create, key, b""),
@@ -180,18 +181,18 @@ def test_keys_stay_below_the_root(storage: Storage, tmp_path: Path) -> None:
 )
 def test_other_roots_are_refused(root: str) -> None:
     with pytest.raises(InputError, match=r"(s3|gs)://BUCKET/PREFIX"):
-        open_storage(root)
+        open_object_store(root)
 
 
 def test_credentials_in_a_url_are_refused_and_not_shown() -> None:
     with pytest.raises(InputError, match="environment") as caught:
-        open_storage("s3://AKIAKEY:c0nf1dential@bucket/prefix")
+        open_object_store("s3://AKIAKEY:c0nf1dential@bucket/prefix")
     assert "c0nf1dential" not in str(caught.value)
 
 
 def test_local_errors_are_sentences(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    storage = open_storage(tmp_path / "file")
+    storage = open_object_store(tmp_path / "file")
     with pytest.raises(StoreError, match=r"file/key.*launch again"):
         storage.write("key", b"x")
     with pytest.raises(StoreError, match=r"file/key.*launch again"):
@@ -202,10 +203,10 @@ def test_local_errors_are_sentences(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shaky(proxy: Any, s3: str, monkeypatch: pytest.MonkeyPatch) -> Storage:
+def shaky(proxy: Any, s3: str, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """A store behind the proxy."""
     monkeypatch.setattr(s3_module, "ATTEMPTS", 4)
-    return open_storage(f"{s3}/p")
+    return open_object_store(f"{s3}/p")
 
 
 @pytest.fixture
@@ -215,7 +216,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["slow down", "internal error", "silence", "lost"])
-def test_what_fails_in_passing_is_repeated(kind: str, shaky: Storage, proxy: Any, faults: Any, tmp_path: Path) -> None:
+def test_what_fails_in_passing_is_repeated(
+    kind: str, shaky: ObjectStore, proxy: Any, faults: Any, tmp_path: Path
+) -> None:
     fault = {
         "slow down": faults.status(503, "SlowDown"),
         "internal error": faults.status(500, "InternalError"),
@@ -241,7 +244,7 @@ def test_what_fails_in_passing_is_repeated(kind: str, shaky: Storage, proxy: Any
     assert shaky.list() == {"b": 1, "c": 7}
 
 
-def test_a_lost_answer_to_create_is_no_lost_claim(shaky: Storage, proxy: Any, faults: Any) -> None:
+def test_a_lost_answer_to_create_is_no_lost_claim(shaky: ObjectStore, proxy: Any, faults: Any) -> None:
     proxy.faults = [None, faults.lost]
     assert shaky.create("claim", b"attempt 1 of host a")
     assert not shaky.create("claim", b"attempt 1 of host b")
@@ -250,7 +253,7 @@ def test_a_lost_answer_to_create_is_no_lost_claim(shaky: Storage, proxy: Any, fa
 
 @pytest.mark.parametrize("answer", [(501, "NotImplemented"), (409, "ConditionalRequestConflict")])
 def test_create_without_conditional_writes_or_with_a_conflict(
-    answer: tuple[int, str], shaky: Storage, proxy: Any, faults: Any
+    answer: tuple[int, str], shaky: ObjectStore, proxy: Any, faults: Any
 ) -> None:
     proxy.faults = [None, faults.status(*answer)]
     assert shaky.create("claim", b"a")
@@ -258,7 +261,7 @@ def test_create_without_conditional_writes_or_with_a_conflict(
     assert shaky.read("claim") == b"a"
 
 
-def test_a_service_that_is_down_is_given_up(shaky: Storage, proxy: Any, faults: Any) -> None:
+def test_a_service_that_is_down_is_given_up(shaky: ObjectStore, proxy: Any, faults: Any) -> None:
     proxy.always = faults.status(503, "SlowDown")
     with pytest.raises(
         StoreError, match=r"s3://bucket-\w+/p/key: the store answers 503 SlowDown .*; .*again"
@@ -271,7 +274,7 @@ def test_a_service_that_is_down_is_given_up(shaky: Storage, proxy: Any, faults: 
 @pytest.mark.parametrize(
     ("status", "code"), [(403, "AccessDenied"), (404, "NoSuchBucket"), (403, "SignatureDoesNotMatch")]
 )
-def test_a_refusal_is_not_repeated(status: int, code: str, shaky: Storage, proxy: Any, faults: Any) -> None:
+def test_a_refusal_is_not_repeated(status: int, code: str, shaky: ObjectStore, proxy: Any, faults: Any) -> None:
     proxy.always = faults.status(status, code)
     calls: list[Callable[[], Any]] = [
         lambda: shaky.read("key"), lambda: shaky.write("key", b""), shaky.list,
@@ -287,9 +290,9 @@ def test_a_refusal_is_not_repeated(status: int, code: str, shaky: Storage, proxy
 def test_a_missing_bucket_is_named(s3: str, gs: str) -> None:
     for url in ("s3://no-such-bucket/p", "gs://no-such-bucket/p"):
         with pytest.raises(StoreError, match=r"no-such-bucket.*bucket"):
-            open_storage(url).write("key", b"x")
+            open_object_store(url).write("key", b"x")
         with pytest.raises(StoreError, match=r"no-such-bucket.*bucket"):
-            open_storage(url).create("key", b"x")
+            open_object_store(url).create("key", b"x")
 
 
 def test_nobody_at_the_endpoint(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,10 +301,10 @@ def test_nobody_at_the_endpoint(s3: str, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(
         StoreError, match=r"s3://bucket-\w+/key: no whole answer .*EndpointConnectionError.*AWS_ENDPOINT_URL"
     ):
-        open_storage(s3).read("key")
+        open_object_store(s3).read("key")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(InputError, match="AWS_ENDPOINT_URL"):
-        open_storage(s3)
+        open_object_store(s3)
 
 
 def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,10 +314,10 @@ def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     with pytest.raises(StoreError, match=r"credentials; set AWS_ACCESS_KEY_ID"):
-        open_storage(s3).read("key")
+        open_object_store(s3).read("key")
 
 
-def test_a_cut_download_goes_on_where_it_stopped(shaky: Storage, proxy: Any, faults: Any, tmp_path: Path) -> None:
+def test_a_cut_download_goes_on_where_it_stopped(shaky: ObjectStore, proxy: Any, faults: Any, tmp_path: Path) -> None:
     data = os.urandom(3 << 20)
     shaky.write("big", data)
     proxy.requests.clear()
@@ -328,19 +331,19 @@ def test_a_cut_download_goes_on_where_it_stopped(shaky: Storage, proxy: Any, fau
     assert [p.name for p in tmp_path.iterdir()] == ["big"]
 
 
-def test_a_cut_download_of_an_object_that_is_replaced_begins_anew(shaky: Storage, proxy: Any, faults: Any) -> None:
+def test_a_cut_download_of_an_object_that_is_replaced_begins_anew(shaky: ObjectStore, proxy: Any, faults: Any) -> None:
     shaky.write("key", b"a" * 100_000)
 
     def cut_and_replace(handler: Any, forward: Any) -> None:
         faults.cut(handler, forward)
         handler.server.faults.insert(0, None)
-        open_storage(shaky.url).write("key", b"b" * 50_000)
+        open_object_store(shaky.url).write("key", b"b" * 50_000)
 
     proxy.faults = [cut_and_replace]
     assert shaky.read("key") in (b"a" * 100_000, b"b" * 50_000)
 
 
-def test_a_slow_link_is_no_time_out(impatient: None, shaky: Storage, proxy: Any, faults: Any) -> None:
+def test_a_slow_link_is_no_time_out(impatient: None, shaky: ObjectStore, proxy: Any, faults: Any) -> None:
     shaky.write("key", b"a" * 100_000)
     proxy.requests.clear()
     proxy.faults = [faults.slow(2.0)]
@@ -350,12 +353,12 @@ def test_a_slow_link_is_no_time_out(impatient: None, shaky: Storage, proxy: Any,
     assert len(proxy.requests) == 1
 
 
-def test_a_killed_upload_publishes_nothing(shaky: Storage, proxy: Any, faults: Any, tmp_path: Path) -> None:
+def test_a_killed_upload_publishes_nothing(shaky: ObjectStore, proxy: Any, faults: Any, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(30 << 20))
     proxy.always = lambda handler, forward: (time.sleep(0.3), forward(), faults.lost(handler, forward))
     script = (
-        "import sys\nfrom pathlib import Path\nfrom orchestrator.store.objects.open import open_storage\n"
-        "open_storage(sys.argv[1]).put(Path(sys.argv[2]), 'big')"
+        "import sys\nfrom pathlib import Path\nfrom orchestrator.store.objects.open import open_object_store\n"
+        "open_object_store(sys.argv[1]).put(Path(sys.argv[2]), 'big')"
     )
     process = python(script, shaky.url, str(tmp_path / "big"))
     while len(proxy.requests) < 3:
@@ -370,10 +373,10 @@ def test_a_killed_upload_publishes_nothing(shaky: Storage, proxy: Any, faults: A
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from orchestrator.store.objects.open import open_storage
+from orchestrator.store.objects.open import open_object_store
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-storage, path = open_storage(sys.argv[1]), Path(sys.argv[2])
+storage, path = open_object_store(sys.argv[1]), Path(sys.argv[2])
 storage.write("warm-up", b"x" * (9 << 20))
 before = peak_mb()
 storage.put(path, "big")

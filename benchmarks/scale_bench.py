@@ -24,7 +24,7 @@ from orchestrator.planning.cost import Cost, Machines
 from orchestrator.planning.gpus import find_gpu
 from orchestrator.planning.graph import build_graph
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.scheduler import Finished, run_plan
+from orchestrator.planning.scheduler import Events, Finished, run_plan
 from orchestrator.planning.simulate import VirtualExecutor
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
@@ -93,11 +93,18 @@ def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[f
     executor = Driven(run, seconds, gpus)
     view = LaunchView(run, plan, Console(file=io.StringIO()))
 
-    def on_finish(node: Node, finished: Finished) -> None:
-        run.store.refresh(node)
-        view.on_finish(node, finished)
+    class Drawn(Events):
+        def on_start(self, node: Node) -> None:
+            view.on_start(node)
 
-    summary = run_plan(plan, executor, on_start=view.on_start, on_finish=on_finish, on_tick=view.on_tick)
+        def on_finish(self, node: Node, finished: Finished) -> None:
+            run.store.refresh(node)
+            view.on_finish(node, finished)
+
+        def on_tick(self) -> None:
+            view.on_tick()
+
+    summary = run_plan(plan, executor, Drawn())
     view.close()
     assert summary.done == len(plan.pending)
     return time.process_time() - began - executor.workers_s, summary.done

@@ -8,9 +8,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
@@ -20,7 +20,7 @@ from features.shards import require_free_space
 from orchestrator.grids.load import change_recipe
 from orchestrator.planning.cost import in_counted_order, node_costs
 from orchestrator.planning.plan import Plan, require_nodes
-from orchestrator.planning.scheduler import Executor, Finished, Summary, run_plan
+from orchestrator.planning.scheduler import Events, Executor, Finished, Summary, run_plan
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
@@ -124,27 +124,40 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
     view = LaunchView(run, plan, console)
     with _interruptible(console) as stopping:
         executor = _executor(run, execution, stopping)
-
-        def on_start(node: Any) -> None:
-            states[node.signature] = "running"
-            view.on_start(node)
-
-        def on_finish(node: Any, finished: Finished) -> None:
-            states.pop(node.signature, None)
-            run.store.refresh(node)
-            view.on_finish(node, finished)
-
         try:
-            summary = run_plan(
-                plan, executor, retries=execution.retries, on_start=on_start, on_finish=on_finish,
-                on_tick=view.on_tick, should_stop=lambda: stopping() != "no",
-            )  # fmt: skip
+            summary = run_plan(plan, executor, _LaunchEvents(run, view, states, stopping), retries=execution.retries)
         finally:
             view.close()
             executor.close()
             states.clear()
     _write_timeline(run, summary)
     return summary
+
+
+@dataclass(frozen=True)
+class _LaunchEvents(Events):
+    """Passes the scheduler's events on to the terminal and MLflow, and a signal on to the scheduler."""
+
+    run: Run
+    view: LaunchView
+    states: dict[str, str]
+    """Signature -> 'running', for MLflow."""
+    stopping: Callable[[], Stop]
+
+    def on_start(self, node: Node) -> None:
+        self.states[node.signature] = "running"
+        self.view.on_start(node)
+
+    def on_finish(self, node: Node, finished: Finished) -> None:
+        self.states.pop(node.signature, None)
+        self.run.store.refresh(node)
+        self.view.on_finish(node, finished)
+
+    def on_tick(self) -> None:
+        self.view.on_tick()
+
+    def should_stop(self) -> bool:
+        return self.stopping() != "no"
 
 
 def _executor(run: Run, execution: Execution, stopping: Callable[[], Stop]) -> Executor:

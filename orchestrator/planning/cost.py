@@ -1,10 +1,10 @@
-"""What a plan costs: operations, GPU hours, disk, and the time it takes on N GPUs. Only pending nodes count.
+"""The cost of a plan: operations, GPU hours, disk, and the time on N GPUs. Only pending nodes count.
 
 Operations are counted on the networks themselves (`trainers.flops`). GPU time is operations / (peak x utilisation),
-plus START_UP_S a training job. Features, soft labels and the blend run on CPUs and count as no time.
+plus START_UP_S per training job. Features, soft labels and the blend run on CPUs; their time is not counted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,26 +20,26 @@ from orchestrator.planning.gpus import Gpu
 from orchestrator.planning.graph import Graph
 from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.simulate import lower_bound_s, makespan_s
-from orchestrator.store.node import Node
+from orchestrator.store.node import Kind, Node
 from trainers.flops import Clips, checkpoint_bytes, prediction_flops, snapshot_bytes, training_flops
 
 __all__ = ["START_UP_S", "Cost", "Machines", "NodeCost", "in_counted_order", "node_costs"]
 
 START_UP_S = 10.0
-"""Of a training job on Ray: new processes and their imports (docs/experiments.md, start-up of a Ray Train job)."""
+"""Start-up of a training job on Ray: new processes and imports (docs/experiments.md, start-up of a Ray Train job)."""
 SCORE_BYTES = 4
 QUEUE_RATE = 1e12
-"""FLOP/s that make a node's rough cost in seconds; only the order of nodes depends on it, and hardly."""
+"""FLOP/s by which operations become a node's rough cost in seconds; only the order of nodes depends on it."""
 
 
 @dataclass(frozen=True)
 class Machines:
-    """What a plan is costed for."""
+    """The GPUs that a plan is costed for."""
 
     gpu: Gpu
     gpus: int
     utilisation: float
-    """Share of the GPU's peak that training and prediction reach."""
+    """Fraction of the peak FLOP/s that training and prediction reach."""
 
     def __post_init__(self) -> None:
         if self.gpus < 1:
@@ -50,47 +50,56 @@ class Machines:
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What a node costs, or several together."""
+    """The cost of one node, or the sum of several."""
 
     jobs: int = 0
-    """Trainings."""
+    """Number of training jobs."""
     epochs: int = 0
     training_flops: float = 0.0
-    """With validation after each epoch."""
+    """Includes validation after each epoch."""
     prediction_flops: float = 0.0
     features_bytes: int = 0
     snapshots_bytes: int = 0
     predictions_bytes: int = 0
-    """With soft labels and the blend's scores."""
+    """Includes soft labels and the scores of the blend."""
     checkpoint_bytes: int = 0
     """On disk only while the job runs."""
 
     def __add__(self, other: "NodeCost") -> "NodeCost":
-        return NodeCost(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+        return NodeCost(
+            jobs=self.jobs + other.jobs,
+            epochs=self.epochs + other.epochs,
+            training_flops=self.training_flops + other.training_flops,
+            prediction_flops=self.prediction_flops + other.prediction_flops,
+            features_bytes=self.features_bytes + other.features_bytes,
+            snapshots_bytes=self.snapshots_bytes + other.snapshots_bytes,
+            predictions_bytes=self.predictions_bytes + other.predictions_bytes,
+            checkpoint_bytes=self.checkpoint_bytes + other.checkpoint_bytes,
+        )
 
     @property
     def disk_bytes(self) -> int:
-        """What stays."""
+        """Bytes that remain on disk."""
         return self.features_bytes + self.snapshots_bytes + self.predictions_bytes
 
     def gpu_s(self, machines: Machines) -> float:
-        """Seconds of one GPU."""
+        """Seconds on one GPU."""
         rate = machines.gpu.peak * machines.utilisation
         return (self.training_flops + self.prediction_flops) / rate + START_UP_S * self.jobs
 
     def as_dict(self, machines: Machines) -> dict[str, Any]:
-        """For JSON output."""
+        """The JSON form."""
         return {**vars(self), "disk_bytes": self.disk_bytes, "gpu_hours": self.gpu_s(machines) / 3600}
 
 
 def node_costs(graph: Graph, recipe: Recipe, manifest: Manifest, nodes: Iterable[Node]) -> dict[str, NodeCost]:
-    """The cost of each of some nodes of a graph, by signature."""
+    """The cost of each of the given nodes of a graph, by signature."""
     counter = _Counter(graph, recipe, manifest)
     return {node.signature: counter.cost(node) for node in nodes}
 
 
 def in_counted_order(plan: Plan, costs: Mapping[str, NodeCost]) -> Plan:
-    """The plan with counted operations in place of the rough costs that order its trainings and predictions."""
+    """The plan with counted operations instead of rough costs for its training and prediction jobs."""
 
     def counted(planned: PlannedNode) -> PlannedNode:
         cost = costs.get(planned.node.signature)
@@ -103,25 +112,41 @@ def in_counted_order(plan: Plan, costs: Mapping[str, NodeCost]) -> Plan:
 
 
 class _Counter:
+    """Counts the cost of nodes, with one method per kind."""
+
     def __init__(self, graph: Graph, recipe: Recipe, manifest: Manifest) -> None:
         self.graph, self.recipe = graph, recipe
         self.classes = len(manifest.classes)
         self.folds = {name: manifest.subset(name)["fold"].to_numpy() for name in ("curated", "noisy", "test")}
         self.counts: dict[tuple[int, ...], int] = {}
         self.clips: dict[tuple[tuple[str, ...], str, tuple[int, ...] | None], Clips] = {}
+        self.by_kind: dict[Kind, Callable[[Node], NodeCost]] = {
+            "shard": self._shard,
+            "train": self._training,
+            "predict": self._prediction,
+            "pseudo": self._soft_labels,
+            "blend": self._blend,
+        }
 
     def cost(self, node: Node) -> NodeCost:
-        if node.shard is not None:
-            return NodeCost(features_bytes=node.shard.n_bytes)
-        if node.kind == "pseudo":
-            return NodeCost(predictions_bytes=self._scores(len(self.folds["noisy"])))
-        if node.kind == "blend":
-            return NodeCost(predictions_bytes=self._scores(len(self.folds["curated"]) + len(self.folds["test"])))
-        assert node.condition is not None
-        condition = self.recipe.conditions[node.condition]
-        return self._training(node, condition) if node.kind == "train" else self._prediction(node, condition)
+        return self.by_kind[node.kind](node)
 
-    def _training(self, node: Node, condition: ConditionSettings) -> NodeCost:
+    def _condition(self, node: Node) -> ConditionSettings:
+        assert node.condition is not None
+        return self.recipe.conditions[node.condition]
+
+    def _shard(self, node: Node) -> NodeCost:
+        assert node.shard is not None
+        return NodeCost(features_bytes=node.shard.n_bytes)
+
+    def _soft_labels(self, _: Node) -> NodeCost:
+        return NodeCost(predictions_bytes=self._scores(len(self.folds["noisy"])))
+
+    def _blend(self, _: Node) -> NodeCost:
+        return NodeCost(predictions_bytes=self._scores(len(self.folds["curated"]) + len(self.folds["test"])))
+
+    def _training(self, node: Node) -> NodeCost:
+        condition = self._condition(node)
         train = condition.train
         validated = ("curated", "noisy") if train.multitask else ("curated",)
         valid = [self._clips(node, subset, held_out=True) for subset in validated]
@@ -135,7 +160,8 @@ class _Counter:
             checkpoint_bytes=checkpoint_bytes(**form, optimizer=train.optimizer),
         )
 
-    def _prediction(self, node: Node, condition: ConditionSettings) -> NodeCost:
+    def _prediction(self, node: Node) -> NodeCost:
+        condition = self._condition(node)
         network, cycles, predict = condition.train.network, condition.train.cycles, condition.predict
         heads, flops, count = len(predict.heads), 0.0, 0
         for subset in self.folds:
@@ -146,13 +172,13 @@ class _Counter:
         return NodeCost(prediction_flops=cycles * flops, predictions_bytes=scores)
 
     def _trained_on(self, held_out: tuple[int, ...]) -> int:
-        """Curated clips outside some folds."""
+        """Number of curated clips outside the held-out folds."""
         if held_out not in self.counts:
             self.counts[held_out] = int((~np.isin(self.folds["curated"], held_out)).sum())
         return self.counts[held_out]
 
     def _clips(self, node: Node, subset: str, *, held_out: bool) -> Clips:
-        """The clips of a subset that a node reads, or those of them in its fold."""
+        """The clips of a subset that a node reads, or only those in its held-out folds."""
         key = (node.inputs[subset], subset, node.held_out if held_out else None)
         if key not in self.clips:
             shards = (self.graph.nodes[signature].shard for signature in node.inputs[subset])
@@ -186,7 +212,7 @@ class Cost:
 
     @cached_property
     def conditions(self) -> dict[str, NodeCost]:
-        """Trainings and predictions together, by condition; an equal condition shares the work of the first."""
+        """Cost of training and prediction by condition. Work that two conditions share counts for the first."""
         found: dict[str, NodeCost] = {}
         for node in (planned.node for planned in self.plan.pending):
             if node.condition is not None:
@@ -195,12 +221,12 @@ class Cost:
 
     @cached_property
     def total(self) -> NodeCost:
-        """Of all pending nodes."""
+        """Cost of all pending nodes."""
         return sum(self.nodes.values(), NodeCost())
 
     @property
     def checkpoints_bytes(self) -> int:
-        """The most that the checkpoints of running jobs take: the largest ones, a GPU each."""
+        """Most bytes that checkpoints of running jobs take: the largest ones, one per GPU."""
         return sum(sorted((cost.checkpoint_bytes for cost in self.nodes.values()), reverse=True)[: self.machines.gpus])
 
     @cached_property
@@ -210,21 +236,21 @@ class Cost:
 
     @cached_property
     def makespan_s(self) -> float:
-        """Seconds until all is done, in the order in which a launch would run it."""
+        """Seconds until all is done, in the order of the scheduler."""
         return makespan_s(self.plan, self.seconds, self.machines.gpus)
 
     @cached_property
     def lower_bound_s(self) -> float:
-        """Seconds that no order could beat."""
+        """Seconds that no order can beat."""
         return lower_bound_s(self.plan, self.seconds, self.machines.gpus)
 
     @property
     def ratio(self) -> float:
-        """Makespan over lower bound; 1 where there is nothing to do."""
+        """Makespan / lower bound; 1 if there is nothing to do."""
         return self.makespan_s / self.lower_bound_s if self.lower_bound_s > 0 else 1.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON output."""
+        """The JSON form."""
         gpu = self.machines.gpu
         rows = {name: cost.as_dict(self.machines) for name, cost in self.conditions.items()}
         return {
@@ -234,7 +260,7 @@ class Cost:
             "utilisation": self.machines.utilisation,
             "gpus": self.machines.gpus,
             "conditions": [{"name": name, **_without(row, "features_bytes")} for name, row in rows.items()],
-            # Checkpoints come and go, so their sum over all jobs means nothing.
+            # A checkpoint is deleted when its job ends, so a sum over all jobs means nothing.
             "total": _without(self.total.as_dict(self.machines), "checkpoint_bytes"),
             "checkpoints_bytes": self.checkpoints_bytes,
             "makespan_s": self.makespan_s,

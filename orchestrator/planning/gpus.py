@@ -1,5 +1,5 @@
-"""GPUs by name, with the peak that their makers' data sheets promise for what sonogrid computes in: bf16 where the GPU
-has units for it (dense, sums in float32), else float32."""
+"""GPUs by name, with the peak FLOP/s of their data sheets for the number format that sonogrid computes in: bf16 if the
+GPU has units for it (dense, sums in float32), else float32."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ __all__ = ["GPUS", "Gpu", "find_gpu"]
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU and its peak."""
+    """A GPU model."""
 
     name: str
     peak: float
-    """Floating-point operations a second; a multiply-add is two."""
+    """Floating-point operations per second; a multiply-add counts as two."""
     number: str = "bf16"
-    """The format that the peak is of."""
+    """Number format that the peak holds for."""
 
 
 GPUS = tuple(
@@ -38,10 +38,10 @@ GPUS = tuple(
 
 
 def find_gpu(name: str) -> Gpu:
-    """The GPU of a name, in capitals or not.
+    """The GPU model of a name, in upper or lower case.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no such model.
     """
     known = {gpu.name.lower(): gpu for gpu in GPUS}
     if name.lower() in known:

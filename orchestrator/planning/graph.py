@@ -1,4 +1,4 @@
-"""The graph of a grid: every piece of work as a node with a signature.
+"""The graph of a grid: one node with a signature for each piece of work.
 
     shard (features of some clips) ──> train (condition x fold) ──> predict (condition x fold) ──> blend
                                           ^        ^                    │
@@ -48,9 +48,10 @@ class Graph:
     def add(
         self, name: str, kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[str, ...]], **more: Any
     ) -> str:
-        """Add a node unless an equal one is there; gives its signature.
+        """Add a node unless there is an equal one; returns its signature.
 
-        A name that another node has, such as a shard of the same clips in other features, gets a part of the signature.
+        If another node has the name, such as a shard of the same clips in other features, a part of the signature is
+        appended to it.
         """
         signature = signature_of(kind, payload, inputs)
         if signature not in self.nodes:
@@ -60,7 +61,7 @@ class Graph:
         return signature
 
     def jobs_of(self, condition: str) -> list[tuple[str, str]]:
-        """Train and predict nodes of a condition: its folds, then the pairs that it is a teacher of."""
+        """(train, predict) nodes of a condition: one per fold, then one per pair of folds that it is a teacher for."""
         folds = [(signature, self.predict[key]) for key, signature in self.train.items() if key[0] == condition]
         return folds + [pair for (name, _), pair in self.paired.items() if name == condition]
 
@@ -81,7 +82,7 @@ class Graph:
 
 
 def subset_hash(manifest: Manifest, subset: str) -> str:
-    """Hash of what a job sees of a subset: classes, clips in order, audio content, labels, folds."""
+    """Hash of everything a job reads of a subset: classes, clips in order, audio content, labels, folds."""
     clips: pd.DataFrame = manifest.subset(subset)
     columns = [clips[name].tolist() for name in ("clip", "sha256", "fold")]
     return hash_of([list(manifest.classes), columns, [list(labels) for labels in clips["labels"]]])
@@ -89,7 +90,7 @@ def subset_hash(manifest: Manifest, subset: str) -> str:
 
 @uncollected
 def build_graph(recipe: Recipe, manifest: Manifest) -> Graph:
-    """All nodes of a grid on a dataset; a pure function of the two."""
+    """All nodes of a grid on a dataset. A pure function."""
     graph = Graph()
     builder = _Builder(recipe, manifest, graph)
     for name in recipe.conditions:
@@ -111,7 +112,7 @@ class _Builder:
         self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
 
     def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
-        """Shards of every subset; the size of a shard changes no number but which files there are."""
+        """Shards of every subset. The size of a shard decides only how clips are spread over files."""
         if settings not in self.shards:
             self.shards[settings] = self._plan_features(settings)
         return self.shards[settings]
@@ -132,7 +133,7 @@ class _Builder:
         return shards
 
     def condition(self, name: str) -> None:
-        """Train and predict nodes of a condition and, before them, of those it depends on."""
+        """Add the nodes of a condition, after those of the conditions it depends on."""
         if (name, 0) in self.graph.train:
             return
         for other in parents(self.recipe.conditions[name].train).values():
@@ -142,7 +143,7 @@ class _Builder:
             self.graph.predict[name, fold] = self.prediction(name, (fold,), self.graph.train[name, fold])
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Settings of a condition as its payloads have them, the same for all folds."""
+        """Settings of a condition as they enter its payloads, the same for all folds."""
         if name not in self.settings:
             self.settings[name] = self.recipe.conditions[name].model_dump(
                 mode="json", exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True}}
@@ -150,7 +151,7 @@ class _Builder:
         return self.settings[name]
 
     def training(self, name: str, held_out: tuple[int, ...]) -> str:
-        """The training job of a condition without some folds; it is asked for by all that starts from it."""
+        """The training job of a condition with some folds held out. Every job that starts from it asks for it."""
         if (name, held_out) not in self.trained:
             self.trained[name, held_out] = self._plan_training(name, held_out)
         return self.trained[name, held_out]
@@ -203,7 +204,7 @@ class _Builder:
         return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, held_out=held)
 
     def pair(self, name: str, fold: int, other: int) -> str:
-        """Predictions by a condition's model that saw neither of two folds; both folds' labels share the work."""
+        """Predictions by a condition's model that held out two folds; the soft labels of both folds use them."""
         key = (name, tuple(sorted((fold, other))))
         if key not in self.graph.paired:
             train = self.training(*key)

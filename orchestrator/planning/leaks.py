@@ -1,7 +1,7 @@
-"""Which labels a result has seen, through all that it was made from.
+"""Which labels a result depends on, through all its inputs.
 
-An out-of-fold score is honest only if nothing that led to it saw the labels of the clips it is measured on. Warm starts
-and soft labels carry labels from one job to another, so a node has seen what its ancestors saw.
+An out-of-fold score is honest only if no job behind it saw the labels of the clips it is measured on. Warm starts and
+soft labels carry labels from one job to another, so a node depends on all labels that its ancestors saw.
 """
 
 from orchestrator.grids.recipe import Recipe
@@ -11,7 +11,7 @@ __all__ = ["labels_seen", "leaky_conditions"]
 
 
 def labels_seen(graph: Graph, folds: int) -> dict[str, frozenset[int]]:
-    """For every node, the folds of curated clips whose labels are in it: its own training part and its ancestors'."""
+    """For each node, the folds of curated clips whose labels it depends on: those it trains on and its ancestors'."""
     seen: dict[str, frozenset[int]] = {}
     for signature, node in graph.nodes.items():
         own = frozenset(range(folds)) - set(node.held_out) if node.kind == "train" else frozenset()
@@ -20,9 +20,9 @@ def labels_seen(graph: Graph, folds: int) -> dict[str, frozenset[int]]:
 
 
 def leaky_conditions(recipe: Recipe, graph: Graph) -> list[str]:
-    """Conditions of which a fold is predicted by something that saw this fold's labels, and the blend if it holds one.
+    """Conditions with a fold whose predictions depend on this fold's labels, and 'blend' if one is a member.
 
-    Soft labels of *all* folds do that, and whatever starts from or learns from a condition that has them.
+    Soft labels of *all* folds have this effect, on the condition that learns from them and on all that descend from it.
     """
     seen = labels_seen(graph, recipe.data.folds)
     leaky = {name for (name, fold), signature in graph.predict.items() if fold in seen[signature]}

@@ -1,8 +1,8 @@
-"""The plan: for every node what would happen, and why. A pure function of graph, store and the run's last plan.
+"""The plan: what would happen to each node, and why. A pure function of the graph, the store and the last launch.
 
-Words for reruns: *cached* (done already), *new*, *changed* (an equal-named node of the last launch had other settings
-or inputs), *retry* (failed before), *continue* (interrupted before), *repair* (a result is not what it was), *force*
-(asked for).
+Actions: *cached* (already done), *new*, *changed* (the node of this name had other settings or inputs at the last
+launch), *retry* (failed before), *continue* (interrupted before), *repair* (the result is damaged), *force* (asked
+for by the user).
 """
 
 from collections import Counter
@@ -27,27 +27,27 @@ FROM_STATE: dict[str, Action] = {
 
 @dataclass(frozen=True)
 class PlannedNode:
-    """What happens to a node, and why."""
+    """The action for a node, and the reason."""
 
     node: Node
     action: Action
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON output."""
+        """The JSON form."""
         return {"name": self.node.name, "kind": self.node.kind, "action": self.action, "reason": self.reason}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The nodes of a graph, in an order in which they could run."""
+    """The nodes of a graph, inputs before the nodes that use them."""
 
     graph: Graph
     nodes: tuple[PlannedNode, ...]
 
     @property
     def pending(self) -> tuple[PlannedNode, ...]:
-        """The nodes that have to run."""
+        """The nodes to run."""
         return tuple(planned for planned in self.nodes if planned.action != "cached")
 
     def counts(self) -> dict[str, Counter[str]]:
@@ -59,10 +59,10 @@ class Plan:
 
 
 def require_nodes(graph: Graph, force: Collection[str]) -> None:
-    """Refuse to force what isn't there.
+    """Check that all names to force exist.
 
     Raises:
-        GridError: there is no node of a name in `force`.
+        GridError: `force` names a node that the graph does not have.
     """
     known = {node.name for node in graph.nodes.values()} if force else set()
     for name in force:
@@ -83,14 +83,14 @@ def make_plan(
     """Compare a graph with the store.
 
     Args:
-        graph: what is wanted.
-        store: what is there.
-        previous: nodes of the run's last launch by name: {"signature", "payload", "inputs": {role: [signature, ...]}}.
-        force: names of nodes to compute again although they are done.
-        data_changes: subset -> what of its clips is not as it was at the last launch, in words.
+        graph: the nodes to reach.
+        store: the results that exist.
+        previous: nodes of the last launch by name: {"signature", "payload", "inputs": {role: [signature, ...]}}.
+        force: names of done nodes to compute again.
+        data_changes: subset -> how its clips differ from those of the last launch, in words.
 
     Raises:
-        GridError: there is no node of a name in `force`.
+        GridError: `force` names a node that the graph does not have.
     """
     require_nodes(graph, force)
     names = {old["signature"]: name for name, old in (previous or {}).items()}
@@ -112,19 +112,19 @@ def make_plan(
 
 
 def only_failed(plan: Plan) -> Plan:
-    """Of the pending nodes those that failed, and those that wait for nothing else."""
+    """The plan with only those pending nodes that failed, or that depend on failed nodes alone."""
     chosen: set[str] = set()
     left: set[str] = set()
     for planned in plan.nodes:
         node = planned.node
         if planned.action == "cached":
             continue
-        waits_for_chosen = any(parent in chosen for parent in node.parents)
-        if planned.action == "retry" or (waits_for_chosen and not any(parent in left for parent in node.parents)):
+        follows_chosen = any(parent in chosen for parent in node.parents)
+        if planned.action == "retry" or (follows_chosen and not any(parent in left for parent in node.parents)):
             chosen.add(node.signature)
         else:
             left.add(node.signature)
-    # A failed node may itself wait for something that never ran.
+    # A failed node may itself depend on one that never ran.
     wanted = plan.graph.closure(chosen).nodes
     return Plan(plan.graph, tuple(p for p in plan.nodes if p.action == "cached" or p.node.signature in wanted))
 

@@ -1,28 +1,29 @@
-"""The scheduler: of the ready nodes those with the longest remaining path first; only what fits is admitted.
+"""The scheduler: starts the ready node with the longest remaining path first, as long as it fits.
 
-It knows nodes, needs and outcomes - neither Ray nor torch - so it can be tested with a fake executor. What it does
-about an outcome:
+It knows nodes, needs and outcomes, but neither Ray nor torch, so it can be tested with a fake executor. What it does
+on each outcome:
 
-    done       the node's children may run
-    failed     an error in the job: not repeated; its dependents wait, every other branch goes on
-    lost       its process or machine died, or it made no progress: tried again after a pause, up to a limit
-    memory     too little memory: tried again with more room, up to a limit
-    preempted  its machine is about to go: tried again at once
-    damaged    an input is not what it was: computed again first
-    busy       another run that shares the store works on it: looked at again later
-    stopped    asked to, can go on
+    done       starts the nodes that waited for this one
+    failed     an error in the job: does not retry; its dependents are blocked, all other branches continue
+    lost       the process or machine died, or made no progress: retries after a pause, up to a limit
+    memory     out of memory: retries with more memory, up to a limit
+    preempted  the machine is about to be taken away: retries at once
+    damaged    an input is damaged: computes the input again, then the node
+    busy       another run that shares the store works on the node: checks again later
+    stopped    the job was asked to stop and can be continued: starts nothing more
 """
 
 import heapq
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from features.words import count
 from orchestrator.planning.plan import Plan
 from orchestrator.store.node import Node
 
-__all__ = ["Executor", "Finished", "Needs", "Outcome", "Standing", "Summary", "run_plan"]
+__all__ = ["Events", "Executor", "Finished", "Needs", "Outcome", "Standing", "Summary", "run_plan"]
 
 Outcome = Literal["done", "failed", "lost", "memory", "preempted", "damaged", "busy", "stopped"]
 LONGEST_PAUSE_S = 60.0
@@ -31,7 +32,7 @@ BUSY_PAUSE_S = 5.0
 
 @dataclass(frozen=True, order=True)
 class Needs:
-    """What a job takes from the cluster while it runs: so much for each of its workers."""
+    """Resources that a job holds while it runs, for each of its workers."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -40,7 +41,7 @@ class Needs:
     """Type of GPU; empty: any."""
 
     def __str__(self) -> str:
-        """For people."""
+        """As text for messages."""
         kind = f" of type {self.gpu}" if self.gpu and self.gpus else ""
         each = f" for each of {self.workers} workers" if self.workers > 1 else ""
         return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs{kind}{each}"
@@ -54,51 +55,71 @@ class Finished:
     outcome: Outcome
     cause: str = ""
     reached: int = 0
-    """How far the node has come, in steps: a job that gets further each time it is lost is not given up."""
+    """Steps done so far. Retries are counted from the last attempt that got further than the ones before."""
     damaged: tuple[str, ...] = ()
-    """Signatures of the inputs that have to be computed again."""
+    """Signatures of the inputs to compute again."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands, for whoever watches it."""
+    """How many jobs are in each state."""
 
     cached: int
     running: int
     done: int
     failed: int
     blocked: int
-    """Wait for a failed one."""
+    """Depend on a failed job."""
     waiting: int
-    """Wait for others to end, or pause before their next attempt."""
+    """Depend on unfinished jobs, or pause before the next attempt."""
     ready: dict[Needs, int]
-    """How many could start if there were room for them."""
+    """Jobs that could start if their needs fitted, by needs."""
 
 
 class Executor(Protocol):
     """Runs nodes somewhere."""
 
     def needs(self, node: Node) -> Needs:
-        """What the node takes here."""
+        """The resources that a node takes here."""
 
     def fits(self, needs: Needs) -> bool:
         """Whether a job with these needs can start now."""
 
     def give_room(self, node: Node) -> bool:
-        """Give the node more memory from now on; False if there is no more to give."""
+        """Give the node more memory from now on; False if it already has all there is."""
 
     def hold(self, standing: Standing) -> bool:
-        """Told how the run stands whenever nothing more fits, also while nothing runs, and so the time to look for new
-        machines; whether jobs that don't fit may do so later."""
+        """Called whenever nothing more fits, also while nothing runs; a cluster looks for new machines here.
+
+        Returns:
+            Whether jobs that do not fit now may fit later.
+        """
 
     def submit(self, node: Node) -> None:
-        """Start a node; never blocks for long, except that an inline executor runs it."""
+        """Start a node. Returns soon, except for the inline executor, which runs the node here."""
 
     def wait(self, timeout_s: float) -> list[Finished]:
-        """Outcomes since the last call; waits for the first one at most this long."""
+        """Outcomes since the last call; waits for the first one up to a timeout."""
 
     def close(self) -> None:
         """End everything that was started."""
+
+
+class Events:
+    """Follows a run of a plan, and may stop it. This one ignores everything; override what you need."""
+
+    def on_start(self, node: Node) -> None:
+        """Called when a node is submitted."""
+
+    def on_finish(self, node: Node, finished: Finished) -> None:
+        """Called with the outcome of a node."""
+
+    def on_tick(self) -> None:
+        """Called between waits, at least once per tick."""
+
+    def should_stop(self) -> bool:
+        """Whether to submit nothing more and wait for the running nodes."""
+        return False
 
 
 @dataclass
@@ -109,14 +130,14 @@ class Summary:
     failed: dict[str, str] = field(default_factory=dict)
     """Signature -> cause."""
     blocked: list[str] = field(default_factory=list)
-    """Nodes that wait for a failed one."""
+    """Signatures of the nodes that depend on a failed one."""
     stopped: bool = False
     timeline: list[tuple[str, float, float]] = field(default_factory=list)
     """(node name, start, end) in seconds since the run began."""
 
 
 def remaining_path(plan: Plan) -> dict[str, float]:
-    """Cost of the longest chain of nodes that begins at each node."""
+    """Cost of the longest chain of pending nodes that begins at each node."""
     longest: dict[str, float] = {}
     below: dict[str, float] = {}
     for planned in reversed(plan.nodes):
@@ -131,35 +152,32 @@ def remaining_path(plan: Plan) -> dict[str, float]:
 def run_plan(
     plan: Plan,
     executor: Executor,
+    events: Events | None = None,
     *,
     retries: int = 3,
     pause_s: float = 1.0,
-    on_start: Callable[[Node], None] = lambda _: None,
-    on_finish: Callable[[Node, Finished], None] = lambda _, __: None,
-    on_tick: Callable[[], None] = lambda: None,
-    should_stop: Callable[[], bool] = lambda: False,
     tick_s: float = 1.0,
 ) -> Summary:
-    """Run all pending nodes of a plan; a failed node stops its dependents and nothing else.
+    """Run all pending nodes of a plan; a failed node blocks its dependents and nothing else.
 
     Args:
         plan: what to run.
         executor: where.
-        retries: new attempts of a node that was lost, ran out of memory or met a damaged input, without having got
-            any further since; an error in the job itself is never repeated.
-        pause_s: before the first of these attempts; doubled each time, up to a minute.
-        on_start: called when a node is submitted.
-        on_finish: called with its outcome.
-        on_tick: called between waits, at least every `tick_s`.
-        should_stop: when true, nothing more is submitted and the running nodes are awaited.
+        events: follows the run.
+        retries: attempts without progress, after the first, of a node that was lost, ran out of memory or met a
+            damaged input. An error in the job itself is never retried.
+        pause_s: pause before the first retry in seconds; doubled each time, up to a minute.
         tick_s: longest wait in seconds.
     """
-    return _Run(plan, executor, retries, pause_s).go(on_start, on_finish, on_tick, should_stop, tick_s)
+    return _Loop(plan, executor, events or Events(), retries, pause_s, tick_s).run()
 
 
-class _Run:
-    def __init__(self, plan: Plan, executor: Executor, retries: int, pause_s: float) -> None:
-        self.executor, self.retries, self.pause_s = executor, retries, pause_s
+class _Loop:
+    def __init__(
+        self, plan: Plan, executor: Executor, events: Events, retries: int, pause_s: float, tick_s: float
+    ) -> None:
+        self.executor, self.events = executor, events
+        self.retries, self.pause_s, self.tick_s = retries, pause_s, tick_s
         self.known = {planned.node.signature: planned.node for planned in plan.nodes}
         self.nodes = {planned.node.signature: planned.node for planned in plan.pending}
         self.cached = len(self.known) - len(self.nodes)
@@ -171,13 +189,13 @@ class _Run:
             self.unmet[signature] = len(parents)
             for parent in parents:
                 self.children[parent].append(signature)
-        # One queue for each kind of needs: the head of a queue that doesn't fit hides nobody of another kind.
+        # One queue per needs, so that a job that does not fit holds up only jobs with the same needs.
         self.ready: dict[Needs, list[tuple[float, int, str]]] = {}
         self.later: list[tuple[float, str]] = []
-        """(when, signature) of nodes that pause before their next attempt."""
+        """(time.monotonic, signature) of the nodes that pause before their next attempt."""
         self.number = {signature: index for index, signature in enumerate(self.known)}
-        for signature, count in self.unmet.items():
-            if count == 0:
+        for signature, parents_left in self.unmet.items():
+            if parents_left == 0:
                 self._push(signature)
         self.running: dict[str, float] = {}
         self.tries: dict[str, int] = {}
@@ -197,37 +215,36 @@ class _Run:
             return None
         return heapq.heappop(self.ready[min(fitting)[1]])[2]
 
-    def go(
-        self,
-        on_start: Callable[[Node], None],
-        on_finish: Callable[[Node, Finished], None],
-        on_tick: Callable[[], None],
-        should_stop: Callable[[], bool],
-        tick_s: float,
-    ) -> Summary:
+    def run(self) -> Summary:
+        """Run until nothing is left that could."""
         began = time.monotonic()
         while True:
-            self.summary.stopped = self.summary.stopped or should_stop()
+            self.summary.stopped = self.summary.stopped or self.events.should_stop()
             while not self.summary.stopped and (signature := self._next()) is not None:
-                on_start(self.nodes[signature])
+                self.events.on_start(self.nodes[signature])
                 self.running[signature] = time.monotonic() - began
                 self.executor.submit(self.nodes[signature])
             may_fit = self.executor.hold(self._standing())
             if self.running:
-                for finished in self.executor.wait(tick_s):
+                for finished in self.executor.wait(self.tick_s):
                     start = self.running.pop(finished.signature)
                     node = self.nodes[finished.signature]
                     self.summary.timeline.append((node.name, start, time.monotonic() - began))
                     self._settle(finished)
-                    on_finish(node, finished)
+                    self.events.on_finish(node, finished)
             elif (self.later or (may_fit and any(self.ready.values()))) and not self.summary.stopped:
-                time.sleep(min(tick_s, max(0.0, self.later[0][0] - time.monotonic())) if self.later else tick_s)
+                self._sleep()
             else:
                 break
-            on_tick()
+            self.events.on_tick()
         self.summary.done = len(self.done)
         self._check_nothing_left()
         return self.summary
+
+    def _sleep(self) -> None:
+        """Wait for the first pause to end, at most a tick."""
+        pause_s = self.later[0][0] - time.monotonic() if self.later else self.tick_s
+        time.sleep(min(self.tick_s, max(0.0, pause_s)))
 
     def _standing(self) -> Standing:
         ready = {needs: len(queue) for needs, queue in self.ready.items() if queue}
@@ -256,23 +273,23 @@ class _Run:
                 self._again(finished)
 
     def _again(self, finished: Finished) -> None:
-        """Another attempt, unless there were enough of them that led nowhere."""
+        """Retry, unless there were too many attempts without progress."""
         signature = finished.signature
         if finished.reached > self.reached.get(signature, 0):
             self.tries[signature] = 0
         self.reached[signature] = finished.reached
         tries = self.tries[signature] = self.tries.get(signature, 0) + 1
         if tries > self.retries:
-            self._fail(signature, f"{finished.cause} (attempt {tries} without progress; no more are made)")
+            self._fail(signature, f"{finished.cause} (gave up after {count(tries, 'attempt')} without progress)")
         elif finished.outcome == "damaged":
             self._redo(signature, finished.damaged)
         elif finished.outcome == "memory" and not self.executor.give_room(self.nodes[signature]):
-            self._fail(signature, f"{finished.cause} (it had all the room that there is)")
+            self._fail(signature, f"{finished.cause} (it already had all the memory there is)")
         else:
             self._pause(signature, min(LONGEST_PAUSE_S, self.pause_s * 2 ** (tries - 1)))
 
     def _redo(self, signature: str, damaged: Iterable[str]) -> None:
-        """Compute inputs of a node again, then the node."""
+        """Compute damaged inputs of a node again, then the node."""
         waits = 0
         for parent in damaged:
             if parent not in self.nodes or parent in self.done:

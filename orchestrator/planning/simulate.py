@@ -1,4 +1,4 @@
-"""How long a plan would take on N GPUs: the real scheduler in virtual time, and the bound that no order can beat."""
+"""Estimates how long a plan takes on N GPUs: the real scheduler in virtual time, and a lower bound for any order."""
 
 import heapq
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ __all__ = ["VirtualExecutor", "lower_bound_s", "makespan_s"]
 
 
 class VirtualExecutor:
-    """N GPUs, one for each training or prediction, and as many CPUs as are wanted; a job takes its seconds."""
+    """N GPUs, one for each training or prediction, and unlimited CPUs. A job takes as long as it is said to."""
 
     def __init__(self, seconds: Mapping[str, float], gpus: int) -> None:
         """`seconds`: signature -> duration."""
@@ -24,7 +24,7 @@ class VirtualExecutor:
         self._submitted = 0
 
     def needs(self, node: Node) -> Needs:
-        """A GPU for what trains or predicts."""
+        """One GPU for training and prediction jobs."""
         return Needs(0.0, 1.0 if node.trains else 0.0)
 
     def fits(self, needs: Needs) -> bool:
@@ -32,11 +32,11 @@ class VirtualExecutor:
         return needs.gpus <= self.free
 
     def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
-        """Nothing runs out of memory here."""
+        """No job runs out of memory here."""
         return False
 
     def hold(self, standing: Standing) -> bool:  # noqa: ARG002 - the interface
-        """What doesn't fit now never will."""
+        """No machines are added here."""
         return False
 
     def submit(self, node: Node) -> None:
@@ -46,7 +46,7 @@ class VirtualExecutor:
         heapq.heappush(self._running, (self.clock_s + self.seconds[node.signature], self._submitted, node))
 
     def wait(self, timeout_s: float) -> list[Finished]:  # noqa: ARG002 - the interface
-        """Turn the clock to the next end; all nodes that end then."""
+        """Advance the clock to the next end; returns all nodes that end then."""
         self.clock_s = self._running[0][0]
         finished = []
         while self._running and self._running[0][0] == self.clock_s:
@@ -61,7 +61,7 @@ class VirtualExecutor:
 
 @uncollected
 def makespan_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
-    """Seconds until the last pending node of a plan ends, given each node's own (by signature)."""
+    """Seconds until the last pending node of a plan ends, given the duration of each node by signature."""
     plan = _without_instant(plan, seconds)
     executor = VirtualExecutor(seconds, gpus)
     summary = run_plan(plan, executor)
@@ -70,9 +70,9 @@ def makespan_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
 
 
 def _without_instant(plan: Plan, seconds: Mapping[str, float]) -> Plan:
-    """The pending nodes but for those that take no time and wait for nobody, as shards do: they hold nobody up.
+    """The plan without nodes that take no time and have no inputs, such as shards: they delay nothing.
 
-    Thousands of jobs that wait for hundreds of shards each would be most of a simulation.
+    Thousands of jobs with hundreds of shards each would otherwise take most of the simulation's time.
     """
     instant = {
         planned.node.signature
@@ -92,7 +92,7 @@ def _without_instant(plan: Plan, seconds: Mapping[str, float]) -> Plan:
 
 
 def lower_bound_s(plan: Plan, seconds: Mapping[str, float], gpus: int) -> float:
-    """The larger of all GPU work shared evenly and the longest chain of pending nodes, in seconds."""
+    """The larger of two values, in seconds: all GPU work shared evenly, and the longest chain of pending nodes."""
     ends: dict[str, float] = {}
 
     @cache

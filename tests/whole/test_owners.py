@@ -18,7 +18,7 @@ from orchestrator.executors.inline import InlineExecutor
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.run import run_job
 from orchestrator.launch import launch
-from orchestrator.planning.scheduler import run_plan
+from orchestrator.planning.scheduler import Events, run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.owner import own
 from orchestrator.run.record import RecordedRun
@@ -155,12 +155,13 @@ def test_a_node_that_another_run_works_on_is_waited_for(
         assert not run.store.is_busy(node, other.identity)
         began = time.monotonic()
 
-        def stop() -> bool:
-            busy.append(time.monotonic() - began)
-            return busy[-1] > 1.0
+        class StopAfterASecond(Events):
+            def should_stop(self) -> bool:
+                busy.append(time.monotonic() - began)
+                return busy[-1] > 1.0
 
         plan = plan_of(run, Selection())
-        summary = run_plan(plan, InlineExecutor(run, INLINE), should_stop=stop)
+        summary = run_plan(plan, InlineExecutor(run, INLINE), StopAfterASecond())
         assert summary.done == 0
         lease = run.store.lease(run.store.name(node))
         assert lease is not None

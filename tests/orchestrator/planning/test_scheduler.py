@@ -2,7 +2,7 @@
 
 import time
 
-from orchestrator.planning.scheduler import Needs, Standing, remaining_path, run_plan
+from orchestrator.planning.scheduler import Events, Needs, Standing, remaining_path, run_plan
 from tests.fixtures.fake_executor import FakeExecutor, node, plan
 
 
@@ -44,7 +44,7 @@ def test_a_lost_node_is_tried_again_up_to_the_limit() -> None:
     assert run_plan(plan(node("a")), executor, retries=2, pause_s=0).done == 1
     executor = FakeExecutor(outcome=lambda n, tries: "lost")
     summary = run_plan(plan(node("a"), node("b", "a")), executor, retries=2, pause_s=0)
-    assert summary.failed == {"a": "a broke (attempt 3 without progress; no more are made)"}
+    assert summary.failed == {"a": "a broke (gave up after 3 attempts without progress)"}
     assert summary.blocked == ["b"]
     assert executor.started.count("a") == 3
 
@@ -77,7 +77,7 @@ def test_a_job_without_memory_gets_more_room_while_there_is_some() -> None:
     assert run_plan(plan(node("a")), executor, pause_s=0).done == 1
     executor = FakeExecutor(outcome=lambda n, tries: "memory", room=1)
     summary = run_plan(plan(node("a")), executor, pause_s=0)
-    assert summary.failed == {"a": "a broke (it had all the room that there is)"}
+    assert summary.failed == {"a": "a broke (it already had all the memory there is)"}
     assert executor.started.count("a") == 2
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_input_is_computed_again_and_nothing_else() -> None:
         assert executor.started.count("d") == executor.started.count("e") == 1
     executor = FakeExecutor(outcome=lambda n, tries: "damaged" if n.name == "c" else "done", damaged=("b",))
     summary = run_plan(plan(node("b"), node("c", "b")), executor, retries=2, pause_s=0)
-    assert "no more are made" in summary.failed["c"], "a disk that damages what is written is not waited for for ever"
+    assert "gave up after" in summary.failed["c"], "a disk that damages what is written is not waited for for ever"
 
 
 def test_a_job_that_never_fits_is_an_error_not_a_hang() -> None:
@@ -124,9 +124,12 @@ def test_a_job_that_fits_nowhere_yet_is_waited_for_while_the_cluster_may_grow() 
 
 def test_stopping_submits_nothing_more_and_waits_for_what_runs() -> None:
     executor = FakeExecutor(cpus=1)
-    summary = run_plan(
-        plan(*(node(f"n{i}") for i in range(5))), executor, should_stop=lambda: len(executor.started) >= 2
-    )
+
+    class StopAfterTwo(Events):
+        def should_stop(self) -> bool:
+            return len(executor.started) >= 2
+
+    summary = run_plan(plan(*(node(f"n{i}") for i in range(5))), executor, StopAfterTwo())
     assert summary.stopped
     assert summary.done == len(executor.started) == 2
 

@@ -23,11 +23,12 @@ from orchestrator.executors.ray.train import fast_start_environment
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.run import run_job
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.scheduler import Finished, Needs, Standing, run_plan
+from orchestrator.planning.scheduler import Events, Finished, Needs, Standing, run_plan
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution, Place
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.marks import SignOfLife
+from orchestrator.store.node import Node
 
 pytestmark = pytest.mark.ray
 
@@ -75,7 +76,7 @@ def test_workers_share_a_job_and_go_on_elsewhere_when_their_machine_is_about_to_
     executor = RayExecutor(run, Execution(gpus_per_job=2.0, workers=2), lambda: "now" if enough else "no")
     began = time.monotonic()
 
-    def on_tick() -> None:
+    def drain() -> None:
         here = set(executor.ledger.machines_of(node.signature))
         folders = [path.name for path in run.store.folder(node).glob("attempt-*/")]
         sign = run.store.alive(node) or SignOfLife()
@@ -90,12 +91,19 @@ def test_workers_share_a_job_and_go_on_elsewhere_when_their_machine_is_about_to_
         if time.monotonic() - began > 150:
             enough.append(True)
 
+    class Draining(Events):
+        def on_tick(self) -> None:
+            drain()
+
+        def on_finish(self, node: Node, finished: Finished) -> None:
+            ended.append(finished)
+
+        def should_stop(self) -> bool:
+            return bool(enough)
+
     plan = plan_of(run, Selection(("plain",), (0,)))
     only = Plan(plan.graph, tuple(p for p in plan.nodes if p.action == "cached" or p.node.signature == node.signature))
-    summary = run_plan(
-        only, executor, retries=0, tick_s=0.2, on_tick=on_tick, on_finish=lambda _, end: ended.append(end),
-        should_stop=lambda: bool(enough),
-    )  # fmt: skip
+    summary = run_plan(only, executor, Draining(), retries=0, tick_s=0.2)
     speed = _metrics()
     executor.close()
     assert [end.outcome for end in ended] == ["preempted", "stopped"], ended
@@ -150,6 +158,7 @@ def test_what_fits_no_machine_is_refused_and_what_the_grid_lacks_too(cluster: Cl
     node = run.graph.nodes[run.graph.train["plain", 0]]
     execution = Execution(gpus_per_job=1.0, place={"plain": Place(gpu="H100")})
     executor = RayExecutor(run, execution)
+
     plan = plan_of(run, Selection(("plain",), (0,)))
     only = Plan(plan.graph, tuple(p for p in plan.nodes if p.node.signature == node.signature))
     summary = run_plan(only, executor)

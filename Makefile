@@ -1,4 +1,4 @@
-# `make demo` and `make test` are all a new machine needs; both set the environment up first.
+# On a new machine, `make demo` and `make test` set up the environment first.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +35,7 @@ check: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# Kills whatever runs a grid: make chaos SEED=3 KILLS=100
+# Kills processes of a running grid at random: make chaos SEED=3 KILLS=100
 SEED ?= 0
 KILLS ?= 30
 chaos: setup

@@ -1,6 +1,6 @@
-"""Known vulnerabilities of the pinned dependencies: those that a newer version mends fail the check.
+"""Check the pinned dependencies for known vulnerabilities; fail if a newer version fixes one.
 
-Without an answer of the advisory service, as offline, it says so and lets the check pass.
+If the advisory service does not answer (offline, for instance), print that and pass.
 """
 
 import json
@@ -15,7 +15,7 @@ PATIENCE_S = 10
 
 
 def audit(pins: list[str], limit_s: float) -> list[dict[str, Any]]:
-    """pip-audit's report on pinned requirements, an entry each; those it knows nothing of have a 'skip_reason'."""
+    """pip-audit's report, one entry per pinned requirement; entries without an answer have a 'skip_reason'."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = Path(folder) / "requirements.txt"
         requirements.write_text("\n".join(pins) + "\n", encoding="utf-8")
@@ -32,22 +32,22 @@ def audit(pins: list[str], limit_s: float) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Ask about one package first: where that is not answered, 150 more questions would only take time."""
+    """Ask about one package first: without an answer, asking about 150 more would only take time."""
     pins = [line for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines() if "==" in line]
     if all("skip_reason" in entry for entry in audit(pins[:1], PATIENCE_S)):
         print("audit skipped: the advisory service does not answer")
         return 0
     entries = audit(pins, 30 * PATIENCE_S)
     known = [entry for entry in entries if "skip_reason" not in entry]
-    mended = 0
+    fixable = 0
     for entry in known:
         for found in entry["vulns"]:
             versions = ", ".join(found["fix_versions"])
-            mended += bool(versions)
-            advice = f"set it to {versions} in constraints.txt" if versions else "no version mends it yet"
+            fixable += bool(versions)
+            advice = f"set it to {versions} in constraints.txt" if versions else "no version fixes it yet"
             print(f"{entry['name']} {entry['version']}: {found['id']}: {advice}")
-    print(f"audit: {len(known)} of {len(pins)} pinned packages are known to the advisory service, {mended} to update")
-    return 1 if mended else 0
+    print(f"audit: {len(known)} of {len(pins)} pinned packages checked, {fixable} vulnerabilities to fix by an update")
+    return 1 if fixable else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """PostgreSQL and an S3 endpoint on localhost, for tests and development: `make services`, `make services-stop`.
 
-They stand in for what a cluster has: databases for MLflow and Optuna, a bucket for stores and artifacts. All of it is
-thrown away by `stop`. It is here and not among the tests since development uses it too, by hand.
+They stand in for the services of a cluster: databases for MLflow and Optuna, a bucket for stores and artifacts. `stop`
+deletes all their data. The module is part of the package because a trial cluster starts it on its head node, where only
+the package is installed (docs/cluster/README.md).
 """
 
 import argparse
+import http.client
 import os
 import pwd
 import secrets
@@ -32,7 +34,7 @@ BUCKET = "sonogrid"
 DATABASES = ("mlflow", "optuna")
 LOCALHOST = "127.0.0.1"
 NEIGHBOURS = "samenet"
-"""PostgreSQL's word for the networks that this machine is in."""
+"""PostgreSQL's keyword for the subnets of this machine."""
 PATIENCE_S = 60.0
 SERVER = b"moto.server"
 
@@ -40,30 +42,36 @@ SERVER = b"moto.server"
 def start(folder: Path, postgres_port: int = 0, s3_port: int = 0, host: str = LOCALHOST) -> dict[str, str]:
     """Start both and wait until they answer.
 
-    Writes `environment` to the folder, shell lines to source that this user alone can read. Its password is new each
-    time. A port of 0 is a free one. Both listen on `host` alone, an address of this machine; on another one than
-    localhost whoever reaches it may use the S3 endpoint, which checks no key, while PostgreSQL wants its password.
+    Writes `environment` to the folder: shell lines to source, readable by this user only. The password is new on every
+    start.
+
+    Args:
+        folder: where `environment`, the log of the S3 endpoint and the state for `stop` are written.
+        postgres_port: port of PostgreSQL; 0 picks a free one.
+        s3_port: port of the S3 endpoint; 0 picks a free one.
+        host: the only address to listen on, an address of this machine. On addresses other than localhost, anyone who
+            reaches it can use the S3 endpoint, which checks no keys; PostgreSQL requires the password.
 
     Returns:
-        The variables of that file.
+        The variables of `environment`.
 
     Raises:
-        InputError: something is not installed, a port is taken, or they run already.
+        InputError: something is not installed, a port is taken, or the services are already running.
         StoreError: one of them does not start.
     """
     binaries = find_postgres()
     if find_spec("moto") is None:
-        raise InputError("moto, the S3 endpoint, is missing; install it with: pip install 'sonogrid[dev]'")
+        raise InputError("moto, the S3 endpoint, is not installed; install it with: pip install 'sonogrid[dev]'")
     if (folder / "state.json").exists():
         raise InputError(
-            f"{folder / 'state.json'} is there: the services run already; end them with: make services-stop"
+            f"the services are already running ({folder / 'state.json'} exists); stop them with: make services-stop"
         )
     folder.mkdir(parents=True, exist_ok=True)
     postgres_port, s3_port = _port(host, postgres_port), _port(host, s3_port)
     endpoint = f"http://{host}:{s3_port}"
     database = f"postgresql+psycopg://{USER}@{host}:{postgres_port}"
     environment = {
-        # The password is not in the URLs: those end up in logs and lists of processes. libpq reads it here.
+        # The password is not in the URLs, which end up in logs and process lists. libpq reads it from here.
         "PGPASSWORD": secrets.token_urlsafe(24),
         "MLFLOW_TRACKING_URI": f"{database}/mlflow",
         "MLFLOW_BACKEND_STORE_URI": f"{database}/mlflow",
@@ -82,7 +90,7 @@ def start(folder: Path, postgres_port: int = 0, s3_port: int = 0, host: str = LO
         _start_postgres(binaries, data, host, postgres_port, environment)
         state["s3"] = _start_s3(host, s3_port, folder / "s3.log")
         write_json(folder / "state.json", state)
-        _make_bucket(environment)
+        _make_bucket(host, s3_port)
     except BaseException:
         stop(folder)
         raise
@@ -91,13 +99,13 @@ def start(folder: Path, postgres_port: int = 0, s3_port: int = 0, host: str = LO
 
 
 def stop(folder: Path) -> None:
-    """End both and remove their data.
+    """Stop both and delete their data.
 
     Raises:
-        InputError: they don't run.
+        InputError: they are not running.
     """
     if not (folder / "state.json").exists():
-        raise InputError(f"no services run: {folder / 'state.json'} is missing")
+        raise InputError(f"the services are not running: {folder / 'state.json'} does not exist")
     state = read_json(folder / "state.json")
     data = Path(state["postgres"])
     if (data / "data" / "postmaster.pid").exists():
@@ -111,10 +119,10 @@ def stop(folder: Path) -> None:
 
 
 def find_postgres() -> Path:
-    """The folder of PostgreSQL's programs: Debian's newest, or the one on the PATH.
+    """The folder of PostgreSQL's programs: the newest of Debian's packages, or the one on the PATH.
 
     Raises:
-        InputError: there is none.
+        InputError: PostgreSQL is not installed.
     """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"), key=lambda path: float(path.parts[-3]))
     on_path = shutil.which("pg_ctl")
@@ -134,7 +142,7 @@ def _start_postgres(binaries: Path, folder: Path, host: str, port: int, environm
             account = pwd.getpwnam("postgres")
         except KeyError:
             raise InputError(
-                "PostgreSQL won't run as root, and there is no user 'postgres'; "
+                "PostgreSQL does not run as root, and there is no user 'postgres' to run it as; "
                 "install the Debian package: apt-get install postgresql"
             ) from None
         for path in (folder, password):
@@ -149,7 +157,7 @@ def _start_postgres(binaries: Path, folder: Path, host: str, port: int, environm
     password.unlink()
     with (data / "pg_hba.conf").open("a") as file:
         file.write(f"host all {USER} {NEIGHBOURS} scram-sha-256\n")
-    # No socket in the file system, and no care for a power cut: the data is thrown away anyway.
+    # No socket in the file system, and no protection against a power cut: the data is temporary.
     options = f"-p {port} -c listen_addresses={host} -c unix_socket_directories='' -c fsync=off"
     try:
         _as_postgres([binaries / "pg_ctl", "start", "-D", data, "-l", log, "-o", options, "-w", "-t", "60"], folder)
@@ -164,8 +172,8 @@ def _start_postgres(binaries: Path, folder: Path, host: str, port: int, environm
 
 
 def _as_postgres(command: Sequence[str | Path], folder: Path, *, check: bool = True) -> None:
-    """Run one of PostgreSQL's programs, which refuse to run as root, as its own user if need be."""
-    # The working folder of this process may be closed to that user.
+    """Run one of PostgreSQL's programs; as root, run it as the user `postgres`, since they refuse to run as root."""
+    # That user may have no access to the current folder, hence `cwd`.
     user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     done = subprocess.run(
         command, cwd=folder, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -177,9 +185,9 @@ def _as_postgres(command: Sequence[str | Path], folder: Path, *, check: bool = T
 
 
 def _start_s3(host: str, port: int, log: Path) -> int:
-    """Start moto's server, which keeps everything in memory; gives its process id."""
+    """Start moto's server, which keeps everything in memory; return its process id."""
     command = [sys.executable, "-m", "moto.server", "-H", host, "-p", str(port)]
-    # By way of a shell that ends at once, so that the server is nobody's child and outlives us.
+    # Through a shell that exits at once, so that the server outlives this process and leaves no zombie.
     shell = ["sh", "-c", '"$@" </dev/null >"$0" 2>&1 & echo $!', str(log), *command]
     started = subprocess.run(
         shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, check=True
@@ -193,28 +201,29 @@ def _start_s3(host: str, port: int, log: Path) -> int:
         except OSError:
             time.sleep(0.1)
     _end(pid)
-    raise StoreError(f"the S3 endpoint does not answer; {log} may say why")
+    raise StoreError(f"the S3 endpoint does not answer; see {log}")
 
 
 def _end(pid: int) -> None:
-    """End the S3 endpoint and wait for that; by now its number may belong to another process."""
+    """Stop the S3 endpoint and wait for its exit. The id may belong to another process by now, so check its command."""
     deadline = time.monotonic() + 10
     while SERVER in _command_of(pid) and time.monotonic() < deadline:
         os.kill(pid, signal.SIGTERM)
         time.sleep(0.1)
 
 
-def _make_bucket(environment: Mapping[str, str]) -> None:
-    import boto3
-
-    client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=environment["AWS_DEFAULT_REGION"],
-    )
-    client.create_bucket(Bucket=BUCKET)
+def _make_bucket(host: str, port: int) -> None:
+    """Create the bucket with a plain PUT: moto checks no signature."""
+    connection = http.client.HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        connection.request("PUT", f"/{BUCKET}", headers={"Content-Length": "0"})
+        answer = connection.getresponse()
+    except OSError as error:
+        raise StoreError(f"the S3 endpoint does not answer: {error}") from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise StoreError(f"the S3 endpoint did not create the bucket {BUCKET}: {answer.status} {answer.reason}")
 
 
 def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
@@ -224,14 +233,14 @@ def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
 
 
 def _port(host: str, wanted: int) -> int:
-    """A port that nobody listens on: the wanted one, or any for 0."""
+    """A port that is free to listen on: the wanted one, or any for 0."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was in use a moment ago is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in use a moment ago counts as free
         try:
             probe.bind((host, wanted))
         except OSError as error:
             what = f"port {wanted}" if wanted else f"host {host}"
-            remedy = "give another one, or 0 for a free one" if wanted else "give an address of this machine"
+            remedy = "choose another, or 0 for a free one" if wanted else "use an address of this machine"
             raise InputError(f"{what}: {error.strerror}; {remedy}") from None
         port: int = probe.getsockname()[1]
         return port
@@ -248,15 +257,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m orchestrator.services start|stop`."""
     parser = argparse.ArgumentParser(prog="python -m orchestrator.services", description=__doc__)
     parser.add_argument("verb", choices=["start", "stop"])
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the environment file lies (%(default)s)")
-    parser.add_argument("--postgres-port", type=int, default=0, help="0: a free one")
-    parser.add_argument("--host", default=LOCALHOST, help="the address to listen on, of this machine (%(default)s)")
-    parser.add_argument("--s3-port", type=int, default=0, help="0: a free one")
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="folder of the environment file (default: %(default)s)"
+    )
+    parser.add_argument("--postgres-port", type=int, default=0, help="default: a free port")
+    parser.add_argument("--host", default=LOCALHOST, help="address of this machine to listen on (default: %(default)s)")
+    parser.add_argument("--s3-port", type=int, default=0, help="default: a free port")
     given = parser.parse_args(arguments)
     try:
         if given.verb == "start":
             start(given.folder, given.postgres_port, given.s3_port, given.host)
-            print(f"PostgreSQL and S3 answer; next: source {given.folder / 'environment'}")
+            print(f"PostgreSQL and S3 are ready; next: source {given.folder / 'environment'}")
         else:
             stop(given.folder)
     except SonogridError as error:

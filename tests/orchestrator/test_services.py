@@ -1,4 +1,4 @@
-"""PostgreSQL and S3 as `make services` starts them, and a whole run mirrored and blended there."""
+"""PostgreSQL and S3 as started by `make services`, and a whole run that is mirrored and blended there."""
 
 import os
 import re
@@ -39,7 +39,7 @@ except InputError as missing:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the services that run were started."""
+    """The folder of running services."""
     folder = tmp_path_factory.mktemp("services") / "made"
     services.start(folder)
     yield folder
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def sourced(folder: Path) -> dict[str, str]:
-    """What a shell has after sourcing the environment file."""
+    """The environment of a shell that sourced the environment file."""
     script = f". {folder / 'environment'} && env -0"
     output = subprocess.run(["sh", "-c", script], env={}, capture_output=True, check=True, text=True).stdout
     return dict(
@@ -67,7 +67,7 @@ def secrets_of(environment: Mapping[str, str]) -> list[str]:
     return [environment["PGPASSWORD"], environment["AWS_SECRET_ACCESS_KEY"]]
 
 
-def test_they_listen_on_localhost_only_and_want_the_password(
+def test_they_listen_on_localhost_only_and_require_the_password(
     folder: Path, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert stat.S_IMODE((folder / "environment").stat().st_mode) == 0o600
@@ -87,20 +87,20 @@ def test_they_listen_on_localhost_only_and_want_the_password(
         tune(url, "nobody")
 
 
-def test_starting_twice_and_stopping_what_is_not_there(folder: Path, tmp_path: Path, capsys: Any) -> None:
+def test_starting_twice_and_stopping_without_services_are_errors(folder: Path, tmp_path: Path, capsys: Any) -> None:
     with pytest.raises(InputError, match="make services-stop"):
         services.start(folder)
     assert services.main(["stop", "--folder", str(tmp_path)]) == 2
-    assert "no services run" in capsys.readouterr().err
+    assert "the services are not running" in capsys.readouterr().err
 
 
-def test_a_host_that_is_none_of_this_machines_addresses(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"host 192\.0\.2\.1: .*; give an address of this machine"):
+def test_a_host_that_is_not_an_address_of_this_machine_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"host 192\.0\.2\.1: .*; use an address of this machine"):
         services.start(tmp_path / "x", host="192.0.2.1")
     assert not (tmp_path / "x" / "state.json").exists()
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(InputError, match=r"port \d+: Address already in use"),
@@ -110,7 +110,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert not (tmp_path / "x" / "state.json").exists()
 
 
-def test_stop_leaves_nothing(tmp_path: Path) -> None:
+def test_stop_removes_everything(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     services.start(folder)
     state = read_json(folder / "state.json")
@@ -147,13 +147,13 @@ def trials_in(url: str, name: str) -> list[float | None]:
         return [trial.value for trial in optuna.load_study(study_name=name, storage=storage).trials]
 
 
-def test_a_study_in_postgres_gives_the_weights_of_a_journal(environment: Mapping[str, str], tmp_path: Path) -> None:
+def test_a_study_in_postgres_yields_the_weights_of_a_journal(environment: Mapping[str, str], tmp_path: Path) -> None:
     url = environment["SONOGRID_OPTUNA_STORAGE"]
     by_journal = tune(None, "", tmp_path / "journal")
     assert tune(url, "same") == by_journal
     values = trials_in(url, "same all folds")
     assert len(values) == 8
-    # What others left under the name, a better value than any, and half of a study changes nothing.
+    # A better trial that someone else added under the name, or half a study, changes nothing.
     with optuna_storage(url) as storage:
         names = [f"same {part}" for part in ("all folds", "without fold 0", "without fold 1")]
         assert sorted(optuna.get_all_study_names(storage)) == names
@@ -177,7 +177,7 @@ studies.Record.add = stop
 """
 
 
-def test_a_killed_blend_starts_anew(environment: Mapping[str, str], tmp_path: Path) -> None:
+def test_a_killed_blend_starts_over(environment: Mapping[str, str], tmp_path: Path) -> None:
     url = environment["SONOGRID_OPTUNA_STORAGE"]
     killed = tmp_path / "killed.py"
     here = f"import importlib.util\nspec = importlib.util.spec_from_file_location('here', {__file__!r})\n"
@@ -192,7 +192,7 @@ def test_a_killed_blend_starts_anew(environment: Mapping[str, str], tmp_path: Pa
     assert len(trials_in(url, "killed without fold 0")) == 8
 
 
-def test_bad_urls_of_the_database_are_sentences(tmp_path: Path) -> None:
+def test_a_bad_database_url_is_one_sentence_without_its_password(tmp_path: Path) -> None:
     for url in ("nonsense", "oracle+nothing://u:hush-hush@h/d"):
         with pytest.raises(InputError, match=r"SONOGRID_OPTUNA_STORAGE is no URL") as caught:
             tune(url, "x")
@@ -224,7 +224,7 @@ def test_the_blend_of_a_run_uses_the_database(inline_run: Run, environment: Mapp
 
 @pytest.fixture
 def server(environment: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """MLflow's own server on both; `MLFLOW_TRACKING_URI` names it."""
+    """MLflow's own server on both services; `MLFLOW_TRACKING_URI` names it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -249,17 +249,19 @@ def server(environment: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.M
     process.wait(30)
     psutil.wait_procs(children, timeout=15)
     said = (tmp_path / "log").read_text() + "\n".join(commands)
-    assert not any(secret in said for secret in secrets_of(environment)), "credentials are shown"
+    assert not any(secret in said for secret in secrets_of(environment)), (
+        "credentials are in the log or the process list"
+    )
 
 
 def runs_in(uri: str) -> dict[str, Any]:
-    """Run name -> run; each name once."""
+    """Runs by name; no name occurs twice."""
     client = mlflow.MlflowClient(uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id], max_results=1000)
     runs = {run.info.run_name: run for run in found}
-    assert len(runs) == len(found), "a run is there twice"
+    assert len(runs) == len(found), "a run exists twice"
     return runs
 
 
@@ -278,10 +280,10 @@ def test_a_run_is_mirrored_to_postgres_with_its_artifacts_on_s3(
     node = inline_run.graph.nodes[inline_run.graph.train["A", 0]]
     mark = inline_run.store.done(node).files
     assert {key: size for key, size in objects.items() if key.startswith(f"{below}/train/") and "done" not in key} == {
-        f"{below}/train/{name}": about["bytes"] for name, about in mark.items()
+        f"{below}/train/{name}": about.bytes for name, about in mark.items()
     }
 
-    # And without a server, from the database itself.
+    # The database shows the same without a server.
     uri = environment["MLFLOW_BACKEND_STORE_URI"]
     assert {name: run.info.run_id for name, run in runs_in(uri).items()} == {n: r.info.run_id for n, r in runs.items()}
 

@@ -90,7 +90,7 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     """The tiny grid, run in this process; not to be changed."""
     out = tmp_path_factory.mktemp("inline") / "run"
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
     return Run.open(out)
 
 

@@ -111,9 +111,12 @@ def _verbs_that_read(verbs: Any) -> None:
     predict.add_argument("--top", type=terminal.whole(1, 10**6), default=3, metavar="N", help="tags shown a file")
     _json(predict)
 
-    submit = _verb(verbs, "submit", verb.submit, "write RUN/submission.csv")
-    _run(submit)
-    submit.add_argument("--ensemble", metavar="NAME", help="of an ensemble of the grid: RUN/submission-NAME.csv")
+    submission = _verb(verbs, "submission", verb.submission, "write RUN/submission.csv")
+    former = verbs.add_parser("submit")
+    former.set_defaults(verb=verb.submit, parser=former)
+    for parser in (submission, former):
+        _run(parser)
+        parser.add_argument("--ensemble", metavar="NAME", help="of an ensemble of the grid: RUN/submission-NAME.csv")
 
     score = _verb(verbs, "score", verb.score, "lwlrap on the test clips, given their labels")
     _run(score)

@@ -7,7 +7,6 @@ of the terminal.
 import argparse
 import errno
 import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -29,14 +28,14 @@ __all__ = [
     "print_json",
     "print_os_error",
     "print_problems",
-    "require_new",
-    "require_place",
     "require_sane_process",
     "take_any_character",
     "whole",
 ]
 
 PROBLEMS_SHOWN = 50
+LOG_WIDTH = 160
+"""Characters of a line where output is not a terminal."""
 
 
 def take_any_character() -> None:
@@ -103,8 +102,8 @@ class _PlainConsole(Console):
 
 def make_console() -> Console:
     """A console on standard output; a log file is wide enough for whole tables."""
-    console = _PlainConsole(soft_wrap=True, markup=False, emoji=False)
-    return console if console.is_terminal else _PlainConsole(soft_wrap=True, markup=False, emoji=False, width=160)
+    width = None if sys.stdout.isatty() else LOG_WIDTH
+    return _PlainConsole(soft_wrap=True, markup=False, emoji=False, highlight=False, width=width)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -136,35 +135,3 @@ def print_json(value: Any) -> None:
     """One JSON value, with what does not print escaped."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
-
-
-def require_place(option: str, folder: Path, data: Path | None = None) -> None:
-    """Refuse a folder that can't be made or written to, or that is the dataset itself.
-
-    Raises:
-        InputError: the sentence names the option.
-    """
-    there = next(parent for parent in (folder, *folder.absolute().parents) if os.path.lexists(parent))
-    if not there.is_dir():
-        raise InputError(f"{option} {folder}: {there} is not a folder; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {folder}: {there} may not be written to; choose another place")
-    if data is not None and folder.resolve() == data.resolve():
-        raise InputError(f"{option} {folder} is the dataset; choose another folder, whose files are not mixed with it")
-    if data is not None and folder.resolve().is_relative_to(data.resolve()):
-        part = data.resolve() / folder.resolve().relative_to(data.resolve()).parts[0]
-        if part.is_dir() and any(path.suffix == ".wav" for path in part.iterdir()):
-            raise InputError(f"{option} {folder} lies among the clips of the dataset; choose another folder")
-
-
-def require_new(option: str, path: Path) -> None:
-    """Refuse a place for a CSV where something else is: a clip, a file of a run, a device.
-
-    Raises:
-        InputError: the sentence names the option.
-    """
-    if path.is_dir():
-        raise InputError(f"{option} {path} is a folder; name a file")
-    if os.path.lexists(path) and not (path.is_file() and path.suffix.lower() == ".csv"):
-        raise InputError(f"{option} {path} is there already and is not named .csv; choose another name")
-    require_place(option, path.absolute().parent)

@@ -169,7 +169,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
                "published={}", "comparisons={}"]  # fmt: skip
     out = tmp_path / "run"
     run = prepare(load_grid(str(tiny_grid), changes), small_data, out)
-    assert launch(run, INLINE, Selection(), QUIET) == 0
+    assert launch(run, INLINE, Selection(), QUIET).ok
     # What a diverged fold leaves: a checkpoint of its last good epoch, and the cause.
     node = run.graph.nodes[run.graph.train["plain", 0]]
     folder = run.store.folder(node)

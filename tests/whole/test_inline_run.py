@@ -56,7 +56,7 @@ def test_same_seed_gives_the_same_bits(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     again = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "again")
-    assert launch(again, INLINE, Selection(), QUIET) == 0
+    assert launch(again, INLINE, Selection(), QUIET).ok
     same_numbers(inline_run, Run.open(tmp_path / "again"))
 
 

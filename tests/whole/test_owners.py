@@ -169,4 +169,4 @@ def test_a_node_that_another_run_works_on_is_waited_for(
     for sign in signs(run, node):
         os.utime(sign, (1, 1))
     assert not run.store.is_busy(node, run.identity), "its last sign of life is old"
-    assert launch(run, INLINE, Selection(), QUIET) == 0
+    assert launch(run, INLINE, Selection(), QUIET).ok

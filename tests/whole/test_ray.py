@@ -27,7 +27,7 @@ def ray_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_gri
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out.parent / 'mlflow.db'}")
         run = prepare(load_grid(str(tiny_grid)), small_data, out)
-        assert launch(run, Execution(), Selection(), Console(quiet=True)) == 0
+        assert launch(run, Execution(), Selection(), Console(quiet=True)).ok
     assert not ray.is_initialized(), "what a launch starts it ends"
     return Run.open(out)
 

@@ -45,6 +45,8 @@ def _question() -> Callable[[], dict[str, str]]:
                     name = f"{package}/{path.relative_to(root).as_posix()}"
                     sources.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
                     found += 1
+        if (module := util.find_spec("sonogrid")) and module.origin:
+            sources.update(Path(module.origin).read_bytes())
         return {
             "Python": platform.python_version(),
             "ray": version("ray"),

@@ -50,7 +50,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(grid: Path, data: Path, out: Path) -> Run:
     run = prepare(load_grid(str(grid)), data, out)
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
     return Run.open(out)
 
 

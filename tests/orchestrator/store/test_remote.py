@@ -45,7 +45,7 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
     bound: Run, inline_run: Run, same_numbers: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    assert launch(bound, INLINE, Selection(), QUIET) == 0
+    assert launch(bound, INLINE, Selection(), QUIET).ok
     on_host(tmp_path / "two", monkeypatch)
     run = Run.open(bound.folder)
     assert run.store.url == bound.store.url
@@ -78,7 +78,7 @@ def test_what_is_missing_or_damaged_in_s3_is_computed_again(
     bound: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     selection = Selection(conditions=("plain",), folds=(0,))
-    assert launch(bound, INLINE, selection, QUIET) == 0
+    assert launch(bound, INLINE, selection, QUIET).ok
     by_name = {node.name: node for node in bound.graph.nodes.values()}
     storage = open_object_store(bound.store.url)
     storage.delete(f"{bound.store.name(by_name['predict-plain-0'])}/test.npy")
@@ -88,7 +88,7 @@ def test_what_is_missing_or_damaged_in_s3_is_computed_again(
     assert planned["predict-plain-0"].reason.startswith(f"{bound.store.where(by_name['predict-plain-0'])}/test.npy is")
     damage(run, by_name["train-plain-0"], "snapshot-1.safetensors")  # found by the prediction, which reads it
     on_host(tmp_path / "two", monkeypatch)
-    assert launch(Run.open(bound.folder), INLINE, selection, QUIET) == 0
+    assert launch(Run.open(bound.folder), INLINE, selection, QUIET).ok
     ran = [entry["name"] for entry in json.loads((bound.folder / "timeline.json").read_text())]
     assert ran == ["predict-plain-0", "train-plain-0", "predict-plain-0"]
 

@@ -65,7 +65,7 @@ def inline_story(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> 
     folder = tmp_path_factory.mktemp("inline-story")
     (folder / "story.yaml").write_text(GRID, encoding="utf-8")
     run = prepare(load_grid(str(folder / "story.yaml")), small_data, folder / "run")
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)) == 0
+    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
     return Run.open(folder / "run")
 
 

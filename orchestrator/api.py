@@ -1,0 +1,428 @@
+"""sonogrid as Python functions: what the command line does, it does through these.
+
+Each function imports what it needs when it is called, so that `import sonogrid` takes no time. Bad input raises an
+exception (`features.errors`) whose message is one sentence; nothing exits the process.
+
+Arguments that several functions share:
+
+    grid              name of a grid that ships with sonogrid, a YAML file, or a Recipe from `load_grid`
+    data              folder of the dataset
+    out, run          RUN folder: what a launch writes, and everything else reads
+    store             folder, s3:// or gs:// URL where results lie; by default RUN/store
+    overlays          names of overlays of the grid
+    settings          changes, as 'PATH=VALUE': 'defaults.epochs=20'
+    only, folds       conditions and folds that are wanted, with what they need; by default all
+    force             names of jobs to run again although they are done
+    skip_bad          set bad clips aside instead of refusing the dataset
+    execution         where and how jobs run; by default on Ray, on this machine
+    console           shows progress and tables; by default nothing is printed
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import InputError
+from features.words import count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from features.summary import DatasetSummary
+    from orchestrator.grids.recipe import Recipe
+    from orchestrator.launch import LaunchResult
+    from orchestrator.planning.cost import Cost
+    from orchestrator.planning.plan import Plan
+    from orchestrator.run.bound import Run
+    from orchestrator.run.execution import Execution
+    from orchestrator.run.selection import Selection
+    from orchestrator.tune import TunedAgain
+    from orchestrator.views.report_types import LabelScores, Report
+    from orchestrator.views.status import Status
+
+__all__ = [
+    "PricedPlan", "check", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status", "submission",
+    "sync", "tune",
+]  # fmt: skip
+
+Place = str | Path
+NOWHERE = Path(os.devnull)
+"""Folder of a run that exists in memory only."""
+
+
+@dataclass(frozen=True, repr=False)
+class PricedPlan:
+    """What a launch would do, and what that costs."""
+
+    grid: str
+    plan: Plan
+    """Every job with what happens to it and why, in an order in which they could run."""
+    cost: Cost
+    """Operations, GPU hours, disk and time of the jobs that have to run."""
+    assumed_data: bool
+    """Whether no dataset was given, so that the sizes of FSDKaggle2019 were assumed."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        nodes = [planned.as_dict() for planned in self.plan.nodes]
+        return {"nodes": nodes, "cost": {"assumed_data": self.assumed_data, **self.cost.as_dict()}}
+
+    def __repr__(self) -> str:
+        pending, machines = len(self.plan.pending), self.cost.machines
+        cached = len(self.plan.nodes) - pending
+        hours = self.cost.total.gpu_s(machines) / 3600
+        gpus = count(machines.gpus, f"{machines.gpu.name} GPU")
+        return (
+            f"<PricedPlan of grid {self.grid}: {count(pending, 'job')} to run, {cached} cached; {hours:,.2f} GPU "
+            f"hours, {self.cost.makespan_s / 3600:,.2f} h on {gpus}>"
+        )
+
+
+def load_grid(grid: Place, *, settings: Sequence[str] = (), overlays: Sequence[str] = ()) -> Recipe:
+    """Read a grid into a Recipe, the complete list of its settings.
+
+    Raises:
+        GridError: there is no such grid or overlay, or a field is unknown or wrong.
+    """
+    from orchestrator.grids.load import load_grid as load
+
+    return load(str(grid), settings, overlays)
+
+
+def check(data: Place, *, group_by: str | None = None) -> DatasetSummary:
+    """Check every file of a dataset.
+
+    Args:
+        data: folder of the dataset.
+        group_by: column of the CSV files that groups clips, to be checked as well.
+
+    Raises:
+        InputError: there is no such folder.
+        DataError: the dataset has problems; `problems` has all of them, one sentence each.
+    """
+    from features.manifest import build_manifest
+    from features.settings import DataSettings
+    from features.summary import DatasetSummary
+
+    folder = Path(data)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name the folder that holds train_curated.csv")
+    return DatasetSummary.of(build_manifest(folder, DataSettings(group_by=group_by)))
+
+
+def plan(
+    grid: Place | Recipe,
+    data: Place | None = None,
+    out: Place | None = None,
+    *,
+    only: Sequence[str] = (),
+    folds: Sequence[int] = (),
+    overlays: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    store: Place | None = None,
+    skip_bad: bool = False,
+    gpu: str = "A100",
+    gpus: int = 8,
+    utilisation: float = 0.3,
+) -> PricedPlan:
+    """What a launch would do, why, and what it would cost; nothing is run.
+
+    Args:
+        grid: see above.
+        data: by default, the sizes of FSDKaggle2019 are assumed.
+        out: the run to compare with; by default all work is new.
+        only: see above.
+        folds: see above.
+        overlays: see above.
+        settings: see above.
+        store: see above.
+        skip_bad: see above.
+        gpu: GPU model to estimate time for.
+        gpus: how many of them.
+        utilisation: fraction of the peak FLOP/s to assume, above 0 and at most 1.
+
+    Raises:
+        GridError: the grid is wrong, or asks for what the dataset does not have.
+        DataError: the dataset has problems.
+    """
+    from orchestrator.planning.cost import Cost, Machines
+    from orchestrator.planning.gpus import find_gpu
+    from orchestrator.run.selection import Selection, plan_of
+
+    machines = Machines(find_gpu(gpu), gpus, utilisation)
+    selection = Selection(tuple(only), tuple(folds))
+    _require_places(data, out, store)
+    recipe = _recipe(grid, settings, overlays)
+    if data is None:
+        for option, value in (("out", out), ("store", store), ("skip-bad", skip_bad)):
+            if value:
+                raise InputError(f"--{option} needs --data: without data there is nothing to compare")
+        run = _assumed(recipe)
+    elif out is None and store is None:
+        run = _unstored(recipe, selection, Path(data), skip_bad)
+    else:
+        run = _bind(recipe, selection, data, NOWHERE if out is None else out, store, skip_bad)
+    chosen = plan_of(run, selection)
+    return PricedPlan(recipe.name, chosen, Cost.of(chosen, recipe, run.manifest, machines), data is None)
+
+
+def launch(
+    grid: Place | Recipe,
+    data: Place,
+    out: Place,
+    *,
+    only: Sequence[str] = (),
+    folds: Sequence[int] = (),
+    overlays: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    store: Place | None = None,
+    skip_bad: bool = False,
+    force: Sequence[str] = (),
+    execution: Execution | None = None,
+    labels: Place | None = None,
+    console: Console | None = None,
+) -> LaunchResult:
+    """Run everything of a grid that is not done. Launching again resumes.
+
+    Args:
+        grid: see above.
+        data: see above.
+        out: see above.
+        only: see above.
+        folds: see above.
+        overlays: see above.
+        settings: see above.
+        store: see above.
+        skip_bad: see above.
+        force: see above.
+        execution: see above.
+        labels: CSV of the test labels, if they are known: the report then has the test scores.
+        console: see above.
+
+    Returns:
+        Failed jobs with their causes, and the report. A failed job raises nothing.
+
+    Raises:
+        GridError: the grid is wrong, or asks for what the dataset does not have.
+        DataError: the dataset has problems.
+        InputError: a folder cannot be used, holds another grid, or another process runs it.
+    """
+    from orchestrator.launch import launch as drive
+    from orchestrator.run.selection import Selection
+
+    execution = _checked(execution)
+    selection = Selection(tuple(only), tuple(folds), force=tuple(force))
+    _require_places(data, out, store)
+    run = _bind(_recipe(grid, settings, overlays), selection, data, out, store, skip_bad)
+    return drive(run, execution, selection, console or _quiet(), labels=None if labels is None else Path(labels))
+
+
+def resume(
+    run: Place,
+    *,
+    settings: Sequence[str] = (),
+    skip_bad: bool = False,
+    failed: bool = False,
+    force: Sequence[str] = (),
+    execution: Execution | None = None,
+    console: Console | None = None,
+) -> LaunchResult:
+    """Launch again what a RUN folder describes.
+
+    Args:
+        run: see above.
+        settings: see above.
+        skip_bad: see above.
+        failed: run only the failed jobs, and those that they alone block.
+        force: see above.
+        execution: see above.
+        console: see above.
+
+    Returns:
+        Failed jobs with their causes, and the report. A failed job raises nothing.
+
+    Raises:
+        InputError: there is no run in the folder, or another process runs it.
+    """
+    from orchestrator.launch import resume as drive
+    from orchestrator.run.selection import Selection
+
+    selection = Selection(failed=failed, force=tuple(force))
+    return drive(
+        Path(run), _checked(execution), console or _quiet(),
+        skip_bad=skip_bad, selection=selection, changes=tuple(settings),
+    )  # fmt: skip
+
+
+def status(run: Place) -> Status:
+    """The state of every job, read from the store only.
+
+    Raises:
+        InputError: there is no run in the folder.
+        StoreError: run.json is damaged, or the store is gone.
+    """
+    from orchestrator.run.record import RecordedRun
+    from orchestrator.views.status import read_status
+
+    return read_status(RecordedRun.open(Path(run)))
+
+
+def logs(run: Place, job: str, *, attempt: int | None = None, follow: bool = False) -> Iterator[str]:
+    """The lines of a job's log, read from the store only.
+
+    Args:
+        run: see above.
+        job: its name, as `status` shows it.
+        attempt: by default the latest.
+        follow: wait for more lines until the job is done or failed.
+
+    Raises:
+        InputError: there is no such run, job or attempt.
+    """
+    from orchestrator.run.record import RecordedRun
+    from orchestrator.views.logs import find_job, find_log, follow_log, log_lines
+
+    recorded = RecordedRun.open(Path(run))
+    node = find_job(recorded, job)
+    return follow_log(recorded, node, attempt) if follow else log_lines(find_log(recorded, node, attempt))
+
+
+def report(run: Place) -> Report:
+    """All scores of a run that exist.
+
+    Raises:
+        InputError: there is no run in the folder.
+        StoreError: a result is damaged.
+    """
+    from orchestrator.views.report import build_report
+
+    return build_report(_open(run))
+
+
+def tune(run: Place, *, trials: int | None = None, budget: int | None = None) -> TunedAgain:
+    """Tune the weights of the blend again.
+
+    Args:
+        run: see above.
+        trials: by default as many as the grid says.
+        budget: most predictions of the blend; by default as many as the grid says.
+
+    Raises:
+        InputError: `trials` or `budget` is too small.
+        StoreError: predictions are missing.
+    """
+    from orchestrator.tune import tune_again
+
+    return tune_again(Path(run), trials, budget)
+
+
+def score(run: Place, labels: Place) -> LabelScores:
+    """lwlrap on the test clips, given a CSV of their labels (`fname,labels` and optionally `usage`).
+
+    Writes RUN/score.json; later reports then have the test scores.
+
+    Raises:
+        InputError: the CSV does not fit the test clips.
+        StoreError: the blend is not done yet.
+    """
+    from orchestrator.views.labels import score_labels
+
+    return score_labels(_open(run), Path(labels))
+
+
+def submission(run: Place, *, ensemble: str | None = None) -> Path:
+    """Write RUN/submission.csv, or RUN/submission-NAME.csv of an ensemble of the grid: scores of the test clips.
+
+    Raises:
+        InputError: the grid has no such ensemble, or the dataset has no test clips.
+        StoreError: the blend, or a prediction of the ensemble, is not done yet.
+    """
+    from orchestrator.views.submission import write_submission
+
+    return write_submission(_open(run), ensemble)
+
+
+def sync(run: Place) -> None:
+    """Bring MLflow up to date with the store.
+
+    Raises:
+        TrackingError: MLflow cannot be reached.
+    """
+    from orchestrator.tracking.mirror import bring_up_to_date
+
+    bring_up_to_date(_open(run))
+
+
+def _open(run: Place) -> Run:
+    from orchestrator.run.bound import Run
+
+    return Run.open(Path(run))
+
+
+def _recipe(grid: Place | Recipe, settings: Sequence[str], overlays: Sequence[str]) -> Recipe:
+    if isinstance(grid, (str, Path)):
+        return load_grid(grid, settings=settings, overlays=overlays)
+    if settings or overlays:
+        raise InputError("settings and overlays change a grid as it is read: give them to load_grid")
+    return grid
+
+
+def _require_places(data: Place | None, out: Place | None, store: Place | None) -> None:
+    """Refuse places where no run or store can be, before anything is read."""
+    from orchestrator.run.places import require_place
+
+    for option, place in (("--out", out), ("--store", store)):
+        if place is not None and "://" not in str(place):
+            require_place(option, Path(place), None if data is None else Path(data))
+
+
+def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: Place | None, skip_bad: bool) -> Run:
+    """A grid bound to a dataset, once everything that was given is checked."""
+    from orchestrator.run.selection import prepare
+
+    selection.check(recipe)
+    return prepare(recipe, Path(data), Path(out), store, skip_bad=skip_bad)
+
+
+def _assumed(recipe: Recipe) -> Run:
+    """A grid on data of FSDKaggle2019's sizes, which lies nowhere."""
+    from features.assumed import assumed_manifest
+    from orchestrator.run.bound import Run
+    from orchestrator.store.local import LocalNodeStore
+
+    return Run(NOWHERE, recipe, NOWHERE, LocalNodeStore(NOWHERE), assumed_manifest(recipe.data))
+
+
+def _unstored(recipe: Recipe, selection: Selection, data: Path, skip_bad: bool) -> Run:
+    """A grid bound to a dataset, without a store: nothing is done yet, and nothing can be written."""
+    from features.manifest import build_manifest
+    from orchestrator.run.bound import Run, check_recipe_fits
+    from orchestrator.store.local import LocalNodeStore
+
+    selection.check(recipe)
+    if not data.is_dir():
+        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
+    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad)
+    check_recipe_fits(recipe, manifest)
+    return Run(NOWHERE, recipe, data.resolve(), LocalNodeStore(NOWHERE), manifest)
+
+
+def _checked(execution: Execution | None) -> Execution:
+    """The execution that was given, or the default one; never one that cannot drive a grid from this process."""
+    from orchestrator.executors.ray.connect import check_address
+    from orchestrator.run.execution import Execution
+
+    execution = execution or Execution.create("ray", None)
+    if execution.executor == "ray":
+        check_address(execution.address)
+    return execution
+
+
+def _quiet() -> Console:
+    from rich.console import Console
+
+    return Console(quiet=True)

@@ -1,0 +1,83 @@
+"""What a launch prints before its jobs and after them: notes, failures with their causes, and what to type next."""
+
+import shutil
+import sys
+
+from rich.console import Console
+
+from features.words import count
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.scheduler import Summary
+from orchestrator.run.bound import Run
+from orchestrator.store.marks import Failure
+from orchestrator.store.node import Node
+from orchestrator.views.report_types import Report
+
+__all__ = ["print_end", "print_mlflow_warning", "print_start"]
+
+
+def print_start(run: Run, plan: Plan, console: Console) -> None:
+    """Notes on the dataset, results that are repaired, and how many jobs there are."""
+    for note in run.manifest.notes:
+        console.print(f"note: {note}")
+    for planned in plan.pending:
+        if planned.action == "repair":
+            console.print(f"repair: {planned.reason}")
+    pending = len(plan.pending)
+    cached = len(plan.nodes) - pending
+    if pending:
+        console.print(f"{count(pending, 'job')} to run, {cached} cached, store {run.store.url}")
+    else:
+        console.print(f"nothing to do: {count(cached, 'job')} cached")
+
+
+def print_mlflow_warning(run: Run, trouble: str, console: Console) -> None:
+    """MLflow lags behind the store."""
+    console.print(
+        f"warning: MLflow is not up to date ({trouble}); nothing is lost: the next launch or "
+        f"'sonogrid sync {run.folder}' brings it up to date",
+        style="yellow",
+    )
+
+
+def print_end(run: Run, plan: Plan, summary: Summary, report: Report, console: Console) -> None:
+    """Failures with their causes, then what to type next."""
+    for signature, cause in summary.failed.items():
+        node = plan.graph.nodes[signature]
+        console.print(f"failed: {node.name}: {cause}", style="red")
+        console.print(f"        log: {run.store.log(node)}")
+        if hint := _rescue_hint(run, node):
+            console.print(f"        {hint}")
+    if summary.blocked:
+        blocked = len(summary.blocked)
+        console.print(f"{count(blocked, 'job')} {'is' if blocked == 1 else 'are'} blocked by a failed job")
+    console.print("next:")
+    commands = _next(run, summary, report)
+    width = max(len(command) for command, _ in commands)
+    for command, purpose in commands:
+        console.print(f"  {command:<{width}}  {purpose}".rstrip())
+
+
+def _next(run: Run, summary: Summary, report: Report) -> list[tuple[str, str]]:
+    """Commands that make sense now, each with its purpose."""
+    # Outside the activated environment the command is not on the PATH: say what can be typed.
+    command = "sonogrid" if shutil.which("sonogrid") else sys.argv[0]
+    if summary.failed or summary.stopped:
+        return [(f"{command} resume {run.folder}", "")]
+    lines = [(f"{command} ui {run.folder}", "browse every fold in MLflow")]
+    if report.blend.oof_lwlrap is None:
+        lines.append((f"{command} resume {run.folder}", "run the rest of the grid"))
+        return lines
+    lines.append((f"{command} predict {run.folder} FILES", "tag new files"))
+    if report.test is None and len(run.manifest.subset("test")):
+        lines.append((f"{command} score {run.folder} --labels CSV", "lwlrap on the test clips"))
+    return lines
+
+
+def _rescue_hint(run: Run, node: Node) -> str | None:
+    """What to type to continue with a lower learning rate, where the loss became nan or inf."""
+    failure = run.store.read_mark(run.store.name(node), Failure)
+    if failure is None or failure.epochs_done is None or node.condition is None:
+        return None
+    rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure.epochs_done}, lr_factor: 0.1}}"
+    return f"continue from there with a tenth of the learning rate: sonogrid resume {run.folder} --set '{rescue}'"

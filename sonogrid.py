@@ -1,0 +1,121 @@
+"""sonogrid: train and blend audio taggers on small clean and large noisy label sets, as one resumable grid of jobs.
+
+    import sonogrid
+
+    print(sonogrid.check("data"))                                # what is in a dataset folder
+    print(sonogrid.plan("demo", "data"))                         # what a launch would do and cost
+    result = sonogrid.launch("demo", "data", "runs/first")       # run it; launching again resumes
+    print(sonogrid.report("runs/first").blend)
+    tagger = sonogrid.Tagger.load("runs/first")
+    print(tagger.tag("dog.wav"))
+
+Bad input raises an exception of this module whose message says what is wrong and what to do.
+"""
+
+from typing import TYPE_CHECKING
+
+from features.errors import (
+    DataError,
+    GridError,
+    InputError,
+    JobError,
+    SonogridError,
+    StoreError,
+    TrackingError,
+)
+from orchestrator.api import (
+    PricedPlan,
+    check,
+    launch,
+    load_grid,
+    logs,
+    plan,
+    report,
+    resume,
+    score,
+    status,
+    submission,
+    sync,
+    tune,
+)
+
+if TYPE_CHECKING:
+    from features.summary import DatasetSummary
+    from orchestrator.grids.recipe import Recipe
+    from orchestrator.launch import LaunchResult
+    from orchestrator.run.execution import Execution
+    from orchestrator.run.selection import Selection
+    from orchestrator.tagger.tagger import Tagger
+    from orchestrator.tune import TunedAgain
+    from orchestrator.views.report_types import LabelScores, Report
+    from orchestrator.views.status import Status
+
+    __version__: str
+
+__all__ = [
+    "DataError",
+    "DatasetSummary",
+    "Execution",
+    "GridError",
+    "InputError",
+    "JobError",
+    "LabelScores",
+    "LaunchResult",
+    "PricedPlan",
+    "Recipe",
+    "Report",
+    "Selection",
+    "SonogridError",
+    "Status",
+    "StoreError",
+    "Tagger",
+    "TrackingError",
+    "TunedAgain",
+    "__version__",
+    "check",
+    "launch",
+    "load_grid",
+    "logs",
+    "plan",
+    "report",
+    "resume",
+    "score",
+    "status",
+    "submission",
+    "sync",
+    "tune",
+]
+
+_DEFERRED = {
+    "DatasetSummary": "features.summary",
+    "Execution": "orchestrator.run.execution",
+    "LabelScores": "orchestrator.views.report_types",
+    "LaunchResult": "orchestrator.launch",
+    "Recipe": "orchestrator.grids.recipe",
+    "Report": "orchestrator.views.report_types",
+    "Selection": "orchestrator.run.selection",
+    "Status": "orchestrator.views.status",
+    "Tagger": "orchestrator.tagger.tagger",
+    "TunedAgain": "orchestrator.tune",
+}
+"""Classes -> their modules, which are imported on first use: some of them need torch."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a class, or look up the version, when it is first asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sonogrid")
+    if name in _DEFERRED:
+        from importlib import import_module
+
+        value = getattr(import_module(_DEFERRED[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'sonogrid' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """All public names, also those that are not imported yet."""
+    return sorted({*globals(), *__all__})

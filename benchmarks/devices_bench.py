@@ -12,7 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.executors.ray.executor import RayExecutor
-from orchestrator.jobs.spec import JobSpec
+from orchestrator.jobs.pseudo import PseudoSpec
+from orchestrator.jobs.spec import JobExecution, JobSpec
 from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.scheduler import Needs, run_plan
 from orchestrator.run.execution import Execution
@@ -28,8 +29,8 @@ def _sleeper() -> Callable[[JobSpec], None]:
         began, store = time.time(), open_store(spec.store, listed=False)
         store.begin(spec.node, spec.attempt)
         store.beat(spec.node, spec.attempt, SignOfLife(count=1))
-        time.sleep(spec.extra["seconds"])
-        result = {"began": began, "ended": time.time(), "gpus": spec.gpus}
+        time.sleep(spec.work.temperature)  # type: ignore[attr-defined]  # any work that carries a number will do
+        result = {"began": began, "ended": time.time(), "gpus": spec.execution.gpus}
         store.write_mark(spec.node, DoneMark(spec.name, spec.signature, result=result, host="here"))
 
     return sleep  # made here, it travels with the task: workers can't import test modules
@@ -56,24 +57,12 @@ def device_share(root: Path, jobs: list[tuple[float, float]], devices: int) -> f
     ]
     store = LocalNodeStore(root)
 
-    def claim(node: Node, _: Execution, *, gpus: float, workers: int) -> JobSpec:
+    def claim(node: Node, execution: JobExecution) -> JobSpec:
         attempt = store.claim(node, "")
-        place = (store.url, store.name(node))
         return JobSpec(
-            node.name,
-            "predict",
-            node.signature,
-            *place,
-            attempt,
-            {},
-            {},
-            "",
-            root,
-            1.0,
-            gpus,
-            workers,
-            extra=node.payload,
-        )
+            node.name, node.signature, store.url, store.name(node), attempt, "", {}, {},
+            PseudoSpec(node.payload["seconds"]), execution,
+        )  # fmt: skip
 
     run: Any = SimpleNamespace(store=store, claim=claim, identity="", recipe=SimpleNamespace(conditions={}))
     executor = SleepingExecutor(run, Execution())

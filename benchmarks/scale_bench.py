@@ -73,7 +73,7 @@ class Driven(VirtualExecutor):
     def submit(self, node: Node) -> None:
         """Claim the node and build its job specification."""
         self.run.store.is_busy(node, self.run.identity)
-        self.run.claim(node, self.execution)
+        self.run.claim(node, self.execution.of_job())
         super().submit(node)
 
     def wait(self, timeout_s: float) -> list[Finished]:

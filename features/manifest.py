@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,11 @@ from features.layout import Layout, Part, Row, find_layout
 from features.settings import DataSettings
 from features.words import count, listed, nearest, short
 
-__all__ = ["Manifest", "build_manifest"]
+__all__ = ["SUBSETS", "Manifest", "Subset", "build_manifest"]
+
+Subset = Literal["curated", "noisy", "test"]
+SUBSETS: tuple[Subset, ...] = ("curated", "noisy", "test")
+"""All parts of a dataset, in the order of the manifest."""
 
 _PROBE_THREADS = 8
 _PROBE_BATCH = 10_000

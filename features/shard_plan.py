@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 from features.audio import resampled_length
-from features.manifest import Manifest
+from features.manifest import SUBSETS, Manifest
 from features.settings import MelSettings, WaveformSettings
 
 __all__ = ["ShardPlan", "plan_shards", "row_bytes", "row_count"]
 
 _MB = 1 << 20
-_SUBSETS = ("curated", "noisy", "test")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) ->
     """Cut each subset, in manifest order, into shards of at most `shard_mb` (MiB); a larger clip gets its own."""
     n_bytes = row_bytes(settings)
     plans: list[ShardPlan] = []
-    for subset in _SUBSETS:
+    for subset in SUBSETS:
         frame = manifest.subset(subset)
         columns = (frame[name].tolist() for name in ("clip", "path", "sha256", "n_samples", "sample_rate_hz"))
         cut: list[list[tuple[str, str, str, int]]] = []

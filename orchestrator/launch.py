@@ -14,11 +14,12 @@ from features.errors import InputError
 from features.files import write_json
 from features.shards import require_free_space
 from features.words import count
+from orchestrator.executors import open_executor
 from orchestrator.grids.load import change_recipe
 from orchestrator.interrupts import interruptible
 from orchestrator.planning.cost import in_counted_order, node_costs
 from orchestrator.planning.plan import Plan, require_nodes
-from orchestrator.planning.scheduler import Events, Executor, Finished, Summary, run_plan
+from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
@@ -163,7 +164,7 @@ def _execute(run: Run, plan: Plan, execution: Execution, console: Console, state
     plan = in_counted_order(plan, costs)
     view = LaunchView(run, plan, console)
     with interruptible(console.print) as stopping:
-        executor = _executor(run, execution, stopping)
+        executor = open_executor(run, execution, stopping)
         try:
             summary = run_plan(plan, executor, _LaunchEvents(run, view, states, stopping), retries=execution.retries)
         finally:
@@ -199,13 +200,3 @@ class _LaunchEvents(Events):
 
     def should_stop(self) -> bool:
         return self.stopping() != "no"
-
-
-def _executor(run: Run, execution: Execution, stopping: Callable[[], Stop]) -> Executor:
-    if execution.executor == "inline":
-        from orchestrator.executors.inline import InlineExecutor
-
-        return InlineExecutor(run, execution, stopping)
-    from orchestrator.executors.ray.executor import RayExecutor
-
-    return RayExecutor(run, execution, stopping)

@@ -54,7 +54,7 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> T
             raise StoreError(f"{name} is not done yet; finish the grid first with: sonogrid resume {folder}")
     with own(folder):
         if run.store.state(node).state != "done":
-            run_job(run.claim(node, Execution()))
+            run_job(run.claim(node, Execution().of_job()))
             run.store.refresh(node)
         run.save()
         write_reports(run)

@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import StoreError
-from features.files import load_npy, read_json, save_npy
+from features.files import save_npy
 from features.manifest import Manifest
+from orchestrator.blending.predictions import Predictions
 from orchestrator.blending.result import Blend
 from orchestrator.blending.studies import OPTUNA_STORAGE
 from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.ensembles import Member, member_weights
 from orchestrator.grids.recipe import BlendSettings
-from orchestrator.store.marks import DoneMark
-from orchestrator.store.results import PredictResult
 
 __all__ = ["Members", "run_blend", "stitch"]
 
@@ -44,15 +42,13 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
     members: list[Member] = []
     oof, test = [], []
     for condition, by_fold in folders.items():
-        about = PredictResult.of(DoneMark.from_json(read_json(mark := by_fold[0] / DoneMark.FILE), str(mark)))
+        parts = [Predictions.open(folder, manifest, (fold,)) for fold, folder in enumerate(by_fold)]
+        about = parts[0].axes
         shape = (about.cycles, len(about.heads), len(about.pads))
         stitched = np.zeros((*shape, len(folds), len(manifest.classes)), dtype=np.float32)
-        for fold, folder in enumerate(by_fold):
-            part = load_npy(folder / "curated.npy")  # (cycles, heads, pads, n, C)
-            if part.shape != stitched[:, :, :, folds == fold].shape:
-                raise StoreError(f"{folder / 'curated.npy'} has shape {part.shape}; remove {folder} and launch again")
-            stitched[:, :, :, folds == fold] = part
-        mean = np.mean([load_npy(folder / "test.npy") for folder in by_fold], axis=0)  # (cycles, heads, pads, T, C)
+        for part in parts:
+            stitched[:, :, :, part.rows("curated")] = part.read("curated")  # (cycles, heads, pads, n, C)
+        mean = np.mean([part.read("test") for part in parts], axis=0)  # (cycles, heads, pads, T, C)
         members += [
             Member(condition, cycle + 1, head, pad)
             for cycle in range(about.cycles)
@@ -68,7 +64,7 @@ def stitch(folders: Mapping[str, Sequence[Path]], manifest: Manifest) -> Members
 def run_blend(
     inputs: Mapping[str, Sequence[Path]],
     manifest: Manifest,
-    settings: Any,
+    settings: BlendSettings,
     paper: Mapping[str, float] | None,
     folder: Path,
     study: str | None = None,
@@ -78,7 +74,6 @@ def run_blend(
     The trials go to the folder's `study.journal`, or to the database that `SONOGRID_OPTUNA_STORAGE` names, under the
     name `study`: by default the folder's, which holds the node's signature.
     """
-    assert isinstance(settings, BlendSettings)
     found = stitch(inputs, manifest)
     result = tune_blend(
         found.oof,

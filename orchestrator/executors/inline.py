@@ -48,7 +48,7 @@ class InlineExecutor:
         gpus = self.execution.share_of(node.condition)[0] if node.trains else None
         error = ""
         try:
-            run_job(self.run.claim(node, self.execution, gpus=gpus or 0.0), self.stopping)
+            run_job(self.run.claim(node, self.execution.of_job(gpus or 0.0)), self.stopping)
         except Exception as reason:  # whatever a job raises is its outcome, as it is in a process of its own
             error = cause_of(reason)
         self._finished.append(outcome_of(self.run, node, error))

@@ -3,11 +3,9 @@
 import platform
 import resource
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 from features.errors import (
     NotFiniteError,
@@ -17,8 +15,9 @@ from features.errors import (
 )
 from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
-from orchestrator.jobs.kinds import JOBS, _group, _Inputs, _train_job
+from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import JobSpec
+from orchestrator.jobs.train import TrainSpec
 from orchestrator.store.interfaces import WorkerStore
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import short_inputs
@@ -45,8 +44,8 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
     started = time.time()
     store = open_store(spec.store, listed=False)
     try:
-        with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.stall_s, place=place) as attempt:
-            result = JOBS[spec.kind](_Inputs(spec, store, attempt.progress), attempt)
+        with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
+            result = spec.work.do(spec, Inputs(spec, store, attempt.progress), attempt)
             if result is None:
                 return False
             attempt.finish(
@@ -64,10 +63,10 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
                 )
             )
     except BaseException as error:
-        # Whatever happens to an attempt that has been superseded is of no account: its folder may be gone under it.
+        # Errors of a superseded attempt are ignored: its folder may have been removed under it.
         if isinstance(error, SupersededError) or not store.may_write(spec.node, spec.attempt):
             return False
-        if not isinstance(error, PeerLostError):  # nothing is wrong with the job: without a mark it counts as lost
+        if not isinstance(error, PeerLostError):  # the job itself is fine: without a mark it counts as lost
             _remember_failure(store, spec, error)
         raise
     finally:
@@ -76,17 +75,15 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
 
 
 def run_share(spec: JobSpec) -> None:
-    """Be a further worker of a training job whose first one is in `run_job`: writes nothing but why it failed.
+    """Be a further worker of a training job, whose first worker is in `run_job`; writes nothing but a failure.
 
     Raises:
         Exception: whatever went wrong.
     """
-    from trainers.loop import train
-
+    assert isinstance(spec.work, TrainSpec), f"{spec.name} is not a training job"
     store = open_store(spec.store, listed=False)
     try:
-        with _group(spec) as group, tempfile.TemporaryDirectory() as nowhere:
-            train(_train_job(_Inputs(spec, store)), Path(nowhere), group=group)
+        spec.work.share(spec, Inputs(spec, store))
     except BaseException as error:
         if not isinstance(error, PeerLostError) and store.may_write(spec.node, spec.attempt):
             _remember_failure(store, spec, error)
@@ -107,7 +104,7 @@ def _remember_failure(store: WorkerStore, spec: JobSpec, error: BaseException) -
     )
     try:
         store.write_mark(spec.node, mark)
-    except (OSError, StoreError):  # the disk is full, perhaps: whoever waits for the job gets the error itself
+    except (OSError, StoreError):  # perhaps the disk is full: the executor gets the error itself
         return
 
 

@@ -1,49 +1,94 @@
-"""What a job has to know: small, and the same for every executor."""
+"""What a job has to know: an attempt at a node, the work to do there, and how to execute it.
 
-from dataclasses import dataclass, field
+Specs are small, the same for every executor, and travel to other machines. The parts that differ from kind to kind are
+in the kind's own file (`shard.py`, `train.py`, `predict.py`, `pseudo.py`, `blend.py`), as a subclass of `Work`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from features.settings import Settings
-from features.shard_plan import ShardPlan
 from orchestrator.grids.condition import ConditionSettings
-from orchestrator.store.node import Kind
+from orchestrator.grids.recipe import Recipe
+from orchestrator.store.node import Node
 
-__all__ = ["JobSpec"]
+if TYPE_CHECKING:
+    from orchestrator.jobs.attempt import Attempt
+    from orchestrator.jobs.inputs import Inputs
+
+__all__ = ["Binding", "JobExecution", "JobSpec", "Work"]
+
+
+@dataclass(frozen=True)
+class JobExecution:
+    """How a job is executed; changes no result."""
+
+    gpus: float = 0.0
+    """GPUs of each worker."""
+    workers: int = 1
+    """Processes that share a training job."""
+    resident_bytes: int = 0
+    """Copy the features of a subset to a GPU if they take at most this."""
+    checkpoint_steps: int = 0
+    """Checkpoints within an epoch, every so many steps; 0: none."""
+    stall_s: float = 0.0
+    """After so long without progress the log gets the stack of every thread; 0: never."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What work is made from, beside its node."""
+
+    recipe: Recipe
+    data_root: Path
+    folder_of: Callable[[str], str]
+    """Signature of a node -> name of its folder in the store."""
+    labels_seen: Callable[[str], Collection[int]]
+    """Signature of a node -> folds whose curated labels it or one of its ancestors has seen."""
+
+    def condition_of(self, node: Node) -> ConditionSettings:
+        """Settings of the node's condition."""
+        assert node.condition is not None, f"{node.name} belongs to no condition"
+        return self.recipe.conditions[node.condition]
+
+
+class Work(ABC):
+    """What a job of one kind does."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, node: Node, binding: Binding) -> Self:
+        """The work of a node."""
+
+    @abstractmethod
+    def do(self, spec: "JobSpec", inputs: "Inputs", attempt: "Attempt") -> Mapping[str, Any] | None:
+        """Do the work, in `attempt.folder`.
+
+        Returns:
+            What the done-mark keeps as its result; None if the attempt was asked to stop before its end.
+        """
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything a job has to know; small, and the same for every executor."""
+    """An attempt at a node."""
 
     name: str
-    kind: Kind
+    """Name of the node."""
     signature: str
     store: str
     """What `open_store` takes."""
     node: str
-    """Name of the node's folder there, as in the following."""
+    """Name of the node's folder in the store."""
     attempt: int
-    inputs: dict[str, tuple[str, ...]]
-    """Finished nodes by role."""
-    input_signatures: dict[str, tuple[str, ...]]
+    """Number of the attempt, claimed from the store."""
     manifest: str
-    data_root: Path
-    cpus: float = 1.0
-    gpus: float = 0.0
-    """Of each worker."""
-    workers: int = 1
-    resident_bytes: int = 0
-    checkpoint_steps: int = 0
-    stall_s: float = 0.0
-    held_out: tuple[int, ...] = ()
-    """Folds whose clips a training job does not see."""
-    unrescued: str | None = None
-    """The same training job without its rescue."""
-    condition: ConditionSettings | None = None
-    shard: ShardPlan | None = None
-    settings: Settings | None = None
-    """Feature settings of a shard, blend settings of a blend."""
-    extra: dict[str, Any] = field(default_factory=dict)
-    """Small facts of a kind: the temperature of soft labels, the published weights of a blend, the folds whose labels a
-    prediction's ancestors saw."""
+    """Name of the manifest's folder in the store."""
+    inputs: Mapping[str, tuple[str, ...]]
+    """Role -> names of the folders of finished nodes."""
+    input_signatures: Mapping[str, tuple[str, ...]]
+    """Role -> signatures of the same."""
+    work: Work
+    execution: JobExecution = JobExecution()

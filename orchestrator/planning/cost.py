@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import InputError
-from features.manifest import Manifest
+from features.manifest import SUBSETS, Manifest
 from features.settings import MelSettings
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.recipe import Recipe
@@ -117,7 +117,7 @@ class _Counter:
     def __init__(self, graph: Graph, recipe: Recipe, manifest: Manifest) -> None:
         self.graph, self.recipe = graph, recipe
         self.classes = len(manifest.classes)
-        self.folds = {name: manifest.subset(name)["fold"].to_numpy() for name in ("curated", "noisy", "test")}
+        self.folds: dict[str, np.ndarray] = {name: manifest.subset(name)["fold"].to_numpy() for name in SUBSETS}
         self.counts: dict[tuple[int, ...], int] = {}
         self.clips: dict[tuple[tuple[str, ...], str, tuple[int, ...] | None], Clips] = {}
         self.by_kind: dict[Kind, Callable[[Node], NodeCost]] = {

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from features.files import hash_of
-from features.manifest import Manifest
+from features.manifest import SUBSETS, Manifest
 from features.settings import MelSettings, WaveformSettings
 from features.shard_plan import plan_shards
 from orchestrator.grids.condition import ConditionSettings, parents
@@ -27,8 +27,6 @@ from orchestrator.without_gc import uncollected
 from trainers.settings import PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]
-
-SUBSETS = ("curated", "noisy", "test")
 
 
 class Graph:

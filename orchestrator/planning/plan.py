@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from features.errors import GridError
+from features.manifest import SUBSETS
 from features.words import nearest
 from orchestrator.planning.graph import Graph
 from orchestrator.store.interfaces import DriverStore
@@ -139,7 +140,7 @@ def _difference(
     before, now = _flat(old["payload"]), _flat(node.payload)
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
-            if key in ("curated", "noisy", "test") or key.startswith("clips"):
+            if key in SUBSETS or key.startswith("clips"):
                 subset = node.shard.subset if node.shard is not None else key.removeprefix("clips.")
                 return f"data changed: {data_changes(subset) or f'{subset} clips, labels or folds'}"
             return f"{key} {before.get(key)!r} -> {now.get(key)!r}"

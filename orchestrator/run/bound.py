@@ -14,10 +14,10 @@ from features.errors import GridError, InputError, StoreError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
-from orchestrator.jobs.spec import JobSpec
+from orchestrator.jobs.registry import work_of
+from orchestrator.jobs.spec import Binding, JobExecution, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
-from orchestrator.run.execution import Execution
 from orchestrator.run.record import existing_run_json, store_of, write_run_json
 from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.marks import Damage, DoneMark
@@ -91,52 +91,25 @@ class Run:
         }
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
-    def claim(self, node: Node, execution: Execution, *, gpus: float = 0.0, workers: int = 1) -> JobSpec:
-        """Claim a node in the store for a new attempt of this run; returns all that a worker needs to make it.
-
-        Args:
-            node: one of this run's graph.
-            execution: how the grid is executed.
-            gpus: GPUs of each worker.
-            workers: processes that share a training job.
-        """
+    def claim(self, node: Node, execution: JobExecution) -> JobSpec:
+        """Claim a node of this run in the store for a new attempt; returns all that a worker needs to make it."""
         nodes = self.graph.nodes
-        shard_settings = None
-        extra: dict[str, Any] = {}
-        if node.kind == "shard":
-            settings = (condition.features for condition in self.recipe.conditions.values())
-            wanted = node.payload["features"]
-            shard_settings = next(s for s in settings if s.model_dump(mode="json", exclude={"shard_mb"}) == wanted)
-        elif node.kind == "pseudo":
-            extra["temperature"] = node.payload["temperature"]
-        elif node.kind == "predict":
-            extra["labels_seen"] = sorted(self.labels_seen[node.signature])
-        elif node.kind == "blend":
-            extra["paper_weights"] = node.payload["paper_weights"]
         return JobSpec(
             name=node.name,
-            kind=node.kind,
             signature=node.signature,
             store=self.store.url,
             node=self.store.name(node),
             attempt=self.store.claim(node, self.identity),
+            manifest=self.manifest_name,
             inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,
-            manifest=self.manifest_name,
-            data_root=self.data_root,
-            cpus=node.cpus,
-            gpus=gpus,
-            workers=workers,
-            resident_bytes=int(execution.resident_gb * 1e9),
-            checkpoint_steps=execution.checkpoint_steps,
-            stall_s=execution.stall_s,
-            held_out=node.held_out,
-            unrescued=self.store.name_of(node.unrescued) if node.unrescued else None,
-            condition=self.recipe.conditions[node.condition] if node.condition is not None else None,
-            shard=node.shard,
-            settings=self.recipe.blend if node.kind == "blend" else shard_settings,
-            extra=extra,
+            work=work_of(node, self._binding),
+            execution=execution,
         )
+
+    @cached_property
+    def _binding(self) -> Binding:
+        return Binding(self.recipe, self.data_root, self.store.name_of, lambda signature: self.labels_seen[signature])
 
 
 def read_binding(folder: Path) -> tuple[Recipe, Path, str]:

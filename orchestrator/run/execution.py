@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from features.errors import InputError
 from features.settings import Settings
+from orchestrator.jobs.spec import JobExecution
 
 __all__ = ["Execution", "Place"]
 
@@ -57,6 +58,10 @@ class Execution(Settings):
         if default is not None and default >= 1 and workers != self.workers:
             default = float(workers)  # one a worker there, and so here
         return default if place.gpus is None else place.gpus, workers
+
+    def of_job(self, gpus: float = 0.0, workers: int = 1) -> JobExecution:
+        """How one job is executed, with so many GPUs per worker."""
+        return JobExecution(gpus, workers, int(self.resident_gb * 1e9), self.checkpoint_steps, self.stall_s)
 
     @classmethod
     def create(

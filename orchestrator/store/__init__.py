@@ -1,1 +1,27 @@
-"""Pieces of work and where their results lie: a folder, S3 or Google Cloud Storage. The only room with boto3."""
+"""Pieces of work and where their results are: a folder, S3 or Google Cloud Storage.
+
+    node.py         `Node`: a piece of work with its signature
+    marks.py        the mark files of a node, as dataclasses
+    results.py      what jobs return, as their done-marks keep it
+    interfaces.py   what readers, the driver and workers may do with a store
+    base.py         `NodeStore`: what all stores share; the layout of a node's folder
+    local.py        a store in a folder, where attempts work in place
+    remote.py       a store in an object store, where attempts work in scratch folders
+    cache.py        finished nodes of a remote store on this host's disk
+    open.py         the store that a path or URL names
+    objects/        bytes by key; the only room that imports boto3, google-auth and pyarrow.fs
+
+The store is the only truth about a grid: a node is done when it has a done-mark, and a done-mark is written last. Equal
+work has equal signatures, and so one folder. Nothing here imports torch, so that read-only commands start fast.
+"""
+
+from orchestrator.store.base import NodeStore
+from orchestrator.store.interfaces import DriverStore, ReaderStore, State, WorkerStore
+from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Placement, SignOfLife, StopRequest
+from orchestrator.store.node import Kind, Node
+from orchestrator.store.open import open_store
+
+__all__ = [
+    "Damage", "DoneMark", "DriverStore", "Failure", "Kind", "Lease", "Node", "NodeStore", "Placement", "ReaderStore",
+    "SignOfLife", "State", "StopRequest", "WorkerStore", "open_store",
+]  # fmt: skip

@@ -5,6 +5,7 @@ content of the data it reads, and its inputs' signatures. Names of conditions, p
 work is one node.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -68,7 +69,7 @@ def signature_of(kind: Kind, payload: dict[str, Any], inputs: dict[str, tuple[st
     return sha256(text.encode()).hexdigest()
 
 
-def short_inputs(inputs: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+def short_inputs(inputs: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Inputs for a done-mark: a signature alone, or of several their number and the SHA-256 of their list."""
     return {role: group[0] if len(group) == 1 else _short_group(group) for role, group in inputs.items()}
 

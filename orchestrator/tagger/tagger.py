@@ -13,7 +13,7 @@ from features.errors import DataError, StoreError
 from features.settings import MelSettings, WaveformSettings
 from features.shards import FeatureExtractor
 from orchestrator.blending.result import Blend
-from orchestrator.jobs.kinds import load_networks
+from orchestrator.jobs.predict import load_networks
 from orchestrator.run.bound import Run
 from trainers.clips import ClipBank, MemoryClips, Padding
 from trainers.network import Head

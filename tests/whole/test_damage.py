@@ -175,7 +175,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
     folder = run.store.folder(node)
     shutil.rmtree(folder)
     run.store.refresh()
-    spec = run.claim(node, INLINE)
+    spec = run.claim(node, INLINE.of_job())
     epochs = iter(["no"] * 100)
 
     def after_one_epoch() -> Any:

@@ -251,7 +251,7 @@ def test_a_killed_job_does_not_stay_running_in_mlflow(
     for sign in signs(copy, node):
         os.utime(sign, (1, 1))
     assert status() == "KILLED"
-    assert run_job(copy.claim(node, INLINE))
+    assert run_job(copy.claim(node, INLINE.of_job()))
     assert status() == "FINISHED"
 
 

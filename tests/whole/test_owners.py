@@ -94,7 +94,7 @@ def test_no_secret_reaches_a_jobs_log_or_its_failure(copy: Run, monkeypatch: pyt
 
     monkeypatch.setattr("orchestrator.jobs.run.versions", breaks)
     with pytest.raises(RuntimeError):
-        run_job(copy.claim(node, INLINE))
+        run_job(copy.claim(node, INLINE.of_job()))
     log = copy.store.log(node)
     assert log is not None
     written = log.read_text() + (copy.store.folder(node) / "failed.json").read_text()
@@ -107,7 +107,7 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
     """A worker that was cut off comes back: its successor's files stay as they are."""
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
     copy.store.forget(node)
-    first = copy.claim(node, INLINE)
+    first = copy.claim(node, INLINE.of_job())
 
     class CutOff:
         asked = 0
@@ -115,7 +115,7 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
         def __call__(self) -> Any:
             CutOff.asked += 1
             if CutOff.asked == 2:  # after its first epoch the node is given to another attempt, which finishes it
-                assert run_job(copy.claim(node, INLINE))
+                assert run_job(copy.claim(node, INLINE.of_job()))
                 CutOff.done = {p.name: p.read_bytes() for p in copy.store.folder(node).iterdir() if p.is_file()}
             return "no"
 
@@ -129,13 +129,13 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
 def test_an_attempt_that_was_believed_lost_and_finishes_is_not_made_again(copy: Run) -> None:
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
     copy.store.forget(node)
-    assert run_job(copy.claim(node, INLINE))
+    assert run_job(copy.claim(node, INLINE.of_job()))
     executor = InlineExecutor(copy, INLINE)
     executor.submit(node)
     assert [finished.outcome for finished in executor.wait(1)] == ["done"]
     assert copy.store.done(node).attempts == 1
     # It finishes between the look and the claim: what it did stays, and the attempt that comes too late ends.
-    late = copy.claim(node, INLINE)
+    late = copy.claim(node, INLINE.of_job())
     copy.store.sweep(copy.store.name(node))
     assert run_job(late) is False
     assert copy.store.done(node).attempts == 1

@@ -56,7 +56,7 @@ def test_an_error_in_a_job_is_its_cause_and_a_killed_process_is_lost(
     execution = Execution()
     for node in run.graph.nodes.values():
         if node.shard is not None:
-            run_job(run.claim(node, execution))
+            run_job(run.claim(node, execution.of_job()))
     run.store.refresh()
     executor = RayExecutor(run, execution)
     try:

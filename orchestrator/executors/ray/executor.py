@@ -201,7 +201,7 @@ class RayExecutor:
             return
         needs = self.needs(node)
         places = self.ledger.place(node.signature, needs)
-        spec = self.run.claim(node, self.execution, gpus=needs.gpus, workers=needs.workers)
+        spec = self.run.claim(node, self.execution.of_job(needs.gpus, needs.workers))
         submitted = self._running[node.signature] = _Submitted(node, spec, needs, places)
         target = self._fit if node.kind == "train" else self._await_task
         threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True).start()

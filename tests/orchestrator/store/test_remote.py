@@ -99,9 +99,9 @@ def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
     bound.save()
     store, node = bound.store, bound.graph.nodes[bound.graph.train["plain", 0]]
     for signature in node.parents:
-        assert run_job(bound.claim(bound.graph.nodes[signature], INLINE))
+        assert run_job(bound.claim(bound.graph.nodes[signature], INLINE.of_job()))
     store.refresh()
-    spec = bound.claim(node, INLINE)
+    spec = bound.claim(node, INLINE.of_job())
     asked: list[Any] = []
 
     def stop_in_the_first_epoch() -> Any:
@@ -114,7 +114,7 @@ def test_a_job_that_was_lost_goes_on_at_its_checkpoint_on_another_host(
     shutil.rmtree(tmp_path / "one")  # the host is gone with all that was on it
     on_host(tmp_path / "two", monkeypatch)
     other = Run.open(bound.folder) if (bound.folder / "run.json").exists() else bound
-    assert run_job(other.claim(other.graph.nodes[node.signature], INLINE))
+    assert run_job(other.claim(other.graph.nodes[node.signature], INLINE.of_job()))
     fresh = open_store(store.url)
     log = fresh.log(node)
     assert log is not None

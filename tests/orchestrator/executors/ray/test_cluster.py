@@ -63,7 +63,7 @@ def run(tmp_path: Path, small_data: Path, tiny_grid: Path) -> Run:
     made.save()
     for node in made.graph.nodes.values():
         if node.shard is not None:
-            run_job(made.claim(node, Execution()))
+            run_job(made.claim(node, Execution().of_job()))
     made.store.refresh()
     return made
 

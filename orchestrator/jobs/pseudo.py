@@ -1,0 +1,42 @@
+"""Soft pseudo labels of the noisy clips, from the predictions of their teachers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from typing_extensions import override
+
+from features.files import save_npy
+from orchestrator.blending.predictions import Predictions
+from orchestrator.jobs.inputs import Inputs
+from orchestrator.jobs.spec import Binding, JobSpec, Work
+from orchestrator.store.node import Node
+
+if TYPE_CHECKING:
+    from orchestrator.jobs.attempt import Attempt
+
+__all__ = ["PseudoSpec"]
+
+
+@dataclass(frozen=True)
+class PseudoSpec(Work):
+    """How soft the labels are."""
+
+    temperature: float
+
+    @override
+    @classmethod
+    def of(cls, node: Node, binding: Binding) -> Self:
+        return cls(float(node.payload["temperature"]))
+
+    @override
+    def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
+        from trainers.pseudo import soft_labels
+
+        # A teacher's snapshots and pads count alike. Its noisy head has learnt the wrong labels too and is left out.
+        teachers = [Predictions.open(folder, inputs.manifest) for folder in inputs.folders["teacher"]]
+        curated = [teacher.read("noisy")[:, 0] for teacher in teachers]  # (cycles, pads, N, C) each
+        stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
+        save_npy(attempt.folder / "soft_labels.npy", soft_labels(stacked, self.temperature))
+        return {"models": len(stacked)}

@@ -6,7 +6,7 @@
     outcome.py   what became of a job, read from the marks in its folder
 
 Both executors implement `planning.scheduler.Executor`, which decides what runs when. They submit jobs and report how
-these ended. A job's outcome is what its folder says; an exception from another machine only matters if there is no mark.
+these ended. A job's outcome is what its folder says: an exception from another machine matters only without a mark.
 """
 
 from collections.abc import Callable

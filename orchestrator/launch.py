@@ -26,7 +26,7 @@ from orchestrator.run.owner import own
 from orchestrator.run.record import read_run_json
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.node import Node
-from orchestrator.tracking.mirror import MirrorThread
+from orchestrator.tracking import MirrorThread
 from orchestrator.views.labels import score_labels
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
 from orchestrator.views.progress import LaunchView
@@ -95,10 +95,10 @@ def launch(
         _save(run, plan)
         print_start(run, plan, console)
         _forget(run, plan)
-        states: dict[str, str] = {}
-        mirror = MirrorThread(run, states)
+        running: set[str] = set()
+        mirror = MirrorThread(run, running)
         mirror.start()
-        summary = _execute(run, plan, execution, console, states) if plan.pending else Summary()
+        summary = _execute(run, plan, execution, console, running) if plan.pending else Summary()
         run.store.refresh()
         _sweep(run, plan)
         if labels is not None and not summary.failed and not summary.stopped:
@@ -158,19 +158,19 @@ def _sweep(run: Run, plan: Plan) -> None:
             run.store.sweep(run.store.name(node))
 
 
-def _execute(run: Run, plan: Plan, execution: Execution, console: Console, states: dict[str, str]) -> Summary:
-    """Run the pending nodes; `states` tells the mirror which of them are running."""
+def _execute(run: Run, plan: Plan, execution: Execution, console: Console, running: set[str]) -> Summary:
+    """Run the pending nodes; `running` holds their signatures, for MLflow."""
     costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
     plan = in_counted_order(plan, costs)
     view = LaunchView(run, plan, console)
     with interruptible(console.print) as stopping:
         executor = open_executor(run, execution, stopping)
         try:
-            summary = run_plan(plan, executor, _LaunchEvents(run, view, states, stopping), retries=execution.retries)
+            summary = run_plan(plan, executor, _LaunchEvents(run, view, running, stopping), retries=execution.retries)
         finally:
             view.close()
             executor.close()
-            states.clear()
+            running.clear()
     timeline = [{"name": name, "start_s": round(a, 3), "end_s": round(b, 3)} for name, a, b in summary.timeline]
     write_json(run.folder / "timeline.json", timeline)
     return summary
@@ -182,16 +182,16 @@ class _LaunchEvents(Events):
 
     run: Run
     view: LaunchView
-    states: dict[str, str]
-    """Signature -> 'running', for MLflow."""
+    running: set[str]
+    """Signatures of the submitted jobs, for MLflow."""
     stopping: Callable[[], Stop]
 
     def on_start(self, node: Node) -> None:
-        self.states[node.signature] = "running"
+        self.running.add(node.signature)
         self.view.on_start(node)
 
     def on_finish(self, node: Node, finished: Finished) -> None:
-        self.states.pop(node.signature, None)
+        self.running.discard(node.signature)
         self.run.store.refresh(node)
         self.view.on_finish(node, finished)
 

@@ -52,7 +52,6 @@ WITHOUT = {
     "orchestrator/store/objects/open.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
     "orchestrator/store/objects/s3.py": "not split yet: tested in tests/orchestrator/store/objects/test_objects.py",
     "orchestrator/store/open.py": "not split yet: tested in tests/orchestrator/store/test_remote.py",
-    "orchestrator/tracking/server.py": "not split yet: tested in tests/orchestrator/tracking/test_mirror.py",
     "orchestrator/tune.py": "not split yet: tested in tests/whole/test_inline_run.py",
     "orchestrator/views/cost_table.py": "not split yet: tested in tests/orchestrator/planning/test_cost.py",
     "orchestrator/views/labels.py": "not split yet: tested in tests/whole/test_inline_run.py",

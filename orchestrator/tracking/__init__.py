@@ -1,1 +1,16 @@
-"""MLflow as a view of the store. The only room with MLflow."""
+"""MLflow as a view of the store. The only room that imports MLflow.
+
+    connection.py  where MLflow keeps its runs; a client that fails soon
+    runs.py        the runs of one experiment; no write is made twice
+    mirror.py      which runs, metrics, tags and files a grid has there
+    thread.py      mirrors while a grid runs
+    server.py      `sonogrid ui`
+
+Invariants: everything here is made from the store, so MLflow can be lost and filled again. Mirroring twice adds
+nothing. Only the driver talks to MLflow, never a worker; an outage stops no job and is reported at the end.
+"""
+
+from orchestrator.tracking.mirror import Mirror, bring_up_to_date
+from orchestrator.tracking.thread import MirrorThread
+
+__all__ = ["Mirror", "MirrorThread", "bring_up_to_date"]

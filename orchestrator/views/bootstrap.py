@@ -1,8 +1,8 @@
-"""How far a score could have come out otherwise: bootstrap intervals over clips.
+"""Bootstrap intervals over clips: how much a score depends on which clips were in the test.
 
 Resamples draw clips with replacement. A clip enters lwlrap with the sum of its precisions and its number of labels, so
-these are computed once and a resample is a weighted mean. All scores of one object see the same resamples: the
-difference of two is paired, and that of two equal ones is exactly 0.
+these are computed once and a resample is a weighted mean. All scores of one `Bootstrap` share the same resamples, so
+the difference of two scores is paired, and the difference of two equal scores is exactly 0.
 
 Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile intervals).
 """
@@ -27,7 +27,7 @@ class Bootstrap:
     """Resamples of the clips of one truth.
 
     Args:
-        truth: (N, C) bool or numbers, true where > 0; clips without labels carry no weight and are not drawn.
+        truth: (N, C) bool or numbers, true where > 0; clips without labels have no weight and are not drawn.
 
     Raises:
         ValueError: there is no label.
@@ -37,13 +37,13 @@ class Bootstrap:
         self._metric = Lwlrap(truth)
         clips, self._row = np.unique(self._metric.clips, return_inverse=True)  # (n,), (P,): n labelled clips
         rng = generator(seed, "bootstrap")
-        self._counts = np.stack(  # (draws, n) times a clip is drawn
+        self._counts = np.stack(  # (draws, n) how often each clip is drawn
             [np.bincount(rng.integers(len(clips), size=len(clips)), minlength=len(clips)) for _ in range(draws)]
         ).astype(np.float64)
         self._labels = self._counts @ np.bincount(self._row)  # (draws,)
 
     def score(self, scores: ArrayLike) -> float:
-        """lwlrap of scores (N, C) on the clips as they are."""
+        """lwlrap of scores (N, C) on all clips."""
         return self._metric(scores)
 
     def draws(self, scores: ArrayLike) -> Floats:

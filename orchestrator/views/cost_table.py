@@ -1,7 +1,8 @@
-"""What a plan costs, for people: a table of conditions, then disk and time."""
+"""The cost of a plan on a terminal: a table of conditions, then disk and time."""
 
 from rich.console import Console
 
+from features.words import count
 from orchestrator.planning.cost import START_UP_S, Cost, Machines, NodeCost
 from orchestrator.views.table import Lines
 
@@ -11,18 +12,19 @@ COLUMNS = ("condition", "jobs", "epochs", "training FLOP", "prediction FLOP", "G
 
 
 def print_cost(cost: Cost, console: Console) -> None:
-    """A table a condition, then disk and time."""
+    """Print one row per condition, then disk and time."""
     machines, total = cost.machines, cost.total
     rows = [(name, *_cells(row, machines)) for name, row in (*cost.conditions.items(), ("all", total))]
-    console.print("cost of what is to run", style="italic")
+    console.print("cost of remaining work", style="italic")
     console.print(Lines(COLUMNS, rows, right=COLUMNS[1:], styles={"all": "bold"}))
     gpu = machines.gpu
     rate = f"{machines.utilisation:.0%} of its {gpu.number} peak of {gpu.peak / 1e12:g} TFLOP/s"
+    gpus = count(machines.gpus, "GPU")
     lines = (
         f"disk: features {_size(total.features_bytes)}, snapshots {_size(total.snapshots_bytes)}, predictions "
         f"{_size(total.predictions_bytes)}; checkpoints of running jobs at most {_size(cost.checkpoints_bytes)}",
-        f"time: on {gpu.name} at {rate}, and {START_UP_S:g} s of start-up a training",
-        f"makespan on {machines.gpus} GPUs: {_time(cost.makespan_s)}, lower bound {_time(cost.lower_bound_s)}, ratio "
+        f"time: on {gpu.name} at {rate}, and {START_UP_S:g} s of start-up per training job",
+        f"makespan on {gpus}: {_time(cost.makespan_s)}, lower bound {_time(cost.lower_bound_s)}, ratio "
         f"{cost.ratio:.3f}",
     )
     for line in lines:

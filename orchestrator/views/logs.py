@@ -1,4 +1,4 @@
-"""`sonogrid logs`: what the attempts at a job had to say, from the store alone."""
+"""`sonogrid logs`: the logs of a job's attempts, read from the store only."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ EVERY_S = 0.5
 
 
 def find_job(run: RecordedRun, name: str) -> Node:
-    """The node with a name, as `status` shows it.
+    """The node of a name, as `status` shows it.
 
     Raises:
         InputError: there is none; the sentence names the nearest one.
@@ -30,7 +30,7 @@ def find_job(run: RecordedRun, name: str) -> Node:
 
 
 def find_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Path:
-    """Log of an attempt at a node, by default of the latest.
+    """The log of an attempt at a node, by default of the latest.
 
     Raises:
         InputError: there is none.
@@ -38,7 +38,7 @@ def find_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Path:
     run.store.refresh(node)
     newest = run.store.log(node)
     if newest is None:
-        raise InputError(f"{node.name} has no log yet: no attempt at it has begun; --follow waits for one")
+        raise InputError(f"{node.name} has no log yet: no attempt has started; --follow waits for one")
     path = newest if attempt is None else run.store.log(node, attempt)
     if path is None:
         raise InputError(f"{node.name} has no log of attempt {attempt}; its latest attempt is {newest.stem}")
@@ -46,17 +46,23 @@ def find_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Path:
 
 
 def log_lines(path: Path) -> Iterator[str]:
-    """The lines of a log, with what does not print escaped."""
+    """The lines of a log, with unprintable characters escaped."""
     with path.open(encoding="utf-8", errors="backslashreplace") as file:
         for line in file:
             yield _shown(line)
 
 
 def follow_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Iterator[str]:
-    """The lines of a log as they come, of later attempts too unless one is named; until the job is done or failed."""
+    """The lines of a log as they are written, until the job is done or failed.
+
+    Unless an attempt is named, later attempts follow.
+
+    Raises:
+        InputError: the job is over, and there is no such log.
+    """
     path, seen = None, 0
     while True:
-        over = run.store.state(node).state in ("done", "failed")  # asked before the last look, which then has it all
+        over = run.store.state(node).state in ("done", "failed")  # read first, so that the log is complete
         try:
             latest = find_log(run, node, attempt)
         except InputError:
@@ -76,7 +82,7 @@ def follow_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Iter
 
 
 def _news(path: Path, seen: int, *, to_the_end: bool) -> tuple[list[str], int]:
-    """What came after the first `seen` bytes, in whole lines unless the file has ended; and the bytes seen by now."""
+    """Whole lines after the first `seen` bytes, at the end also a part of a line; and the number of bytes seen now."""
     with path.open("rb") as file:
         file.seek(seen)
         text = file.read()

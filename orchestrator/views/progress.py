@@ -1,4 +1,4 @@
-"""What a launch shows while it runs: a bar for features (clips/s, time left), a line for every finished job."""
+"""The terminal of a launch while it runs: a bar for features (clips/s, time left), one line per finished job."""
 
 import time
 
@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.scheduler import Finished
+from orchestrator.planning.scheduler import Events, Finished
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
 from orchestrator.store.results import TrainResult
@@ -14,11 +14,11 @@ from orchestrator.store.results import TrainResult
 __all__ = ["LaunchView"]
 
 SHOWN = 8
-"""Running trainings whose epochs are shown, and read every second."""
+"""Number of running training jobs whose epochs are read and shown every second."""
 
 
-class LaunchView:
-    """Callbacks of the scheduler, drawn on a console."""
+class LaunchView(Events):
+    """Draws the scheduler's events on a console."""
 
     def __init__(self, run: Run, plan: Plan, console: Console) -> None:
         self.run, self.console = run, console
@@ -43,7 +43,7 @@ class LaunchView:
         self.shards_s = 0.0
 
     def on_start(self, node: Node) -> None:
-        """A node was submitted."""
+        """Print that a training job started."""
         self.running[node.signature] = node
         if node.shard is not None:
             if self.shards_running == 0:
@@ -53,7 +53,7 @@ class LaunchView:
             self.console.print(f"{self._clock()}  {node.name} started", highlight=False)
 
     def on_finish(self, node: Node, finished: Finished) -> None:
-        """A node ended."""
+        """Print the outcome of a job."""
         self.running.pop(node.signature, None)
         if node.shard is not None:
             self.shards_running -= 1
@@ -75,7 +75,7 @@ class LaunchView:
 
     def _shard_done(self, clips: int) -> None:
         self.clips_done += clips
-        # Only the time in which shards were built counts: some wait for training that is more urgent.
+        # Only time in which shards were built counts: some wait for training jobs that are more urgent.
         now = time.monotonic()
         self.shards_s, self.shards_since = self.shards_s + now - self.shards_since, now
         rate = self.clips_done / self.shards_s
@@ -87,7 +87,7 @@ class LaunchView:
             )
 
     def on_tick(self) -> None:
-        """Time passed: show the epochs of running jobs."""
+        """Show the epochs of running jobs."""
         if self.progress.disable:
             return
         trainings = [node for node in self.running.values() if node.kind == "train"]
@@ -101,7 +101,7 @@ class LaunchView:
         self.progress.update(self.jobs, rate="  ".join(parts))
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self.progress.stop()
 
     def _clock(self) -> str:

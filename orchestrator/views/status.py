@@ -1,9 +1,26 @@
-"""`sonogrid status`: a line a job, from the store alone - from another terminal, after a crash, without Ray."""
+"""`sonogrid status`: one line per job, read from the store only.
+
+It works from another terminal, after a crash, and without Ray.
+
+A job's state follows from what the store knows and from the last sign of life. The same job in other vocabularies:
+
+    store    sign of life   here                   plan (`Action`)  MLflow (`JobState` in tracking)
+    -------  -------------  ---------------------  ---------------  -------------------------------
+    new      -              waiting                new, changed     no run
+    partial  fresh          running, retrying (1)  continue         running
+    partial  old            stopped                continue         killed
+    partial  none           waiting                continue         killed
+    failed   -              failed                 retry            failed
+    damaged  old            stopped                repair           killed
+    done     -              done, cached (2)       cached, force    done
+
+(1) retrying: running, but not the first attempt. (2) cached: done before the last launch.
+"""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,17 +29,17 @@ from rich.text import Text
 from features.errors import StoreError
 from orchestrator.run.owner import current_owner
 from orchestrator.run.record import RecordedRun
-from orchestrator.store.interfaces import ReaderStore
+from orchestrator.store.interfaces import ReaderStore, State
 from orchestrator.store.marks import DoneMark, Failure
-from orchestrator.store.node import Node
+from orchestrator.store.node import Kind, Node
 from orchestrator.store.results import TrainResult
 from orchestrator.views.table import Lines
 from orchestrator.without_gc import uncollected
 
-__all__ = ["JobStatus", "Status", "read_status", "show", "watch"]
+__all__ = ["JobState", "JobStatus", "Status", "read_status", "show", "watch"]
 
 FRESH_S = 15.0
-"""An owner writes a sign of life every three seconds."""
+"""Age of a sign of life above which an owner may be dead; it writes one every three seconds."""
 COLUMNS = ("state", "job", "epoch", "best", "alive", "left", "host", "why")
 STYLES = {
     "running": "cyan", "retrying": "yellow", "stopped": "yellow", "failed": "red", "done": "green",
@@ -30,130 +47,151 @@ STYLES = {
 }  # fmt: skip
 
 
+JobState = Literal["waiting", "running", "retrying", "stopped", "failed", "done", "cached"]
+
+
 @dataclass(frozen=True)
 class JobStatus:
-    """What the store says of one node."""
+    """The state of one job, as the store shows it."""
 
     name: str
-    kind: str
-    state: str
-    """waiting, running, retrying (running, not for the first time), stopped, failed, done, or cached (done before)."""
+    kind: Kind
+    state: JobState
     cause: str | None = None
     epoch: int | None = None
     epochs: int | None = None
     best_lwlrap: float | None = None
     age_s: float | None = None
-    """Since the last sign of life of a job that is not done."""
+    """Time since the last sign of life of a job that is not done."""
     eta_s: float | None = None
-    """Until the last epoch, at the pace of those so far."""
+    """Time to the last epoch, at the median pace so far."""
     host: str | None = None
     attempt: int | None = None
     log: str | None = None
     seconds: float | None = None
     peak_mb: float | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the result exists."""
+        return self.state in ("done", "cached")
+
 
 @dataclass(frozen=True)
 class Status:
-    """All jobs of a run, and who runs it."""
+    """All jobs of a run."""
 
     jobs: list[JobStatus]
     owner: str | None
-    """The process that runs it, with the age of its last sign of life; None if nobody does."""
+    """The process that runs them, with the age of its last sign of life; None if there is none."""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON output."""
+        """The JSON form."""
         return {"owner": self.owner, "jobs": [asdict(job) for job in self.jobs]}
 
 
 @uncollected
 def read_status(run: RecordedRun) -> Status:
-    """Read the store once."""
+    """Read the status of a run from its store.
+
+    Raises:
+        StoreError: a mark is damaged.
+    """
     run.store.refresh()
-    owner = current_owner(run.folder)
-    words = None
-    if owner is not None:
-        age = max(0.0, time.time() - owner.time)
-        gone = "" if age < FRESH_S else "; it may be dead: launch or resume the run to go on"
-        words = f"{owner}, last sign of life {_span(age)} ago{gone}"
     launched = (run.folder / "run.json").stat().st_mtime
-    return Status([_job(run.store, node, launched) for node in run.nodes.values()], words)
+    jobs = [_job(run.store, node, launched) for node in run.nodes.values()]
+    return Status(jobs, _owner(run))
+
+
+def _owner(run: RecordedRun) -> str | None:
+    owner = current_owner(run.folder)
+    if owner is None:
+        return None
+    age = max(0.0, time.time() - owner.time)
+    warning = "" if age < FRESH_S else "; it may be dead: launch or resume the run to continue"
+    return f"{owner}, last sign of life {_span(age)} ago{warning}"
 
 
 def _job(store: ReaderStore, node: Node, launched: float) -> JobStatus:
     known = store.state(node)
-    facts: dict[str, Any] = {"name": node.name, "kind": node.kind, "cause": known.cause}
     if known.state == "new":
-        facts |= _training(node, [])
-        return JobStatus(state="waiting", **facts)
+        return _with_progress(JobStatus(node.name, node.kind, "waiting", known.cause), node, [])
     if known.state == "done":
-        mark = known.mark or store.done(node)
-        facts |= _trained(node, mark)
-        facts |= {"host": mark.host, "attempt": mark.attempts, "seconds": mark.seconds}
-        done = "cached" if mark.started < launched else "done"
-        return JobStatus(state=done, peak_mb=mark.peak_mb, **facts)
-    facts |= _training(node, store.history(node) if node.kind == "train" else [])
-    log = store.log(node)
-    facts["log"] = str(log) if log else None
-    sign = store.alive(node)
-    lease = store.lease(store.name(node))
-    attempt = None if lease is None else lease.attempt
-    if sign is not None:
-        facts |= {"host": sign.host, "age_s": round(max(0.0, time.time() - sign.time), 1)}
+        return _done(node, known.mark or store.done(node), launched)
+    return _unfinished(store, node, known)
+
+
+def _done(node: Node, mark: DoneMark, launched: float) -> JobStatus:
+    """The status of a finished job, from its done-mark alone: reading thousands of histories takes seconds."""
+    status = JobStatus(
+        node.name, node.kind, "cached" if mark.started < launched else "done",
+        host=mark.host, attempt=mark.attempts, seconds=mark.seconds, peak_mb=mark.peak_mb,
+    )  # fmt: skip
+    if node.kind != "train":
+        return status
+    total = _epochs(node)
+    best = TrainResult.of(mark).best_lwlrap
+    return replace(status, epoch=total, epochs=total, best_lwlrap=best, eta_s=0.0)
+
+
+def _unfinished(store: ReaderStore, node: Node, known: State) -> JobStatus:
+    """The status of a job that has begun, whether it runs, was stopped or has failed."""
+    log, sign, lease = store.log(node), store.alive(node), store.lease(store.name(node))
+    age_s = None if sign is None else round(max(0.0, time.time() - sign.time), 1)
+    status = JobStatus(
+        node.name, node.kind, "waiting", known.cause,
+        age_s=age_s, host=None if sign is None else sign.host, log=str(log) if log else None,
+    )  # fmt: skip
+    status = _with_progress(status, node, store.history(node) if node.kind == "train" else [])
     if known.state == "failed":
         failure = store.read_mark(store.name(node), Failure) or Failure()
-        facts |= {"host": failure.host, "attempt": failure.attempt}
-        return JobStatus(state="failed", **facts)
-    facts["attempt"] = attempt
-    if sign is None or facts["age_s"] > store.alive_s:
-        return JobStatus(state="waiting" if sign is None else "stopped", **facts)
-    return JobStatus(state="retrying" if attempt and attempt > 1 else "running", **facts)
+        return replace(status, state="failed", host=failure.host, attempt=failure.attempt)
+    attempt = None if lease is None else lease.attempt
+    state: JobState = "waiting"
+    if age_s is not None and age_s > store.alive_s:
+        state = "stopped"
+    elif age_s is not None:
+        state = "retrying" if attempt and attempt > 1 else "running"
+    return replace(status, state=state, attempt=attempt)
 
 
-def _trained(node: Node, mark: DoneMark) -> dict[str, Any]:
-    """Of a finished training job, from its mark: thousands of histories take seconds to read."""
+def _with_progress(status: JobStatus, node: Node, history: list[dict[str, Any]]) -> JobStatus:
+    """Adds the epochs of a training job."""
     if node.kind != "train":
-        return {}
+        return status
     total = _epochs(node)
-    return {"epoch": total, "epochs": total, "best_lwlrap": TrainResult.of(mark).best_lwlrap, "eta_s": 0.0}
+    pace = median(record["seconds"] for record in history) if history else None
+    return replace(
+        status,
+        epoch=len(history),
+        epochs=total,
+        best_lwlrap=max((record["lwlrap"] for record in history), default=None),
+        eta_s=None if pace is None else round(pace * (total - len(history)), 1),
+    )
 
 
 def _epochs(node: Node) -> int:
-    """`TrainSettings.total_epochs`, which would come with torch."""
+    """Like `TrainSettings.total_epochs`, without importing torch."""
     return int(node.payload["train"]["cycles"] * node.payload["train"]["epochs"])
 
 
-def _training(node: Node, history: list[dict[str, Any]]) -> dict[str, Any]:
-    if node.kind != "train":
-        return {}
-    total = _epochs(node)
-    pace = median(record["seconds"] for record in history) if history else None
-    return {
-        "epoch": len(history),
-        "epochs": total,
-        "best_lwlrap": max((record["lwlrap"] for record in history), default=None),
-        "eta_s": None if pace is None else round(pace * (total - len(history)), 1),
-    }
-
-
 def show(status: Status) -> Group:
-    """The status as a table; shards are counted in a line."""
+    """The status as a table, with one line that counts the shards."""
     rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying")]
     counts: dict[str, int] = {}
     for job in status.jobs:
         if job.kind != "shard":
             counts[job.state] = counts.get(job.state, 0) + 1
-    shards = [job.state in ("done", "cached") for job in status.jobs if job.kind == "shard"]
+    shards = [job.is_done for job in status.jobs if job.kind == "shard"]
     lines = [
         f"features: {sum(shards)} of {len(shards)} shards done",
         "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items()),
-        f"run by {status.owner}" if status.owner else "nobody runs it now",
+        f"run by {status.owner}" if status.owner else "not running",
     ]
     return Group(Lines(COLUMNS, rows, styles=STYLES), Text(), *(Text(line) for line in lines))
 
 
 def _row(job: JobStatus) -> tuple[str, ...]:
-    over = job.state in ("done", "cached")
     why = job.cause or ""
     if job.log and job.state == "failed":
         why += f" (log: {job.log})"
@@ -164,7 +202,7 @@ def _row(job: JobStatus) -> tuple[str, ...]:
         job.name,
         f"{job.epoch}/{job.epochs}" if job.epochs else "",
         f"{job.best_lwlrap:.3f}" if job.best_lwlrap is not None else "",
-        f"{_span(job.age_s)} ago" if job.age_s is not None and not over else "",
+        f"{_span(job.age_s)} ago" if job.age_s is not None and not job.is_done else "",
         _span(job.eta_s) if job.eta_s is not None and job.state in ("running", "retrying") else "",
         job.host or "",
         why,
@@ -178,15 +216,15 @@ def _span(seconds: float) -> str:
 
 
 def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
-    """Show the status until all is done or Ctrl-C."""
+    """Show the status until all jobs are done or Ctrl-C."""
     with Live(console=console, screen=False, auto_refresh=False) as live:
         while True:
             try:
                 status = read_status(run)
-            except StoreError:  # a file was renamed under our eyes; the next look has it
+            except StoreError:  # a file was renamed while it was read; try again
                 time.sleep(every_s)
                 continue
             live.update(show(status), refresh=True)
-            if all(job.state in ("done", "cached") for job in status.jobs):
+            if all(job.is_done for job in status.jobs):
                 return
             time.sleep(every_s)

@@ -1,4 +1,4 @@
-"""A table of thousands of rows on a terminal, for which `rich.table.Table` would take seconds."""
+"""A terminal table for thousands of rows, for which `rich.table.Table` takes seconds."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from textwrap import wrap
@@ -19,7 +19,7 @@ MIN_WORDS = 20
 
 
 class Lines:
-    """Rows below the names of their columns; the last column is wrapped, and nothing in a cell is markup."""
+    """Rows below column names. The last column is wrapped; markup in cells is not interpreted."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Lines:
         right: Collection[str] = (),
         styles: Mapping[str, str] | None = None,
     ) -> None:
-        """`right`: columns of numbers; `styles`: style of a row's first cell, by its text."""
+        """`right`: columns to align right, such as numbers; `styles`: style of a row's first cell, by its text."""
         self.columns = columns
         self.rows = [tuple(map(printable, row)) for row in rows]
         self.right = [column in right for column in columns]
@@ -40,7 +40,7 @@ class Lines:
         indent = sum(widths[:-1]) + GAP * len(widths[:-1])
         room = max(MIN_WORDS, options.max_width - indent)
         yield from self._line(self.columns, widths, console.get_style("bold"))
-        last = widths[-1] if self.right[-1] else cell_len(self.columns[-1])  # words may be long, numbers are not
+        last = widths[-1] if self.right[-1] else cell_len(self.columns[-1])  # text may be long, numbers are not
         yield from (Segment("─" * min(options.max_width, indent + last)), Segment.line())
         for *cells, words in self.rows:
             first, *rest = wrap(words, room) if len(words) > room else [words]
@@ -50,7 +50,7 @@ class Lines:
                 yield from (Segment(" " * indent + more), Segment.line())
 
     def _line(self, row: Sequence[str], widths: Sequence[int], style: Style, cells: int = 0) -> Iterator[Segment]:
-        """A row, its first `cells`, or all, in a style."""
+        """A row with its first `cells` cells in a style; 0: all of them."""
         texts = [
             " " * (width - cell_len(cell)) + cell + " " * GAP if right else set_cell_size(cell, width + GAP)
             for cell, width, right in zip(row, widths, self.right, strict=True)

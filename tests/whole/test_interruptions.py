@@ -179,7 +179,7 @@ def test_status_tells_the_states_apart(copy: Run, capsys: pytest.CaptureFixture[
     assert jobs["train-D-0"]["state"] in ("done", "cached")
     assert jobs["train-D-0"]["epoch"] == jobs["train-D-0"]["epochs"] == 1
     assert re.search(r"retrying +train-B-0 .*attempt 2", table)
-    assert "nobody runs it now" in table
+    assert "not running" in table
 
 
 # --- MLflow away

@@ -186,7 +186,7 @@ def test_the_report_is_complete_on_the_cluster(rack: Rack, story: Story, inline_
 def test_every_command_of_the_docs_for_machines_reached_by_ssh(rack: Rack, story: Story) -> None:
     tells = {
         "ray status": "GPU", "sonogrid check": "no problems", "sonogrid launch": "nothing to do",
-        "sonogrid status": "nobody runs it", "sonogrid report": "lwlrap", "rsync-down": "submission.csv",
+        "sonogrid status": "not running", "sonogrid report": "lwlrap", "rsync-down": "submission.csv",
     }  # fmt: skip
     typed = []
     for command in commands_of_the_docs("Machines reached by ssh"):

@@ -1,0 +1,32 @@
+"""Mirroring in the background, with and without MLflow."""
+
+import mlflow
+import pytest
+
+from orchestrator.run.bound import Run
+from orchestrator.tracking import MirrorThread
+from tests.fixtures.services import free_port
+
+
+def test_the_end_of_a_launch_finds_everything_mirrored(inline_run: Run, own_mlflow: None) -> None:
+    thread = MirrorThread(inline_run, set(), every_s=60.0)
+    thread.start()
+    assert thread.finish() is None
+    client = mlflow.MlflowClient()
+    experiment = client.get_experiment_by_name(inline_run.recipe.name)
+    assert experiment is not None
+    assert "blend" in {run.info.run_name for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_an_outage_is_reported_and_harms_nothing(inline_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:hush-hush@127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "127.0.0.1")  # a word of the message
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 4.0)
+    thread = MirrorThread(inline_run, set(), every_s=0.1)
+    thread.start()
+    trouble = thread.finish()
+    assert trouble is not None
+    assert "Traceback" not in trouble
+    assert "hush-hush" not in trouble
+    assert "127.0.0.1" not in trouble

@@ -1,0 +1,108 @@
+"""The JSON form of the report (docs/design.md, Report)."""
+
+import json
+
+from orchestrator.blending.result import Blend, BlendResult
+from orchestrator.grids.ensembles import Member
+from orchestrator.views import report_types as types
+
+FOLDS = (types.FoldReport(0, "done", 0.8, 0.7), types.FoldReport(1, "new", None, None))
+CONDITION = types.ConditionReport("A", "mel", FOLDS, None, 0.84, 0.7, (0.6, 0.8), None)
+ENSEMBLE = types.EnsembleReport("A+D", 6, 0.9, (0.8, 0.95), 0.89, 0.91, True)
+COMPARISON = types.ComparisonReport("step", "A", "A+D", 0.2, (0.1, 0.3), None, None, True)
+
+
+def report(blend: types.BlendReport, test: types.TestScores | None) -> types.Report:
+    return types.Report("tiny", False, (CONDITION,), blend, (ENSEMBLE,), (COMPARISON,), test, ("A",), ("x is silent",))
+
+
+def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
+    value = report(types.BlendReport(), None).as_dict()
+    assert json.loads(json.dumps(value)) == value, "lists, not tuples"
+    assert value == {
+        "grid": "tiny",
+        "complete": False,
+        "conditions": [
+            {
+                "name": "A",
+                "features": "mel",
+                "folds": [
+                    {"fold": 0, "state": "done", "best_lwlrap": 0.8, "last_lwlrap": 0.7},
+                    {"fold": 1, "state": "new", "best_lwlrap": None, "last_lwlrap": None},
+                ],
+                "cv_lwlrap": None,
+                "published_cv_lwlrap": 0.84,
+                "oof_lwlrap": 0.7,
+                "interval": [0.6, 0.8],
+                "test_lwlrap": None,
+            }
+        ],
+        "blend": {
+            "members": [],
+            "weights": [],
+            "predictions": None,
+            "oof_lwlrap": None,
+            "oof_lwlrap_nested": None,
+            "uniform_oof_lwlrap": None,
+            "paper_oof_lwlrap": None,
+            "greedy_oof_lwlrap": None,
+        },
+        "ensembles": [
+            {
+                "name": "A+D",
+                "predictions": 6,
+                "oof_lwlrap": 0.9,
+                "interval": [0.8, 0.95],
+                "published": 0.89,
+                "test_lwlrap": 0.91,
+                "leaky": True,
+            }
+        ],
+        "comparisons": [
+            {
+                "name": "step",
+                "from": "A",
+                "to": "A+D",
+                "oof_difference": 0.2,
+                "interval": [0.1, 0.3],
+                "test_difference": None,
+                "test_interval": None,
+                "leaky": True,
+            }
+        ],
+        "test": None,
+        "leaky": ["A"],
+        "skipped": ["x is silent"],
+    }
+
+
+def test_a_finished_blend_is_reported_with_its_members() -> None:
+    blend = Blend((Member("A", 1, "curated", 2),), BlendResult((1.0,), 0.9, 0.85, 0.8, None, 0.88, 2))
+    value = report(types.BlendReport.of(blend), types.TestScores(0.9, None, 0.8)).as_dict()
+    assert value["blend"] == {
+        "members": [{"condition": "A", "cycle": 1, "head": "curated", "pad": 2}],
+        "weights": [1.0],
+        "predictions": 2,
+        "oof_lwlrap": 0.9,
+        "oof_lwlrap_nested": 0.85,
+        "uniform_oof_lwlrap": 0.8,
+        "paper_oof_lwlrap": None,
+        "greedy_oof_lwlrap": 0.88,
+    }
+    assert value["test"] == {"lwlrap": 0.9, "public": None, "private": 0.8}
+
+
+def test_scores_of_labels_are_flat() -> None:
+    scores = types.LabelScores(0.9, None, None, {"A": 0.8}, {"A+D": None}, {"Bark": 0.7}, {"Bark": 3})
+    assert scores.as_dict() == {
+        "lwlrap": 0.9, "public": None, "private": None, "conditions": {"A": 0.8}, "ensembles": {"A+D": None},
+        "classes": {"Bark": 0.7}, "pairs": {"Bark": 3},
+    }  # fmt: skip
+
+
+def test_scores_for_mlflow_are_named_like_the_fields() -> None:
+    assert CONDITION.scores() == {"cv_lwlrap": None, "oof_lwlrap": 0.7, "test_lwlrap": None}
+    assert ENSEMBLE.scores() == {"oof_lwlrap": 0.9, "test_lwlrap": 0.91}
+    assert set(types.BlendReport().scores()) == {
+        "oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_oof_lwlrap", "greedy_oof_lwlrap",
+    }  # fmt: skip

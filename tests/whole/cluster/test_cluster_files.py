@@ -51,7 +51,15 @@ def test_ray_takes_the_file(name: str) -> None:
 def test_hosts_are_set_up_from_the_constraints_with_the_whole_project(name: str) -> None:
     config = load(name)
     mounted = {Path(remote).name: local for remote, local in config["file_mounts"].items()}
-    assert {"features", "trainers", "orchestrator", "constraints.txt", "pyproject.toml", "README.md"} <= mounted.keys()
+    assert {
+        "features",
+        "trainers",
+        "orchestrator",
+        "sonogrid.py",
+        "constraints.txt",
+        "pyproject.toml",
+        "README.md",
+    } <= mounted.keys()
     for local in mounted.values():
         assert local.startswith("~") or (ROOT / local).exists()
     (install,) = [line for line in config["setup_commands"] if "pip install" in line]

@@ -1,4 +1,4 @@
-"""How much of sixteen declared GPUs the scheduler uses on real Ray, with jobs that only sleep.
+"""The share of sixteen declared GPUs that the scheduler uses on real Ray, with jobs that only sleep.
 
 `python -m benchmarks.devices_bench`: four machines (raylets of this one) of four GPUs, jobs of mixed length and shares.
 """
@@ -49,7 +49,7 @@ class SleepingExecutor(RayExecutor):
 def device_share(root: Path, jobs: list[tuple[float, float]], devices: int) -> float:
     """Run jobs of (GPUs, seconds); the share of all devices' time that was slept on, from the first start to the last.
 
-    The times are told by the jobs themselves: starting a process is no use of a device.
+    The jobs record the times themselves, because starting a process does not use a device.
     """
     nodes = [
         Node(f"j{i}", "predict", {"gpus": gpus, "seconds": s}, {}, f"{i:064x}"[::-1], cost=s)

@@ -1,8 +1,8 @@
-"""What sharing a training job among gloo workers costs and gains on this machine: `python -m benchmarks.workers_bench`.
+"""Cost and gain of sharing a training job among gloo workers on this machine: `python -m benchmarks.workers_bench`.
 
-One job of condition A of the grid `paper` in small, on 1, 2 and 4 workers of one thread each, in turns, several rounds;
-samples a second of the best epoch, which leaves the start of the processes out. More workers than cores only show the
-cost.
+A small version of condition A of the grid `paper` runs on 1, 2 and 4 workers of one thread each, in turn, for several
+rounds. The figure is samples per second of the best epoch, which excludes the start of the processes. More workers than
+cores show only the cost.
 """
 
 import multiprocessing
@@ -51,7 +51,7 @@ def work(rank: int, size: int, width: int, folder: Path) -> None:
 
 
 def samples_per_s(size: int, width: int) -> float:
-    """Of the best epoch of a job on so many workers."""
+    """Samples per second of the best epoch of a job on `size` workers."""
     spawn = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -64,7 +64,7 @@ def samples_per_s(size: int, width: int) -> float:
 
 
 def main() -> None:
-    print(f"{os.cpu_count()} cores; samples a second, and the ratio to one worker")
+    print(f"{os.cpu_count()} cores; samples per second, and the ratio to one worker")
     for width in (16, 64):
         best = dict.fromkeys(SIZES, 0.0)
         for _ in range(ROUNDS):

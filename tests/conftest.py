@@ -1,5 +1,4 @@
-"""Fixtures for whole grids: a small generated dataset, a small grid, one inline run of it for all tests that only
-read."""
+"""Fixtures for whole grids: small generated data, a small grid, and one inline run of it for tests that only read."""
 
 import re
 import shutil
@@ -62,7 +61,7 @@ comparisons: {waveforms: [A-all, A+D], nothing: [A, A]}
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test writes to the tracking store of whoever runs the tests."""
+    """Keep tests away from the tracking store of the person who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}")
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -71,7 +70,7 @@ def _own_tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated audio in the challenge's layout; not to be changed."""
+    """Generated audio in the challenge's layout. Do not modify it."""
     root = tmp_path_factory.mktemp("small") / "data"
     generate(root, seed=3, curated=16, noisy=12, test=6)
     return root
@@ -87,7 +86,7 @@ def tiny_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_grid: Path) -> Run:
-    """The tiny grid, run in this process; not to be changed."""
+    """The tiny grid, run in this process. Do not modify it; see `copy`."""
     out = tmp_path_factory.mktemp("inline") / "run"
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
     assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
@@ -96,13 +95,13 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
 
 @pytest.fixture
 def own_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tracking store of the test's own."""
+    """A tracking store for one test."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
 @pytest.fixture
 def copy(inline_run: Run, tmp_path: Path) -> Run:
-    """A finished run that may be harmed."""
+    """A copy of the finished run, to modify."""
     shutil.copytree(inline_run.folder, tmp_path / "run")
     return Run.open(tmp_path / "run")
 
@@ -113,7 +112,7 @@ TIMES = ("seconds", "samples_per_s", "time")
 
 @pytest.fixture(scope="session")
 def same_numbers() -> Callable[[Run, Run], None]:
-    """Holds two runs of a grid against each other, file by file."""
+    """A function that compares two runs of a grid, file by file."""
 
     def compare(first: Run, second: Run) -> None:
         """Equal histories (but for times), snapshots, soft labels, predictions and weights, to the bit."""
@@ -134,9 +133,9 @@ def same_numbers() -> Callable[[Run, Run], None]:
 
 @pytest.fixture
 def tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
-    """Runs a verb in `tmp_path`; gives what it said, on one line and without the machine's paths, and the exit code.
+    """A function that runs a verb in `tmp_path` and returns its message, on one line without paths, and its exit code.
 
-    Holds what is true of every input: an exit code, no traceback, nothing that a terminal would take for a command.
+    It checks what must be true of every input: a known exit code, no traceback, no control characters.
     """
     monkeypatch.chdir(tmp_path)
 

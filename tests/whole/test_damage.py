@@ -81,7 +81,7 @@ def test_damage_that_only_a_reader_finds_is_an_error_and_is_remembered(
     assert main(["report", str(copy.folder)]) == 0
 
 
-def test_damage_that_a_job_finds_in_its_input_sends_the_input_back(
+def test_damage_that_a_job_finds_in_its_input_recomputes_the_input(
     copy: Run, inline_run: Run, same_numbers: Compare, tmp_path: Path
 ) -> None:
     plan = plan_of(copy, Selection(force=("train-B-0", "predict-B-0")))
@@ -121,7 +121,7 @@ def test_killed_between_the_done_mark_and_the_sweep(copy: Run, capsys: pytest.Ca
 # --- asked for by name
 
 
-def test_force_runs_a_node_again_and_what_it_gives_is_the_same(
+def test_force_runs_a_node_again_with_the_same_result(
     copy: Run, inline_run: Run, same_numbers: Compare, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ran(copy, capsys, "--force", "train-plain-1,blend")[0] == 0
@@ -161,7 +161,7 @@ def test_a_folder_of_an_older_version_or_of_another_grid_is_refused(
 # --- a loss that is not finite
 
 
-def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_alone(
+def test_a_diverged_fold_continues_at_a_lower_rate_and_the_others_are_untouched(
     tmp_path: Path, small_data: Path, tiny_grid: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A rate that is too high from the second epoch on: the first one is kept."""
@@ -198,7 +198,7 @@ def test_a_fold_that_diverged_goes_on_with_a_lower_rate_and_the_others_are_left_
     assert rates == pytest.approx([plain[0], 0.1 * plain[1], 0.1 * plain[2]])
 
 
-def test_the_failure_says_what_to_type(
+def test_a_failure_names_the_command_to_type(
     tmp_path: Path, small_data: Path, tiny_grid: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = ["conditions.plain.lr_max=1e30", "conditions.plain.optimizer=sgd"]

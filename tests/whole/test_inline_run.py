@@ -68,7 +68,7 @@ def test_another_seed_gives_other_numbers_and_other_signatures(inline_run: Run, 
     assert ours.shards == theirs.shards, "features do not depend on the seed"
 
 
-def test_launching_again_does_nothing_and_says_so(inline_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_launching_again_does_nothing_and_reports_it(inline_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     before = {p: p.stat().st_mtime_ns for p in inline_run.store.root.rglob("*") if p.is_file()}
     assert main(["resume", str(inline_run.folder), "--executor", "inline"]) == 0
     assert "nothing to do: all" in capsys.readouterr().out
@@ -263,7 +263,7 @@ def test_a_grid_without_figures_prints_one_table_of_conditions(
     assert "step" not in said
 
 
-def test_plan_says_why(inline_run: Run, tiny_grid: Path, small_data: Path) -> None:
+def test_plan_shows_why_a_job_runs(inline_run: Run, tiny_grid: Path, small_data: Path) -> None:
     recipe = load_grid(str(tiny_grid), ["conditions.A.lr_max=0.002"])
     planned = plan_of(prepare(recipe, small_data, inline_run.folder), Selection())
     reasons = {p.node.name: (p.action, p.reason) for p in planned.nodes}

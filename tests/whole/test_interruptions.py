@@ -48,7 +48,7 @@ def wait_for(out: Path, pattern: str, seconds: float = 60) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
-def test_stopped_and_killed_runs_go_on_where_they_were(
+def test_stopped_and_killed_runs_continue_where_they_were(
     inline_run: Run, tmp_path: Path, small_data: Path, tiny_grid: Path, same_numbers: Compare,
     capsys: pytest.CaptureFixture[str], how: signal.Signals,
 ) -> None:  # fmt: skip
@@ -87,7 +87,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(
+def test_a_full_disk_is_reported_and_the_run_continues_once_there_is_space(
     small_disk: Path, small_data: Path, tiny_grid: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     out = small_disk / "run"
@@ -104,7 +104,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_space(
     assert not list(out.rglob("*.tmp*"))
 
 
-def test_a_read_only_store_can_be_read_and_launching_says_why_not(
+def test_a_read_only_store_can_be_read_and_launch_explains_why_it_cannot_write(
     small_disk: Path, inline_run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
@@ -121,7 +121,7 @@ def test_a_read_only_store_can_be_read_and_launching_says_why_not(
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
 
 
-def test_what_a_machine_refuses_is_said_in_a_sentence() -> None:
+def test_errors_of_the_machine_are_one_sentence() -> None:
     assert cause_of(PermissionError(13, "Permission denied", "/s/x")).startswith("/s/x: permission denied: make it")
     assert cause_of(RuntimeError("I/O error: No space left on device (os error 28)")) == (
         "the store: the disk is full: free some space, then resume the run"
@@ -141,7 +141,7 @@ def test_what_a_machine_refuses_is_said_in_a_sentence() -> None:
 # --- clocks, and what status makes of it all
 
 
-def test_a_clock_that_goes_backwards_makes_nobody_young_or_old(copy: Run) -> None:
+def test_a_clock_that_goes_backwards_changes_no_age(copy: Run) -> None:
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
     with attempt_at(copy, node, "another run"):
         for ahead in (-1e6, 1e6):
@@ -218,7 +218,7 @@ def test_without_mlflow_training_never_notices_and_sync_brings_it_up_to_date(
     assert [p.step for p in client.get_metric_history(child.info.run_id, "lwlrap")] == [1, 2]
 
 
-def test_a_database_that_is_away_is_told_at_once(
+def test_an_unreachable_database_is_reported_at_once(
     copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me@127.0.0.1:9/mlflow")

@@ -48,7 +48,7 @@ def holder(copy: Run) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def test_a_run_has_one_owner_and_a_dead_one_is_succeeded(
+def test_a_run_has_one_owner_and_a_dead_owner_is_replaced(
     copy: Run, holder: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, said = ran(copy, capsys)
@@ -68,7 +68,7 @@ def test_an_owner_on_another_machine_is_dead_when_its_counter_stands_still(
 ) -> None:
     monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", 1.5)
     path = copy.folder / "owner.json"
-    # Its clock is years ahead: nobody's clock is asked.
+    # Its clock is years ahead, which does not matter: no clocks are compared.
     write_json(path, {"token": "x", "host": "elsewhere", "pid": 7, "time": time.time() + 1e8, "count": 3})
     with own(copy.folder) as owner:
         assert owner.took_over == "process 7 on elsewhere"
@@ -126,7 +126,7 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
     assert "attempt 1 on" in (copy.store.folder(node) / "logs" / "1.log").read_text()
 
 
-def test_an_attempt_that_was_believed_lost_and_finishes_is_not_made_again(copy: Run) -> None:
+def test_an_attempt_that_was_believed_lost_and_finishes_is_not_repeated(copy: Run) -> None:
     node = copy.graph.nodes[copy.graph.train["plain", 0]]
     copy.store.forget(node)
     assert run_job(copy.claim(node, INLINE.of_job()))

@@ -1,5 +1,7 @@
-"""Ten thousand nodes: what grows faster than their number shows here. Limits are twice what the project promises, as
-CPU seconds; `python -m benchmarks.scale_bench` has the figures."""
+"""Ten thousand nodes: whatever grows faster than their number shows here.
+
+Limits are twice what the project promises, in CPU seconds; `python -m benchmarks.scale_bench` prints the figures.
+"""
 
 import gc
 import io
@@ -50,7 +52,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def many(grid: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """All done, on an eighth of the clips; full-size ones need hundreds of shards and the benchmark's minute."""
+    """A finished run on an eighth of the clips; at full size it has hundreds of shards and takes a minute."""
     run = many_run(tmp_path_factory.mktemp("many"), load_grid(str(grid)), clips=1 / 8)
     for each in run.graph.nodes.values():
         finish(run, each)
@@ -117,7 +119,7 @@ def test_own_cost_of_jobs_that_are_lost_and_inputs_that_are_damaged() -> None:
 
 
 class Tallied(FakeExecutor):
-    """Counts starts as it goes: looking through all of them each time would be most of what is measured."""
+    """Counts starts as they happen: counting them again each time would dominate the measurement."""
 
     def __init__(self, **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]
@@ -147,7 +149,7 @@ def test_makespan_of_the_papers_grid(tmp_path: Path) -> None:
         assert 1 <= at.ratio < 1.05
 
 
-# --- what makes it fast says the same as before
+# --- the fast paths give the same answers as the slow ones
 
 
 def test_signatures_are_hashes_of_canonical_json(many: Run) -> None:
@@ -168,7 +170,7 @@ def test_run_json_names_shared_inputs_once_and_reads_them_whole(many: Run) -> No
 
 
 def test_a_finished_node_is_not_read_again_by_every_plan(tmp_path: Path, many: Run) -> None:
-    """Linking a result gives it a new change time, which made each plan take the checksum of every file."""
+    """Linking a result changes its change time, which once made each plan compute the checksum of every file."""
     store = LocalNodeStore(tmp_path)
     each = next(iter(many.graph.nodes.values()))
     store.claim(each, "")
@@ -192,7 +194,7 @@ def test_long_causes_are_folded_and_nothing_in_them_is_followed() -> None:
     assert "\\x1b[31m [bold]" in " ".join(line.strip() for line in lines)
 
 
-def test_the_collector_is_on_again_after_an_error() -> None:
+def test_garbage_collection_is_on_again_after_an_error() -> None:
     @uncollected
     def broken() -> None:
         assert not gc.isenabled()

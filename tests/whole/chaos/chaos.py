@@ -276,7 +276,7 @@ def marked_processes() -> list[psutil.Process]:
 
 
 def compare(disturbed: Run, undisturbed: Run) -> int:
-    """Hold all results of two runs against each other; gives the number of files."""
+    """Compare all results of two runs; return the number of files."""
     count = 0
     assert disturbed.graph.nodes.keys() == undisturbed.graph.nodes.keys()
     for node in disturbed.graph.nodes.values():
@@ -309,7 +309,7 @@ def repeated_epochs(store: NodeStore) -> tuple[int, int]:
 
 
 def check_mlflow(run: Run, uri: str) -> int:
-    """One finished run a job with each step once; gives the number of runs."""
+    """Check that MLflow has one finished run per job, each step once; return the number of runs."""
     import mlflow
 
     client = mlflow.MlflowClient(uri)

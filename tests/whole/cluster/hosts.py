@@ -32,7 +32,7 @@ COMMANDS = ("ip", "nsenter", "pkill", "rsync", "setpriv", "ssh", "ssh-keygen", "
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OWN_FOLDERS = (Path("/tmp"), Path("/run"), Path("/dev/shm"))
 ASIDE = Path("/mnt")
-"""Where a host keeps hold of shared folders while it covers the folders that are to be its own."""
+"""Where a host keeps the shared folders mounted while it covers the folders of its own."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Hosts:
 
 
 def main(names: Sequence[str]) -> int:
-    """A shell on the first of some hosts on the private network; gives its exit code."""
+    """Run a shell on the first of some hosts on the private network; return its exit code."""
     reason = why_not() if names else "give the names of the hosts"
     if reason is not None:
         print(f"hosts: {reason}", file=sys.stderr)

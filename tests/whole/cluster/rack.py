@@ -71,7 +71,7 @@ class Rack:
         return self.hosts.add(next(name for name in self.workers if name not in self.hosts.all), "private")
 
     def up(self) -> None:
-        """What docs/cluster/README.md says, with the services on the head; then wait for the workers that are on."""
+        """Follow docs/cluster/README.md, with the services on the head; then wait for the workers that are on."""
         config = self._fill_in()
         (self.shared / CLUSTER.name).write_text(yaml.safe_dump(config), encoding="utf-8")
         self.on_laptop("ray get-auth-token --generate")
@@ -83,7 +83,7 @@ class Rack:
                 self.wait_for(name, limit_s=90)
 
     def down(self) -> None:
-        """Tracking server, services, `ray down`; the workers end by themselves when their head is away for a minute."""
+        """Stop the tracking server, the services and Ray; workers exit on their own a minute after their head."""
         self.on_cluster("kill $(cat ~/mlflow.pid)")
         self.on_cluster("python -m orchestrator.services stop")
         self.on_laptop(f"ray down --yes {CLUSTER}")
@@ -95,11 +95,11 @@ class Rack:
         self.on_laptop(f"cd {SHARED}/sonogrid && ray up --yes {CLUSTER}", timeout_s=180)
 
     def on_laptop(self, command: str, timeout_s: float = 60) -> str:
-        """Run a command on the laptop, with the project's environment; gives its output."""
+        """Run a command on the laptop, with the project's environment; return its output."""
         return self.laptop.run(self._environment(command), timeout_s).stdout
 
     def on_cluster(self, command: str, timeout_s: float = 60) -> str:
-        """Run a command on the head, from the laptop, by `ray exec`; gives its output."""
+        """Run a command on the head, from the laptop, by `ray exec`; return its output."""
         process = self.start_on_cluster(command)
         printed, _ = process.communicate(timeout=timeout_s)
         assert process.returncode == 0, f"exit code {process.returncode}: {command}\n{printed}"
@@ -124,7 +124,7 @@ class Rack:
         }
 
     def wait_for(self, host: str, limit_s: float) -> float:
-        """Wait until the cluster has a host; gives the seconds it took."""
+        """Wait until the cluster has a host; return the seconds it took."""
         start = time.monotonic()
         while host not in self.nodes():
             assert time.monotonic() - start < limit_s, f"{host} is not in the cluster after {limit_s} s"
@@ -145,7 +145,7 @@ class Rack:
         return config
 
     def _given(self, printed: str) -> dict[str, str]:
-        """Of what the services print, what goes into the settings."""
+        """The part of the services' environment that goes into the settings."""
         lines = [line.strip().removeprefix("export ") for line in printed.splitlines() if line.startswith("export ")]
         given = dict(line.split("=", 1) for line in lines)
         # The server hands artifacts on, so that no client needs to know where they are.

@@ -187,7 +187,7 @@ def tell(rack: Rack, data: Path) -> Story:
         late = rack.switch_on()
         teller.did(f"{late.name} is switched on")
         teller.wait("Ray giving worker-1 up", lambda event: "worker-1" not in event.get("alive", ["worker-1"]))
-        teller.did("Ray gives worker-1 up")
+        teller.did("Ray gives up worker-1")
         teller.wait(
             f"another attempt at {cut['name']}",
             lambda event: event.get("name") == cut["name"] and event.get("attempt", 0) > cut["attempt"],
@@ -213,7 +213,7 @@ def tell(rack: Rack, data: Path) -> Story:
 
 
 def timeline(story: Story) -> str:
-    """What ran where, when and in which attempt, a line an attempt, and between them what was done to the cluster."""
+    """One line per attempt (what ran where and when), and between them what was done to the cluster."""
     hosts = {(event["name"], event["attempt"]): event["host"] for event in story.events if "attempt" in event}
     for name, facts in story.found["nodes"].items():
         hosts[name, facts["attempts"]] = facts["host"]

@@ -19,7 +19,7 @@ from features.files import read_json
 pytestmark = pytest.mark.cluster
 
 HEAD = "f" * 51 + "00000"
-"""The id that Ray's provider for tests gives a head."""
+"""The id of a head in Ray's provider for tests."""
 MARK = "SONOGRID_AUTOSCALED"
 IDLE_MINUTES = 0.5
 LIMIT_S = 400
@@ -118,5 +118,5 @@ def test_machines_come_for_what_waits_and_go_when_nothing_does(
 
     deadline = time.monotonic() + 60 * IDLE_MINUTES + 90
     while cluster.processes("raylet/raylet --")[1:]:
-        assert time.monotonic() < deadline, "machines stay that nobody needs"
+        assert time.monotonic() < deadline, "idle machines are not removed"
         time.sleep(1)

@@ -87,7 +87,7 @@ def test_ray_up_brings_all_hosts_that_are_on(rack: Rack) -> None:
     assert "/6.0 GPU" in rack.on_cluster("ray status")
 
 
-def test_ray_answers_only_to_who_has_the_token(rack: Rack) -> None:
+def test_ray_answers_only_with_the_token(rack: Rack) -> None:
     head = rack.head.addresses["private"]
     ask = f"ray status --address {head}:6379"
     worker = rack.hosts.all["worker-1"]
@@ -101,7 +101,7 @@ def test_ray_answers_only_to_who_has_the_token(rack: Rack) -> None:
             assert host.run(f"stat -c %a ~/{name}").stdout == "600\n"
 
 
-def test_the_tracking_server_answers_the_private_network_alone(rack: Rack) -> None:
+def test_the_tracking_server_answers_only_the_private_network(rack: Rack) -> None:
     def ask(name: str, server: str, host: str) -> str:
         address = f"http://{server}:5000/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
         return rack.hosts.all[name].run(f"{VENV}/bin/python {SHARED}/ask.py '{address}' {host}").stdout.strip()
@@ -138,7 +138,7 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in ("seconds", "samples_per_s", "time")}
 
 
-def test_lost_jobs_went_on_elsewhere_from_their_checkpoint(story: Story) -> None:
+def test_lost_jobs_continued_elsewhere_from_their_checkpoint(story: Story) -> None:
     for lost in (story.cut, story.killed):
         facts = story.found["nodes"][lost["name"]]
         assert facts["attempts"] > lost["attempt"]

@@ -80,7 +80,7 @@ def test_ray_wants_the_token_and_all_hosts_get_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LAUNCHED)
-def test_servers_listen_on_the_private_network_alone(name: str) -> None:
+def test_servers_listen_only_on_the_private_network(name: str) -> None:
     config = load(name)
     lines = commands(config)
     assert not any("0.0.0.0" in line for line in lines)
@@ -175,7 +175,7 @@ def test_every_pod_has_the_secret_and_the_data(manifest: dict[str, dict[str, Any
         assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {"data", "shm"}
 
 
-def test_pods_answer_pods_of_the_cluster_alone(manifest: dict[str, dict[str, Any]]) -> None:
+def test_pods_answer_only_pods_of_the_cluster(manifest: dict[str, dict[str, Any]]) -> None:
     ours = {"matchLabels": {"ray.io/cluster": manifest["RayCluster"]["metadata"]["name"]}}
     policy = manifest["NetworkPolicy"]["spec"]
     assert policy == {

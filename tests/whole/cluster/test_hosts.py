@@ -82,7 +82,7 @@ def test_a_pulled_cable_is_silent_and_can_be_put_back(hosts: Hosts) -> None:
     talk.communicate()
 
 
-def test_a_process_of_one_host_is_killed_there_alone(hosts: Hosts) -> None:
+def test_a_process_is_killed_on_its_own_host_only(hosts: Hosts) -> None:
     a, b = hosts.all["a"], hosts.all["b"]
     for host in (a, b):
         host.run("setsid --fork sleep 501 > /dev/null 2>&1")

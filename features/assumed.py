@@ -1,6 +1,6 @@
 """A manifest of FSDKaggle2019's size, without the audio: what a grid would cost can be told before the data are there.
 
-Counts, means and ranges are the dataset's (recipe: Data); the lengths themselves are drawn evenly from simple
+Counts, means and ranges are the dataset's (docs/paper.md, Data); the lengths themselves are drawn evenly from simple
 distributions with those means: curated and test clips log-normal, noisy ones mostly of 15 s.
 """
 

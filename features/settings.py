@@ -1,6 +1,6 @@
 """What can be set about data and features. Every field is part of the Recipe and so of the signatures.
 
-Settings are frozen and refuse unknown fields; the words under a field are its documentation.
+Settings are frozen and reject unknown fields. The description of a field is its documentation (docs/grids.md).
 """
 
 from typing import Annotated, Literal, Self
@@ -10,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 __all__ = ["DataSettings", "FeatureSettings", "MelSettings", "Seed", "Settings", "WaveformSettings"]
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-"""What every generator of random numbers takes."""
+"""A seed that every random number generator accepts."""
+
+
+SampleRate = Annotated[int, Field(ge=1_000, le=384_000, description="sample rate that clips are resampled to, Hz")]
+ShardSize = Annotated[int, Field(ge=1, le=4_096, description="largest size of a shard's array, MiB; changes no result")]
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, no unknown fields, no silent conversions."""
+    """Base of all settings: immutable, without unknown fields or silent conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -25,22 +29,22 @@ class DataSettings(Settings):
     folds: int = Field(5, ge=2, le=100, description="number of cross-validation folds")
     fold_seed: Seed = Field(42, description="seed of the shuffle that draws the folds")
     group_by: str | None = Field(
-        None, min_length=1, description="CSV column whose equal values stay on one side of a fold"
+        None, min_length=1, description="CSV column; clips with equal values are never split between folds"
     )
-    stratify: bool = Field(False, description="balance the labels over the folds")
+    stratify: bool = Field(False, description="balance the labels across the folds")
 
 
 class MelSettings(Settings):
-    """Power mel spectrogram (recipe: librosa's defaults, Slaney scale and norm, Hann, centred)."""
+    """Power mel spectrogram (docs/paper.md, Inputs: librosa's defaults, Slaney scale and norm, Hann, centred)."""
 
-    kind: Literal["mel"] = "mel"
-    sample_rate_hz: int = Field(44_100, ge=1_000, le=384_000)
-    n_mels: int = Field(128, ge=8, le=1_024)
-    n_fft_samples: int = Field(2_560, ge=64, le=1 << 20)
-    hop_samples: int = Field(347, ge=1, le=1 << 20)
-    fmin_hz: float = Field(20.0, ge=0)
-    fmax_hz: float = Field(22_050.0, gt=0)
-    shard_mb: int = Field(64, ge=1, le=4_096, description="largest size of a shard's array")
+    kind: Literal["mel"] = Field("mel", description="power mel spectrogram")
+    sample_rate_hz: SampleRate = 44_100
+    n_mels: int = Field(128, ge=8, le=1_024, description="number of mel bands")
+    n_fft_samples: int = Field(2_560, ge=64, le=1 << 20, description="length of the FFT window, in samples")
+    hop_samples: int = Field(347, ge=1, le=1 << 20, description="samples between two frames")
+    fmin_hz: float = Field(20.0, ge=0, description="lowest frequency of the mel bands, Hz")
+    fmax_hz: float = Field(22_050.0, gt=0, description="highest frequency of the mel bands, Hz")
+    shard_mb: ShardSize = 64
 
     @model_validator(mode="after")
     def _band_fits(self) -> Self:
@@ -63,9 +67,9 @@ class MelSettings(Settings):
 class WaveformSettings(Settings):
     """Mono samples as int16."""
 
-    kind: Literal["waveform"] = "waveform"
-    sample_rate_hz: int = Field(44_100, ge=1_000, le=384_000)
-    shard_mb: int = Field(64, ge=1, le=4_096, description="largest size of a shard's array")
+    kind: Literal["waveform"] = Field("waveform", description="mono samples as int16")
+    sample_rate_hz: SampleRate = 44_100
+    shard_mb: ShardSize = 64
 
 
 FeatureSettings = Annotated[MelSettings | WaveformSettings, Field(discriminator="kind")]

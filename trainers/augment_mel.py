@@ -1,7 +1,8 @@
-"""Augmentations of mel power, (B, T, n_mels). Values: recipe, Augmentation; `scale` is in `augment_waveform.py`.
+"""Augmentations of mel power, (B, T, n_mels), with the values of docs/paper.md, Augmentation.
 
-`time_warp`, `noise`, `time_mask` (and `scale` on mel) are what the authors tried and found worse: the paper gives no
-values, the defaults are ours. A name that ends in `_released` or `_centred` does what the released code does.
+`scale`, which works on both inputs, is in `augment_waveform.py`. The authors tried `time_warp`, `noise`, `time_mask`
+and `scale` on mel and found them worse; the paper has no values for these, so the defaults are ours. Names that end in
+`_released` or `_centred` reproduce the released code. Defaults and bounds are declared in `trainers.registry`.
 """
 
 from dataclasses import replace
@@ -10,13 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.augment import Batch, column, register
+from trainers.batch import Batch, column
 
-__all__: list[str] = []
+__all__ = [
+    "additional_crop",
+    "additional_crop_released",
+    "frequency_mask",
+    "frequency_mask_centred",
+    "gain",
+    "mixup",
+    "noise",
+    "time_mask",
+    "time_warp",
+]
 
 
-@register("additional_crop", ("mel",), "before_mix")
-def additional_crop(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: float = 0.25) -> Batch:
+def additional_crop(batch: Batch, rng: np.random.Generator, *, p: float, low: float) -> Batch:
     """Keep a random part of low..1 of the crop, or of the clip when it is shorter; zeros elsewhere in time."""
     offset, kept = _kept_run((batch.stop - batch.start).cpu(), rng, p, low)
     start = batch.start + offset.to(batch.x.device)
@@ -25,8 +35,7 @@ def additional_crop(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, l
     return replace(batch, x=batch.x * keep[:, :, None], start=start, stop=stop)
 
 
-@register("additional_crop_released", ("mel",), "before_mix")
-def additional_crop_released(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: float = 0.25) -> Batch:
+def additional_crop_released(batch: Batch, rng: np.random.Generator, *, p: float, low: float) -> Batch:
     """The released code's additional crop: of a clip that fills the crop, a part of the mel bands is kept, not of time.
 
     A shorter clip is cropped on time, as `additional_crop` does it.
@@ -44,8 +53,7 @@ def additional_crop_released(batch: Batch, rng: np.random.Generator, *, p: float
     return replace(batch, x=batch.x * keep, start=start, stop=stop)
 
 
-@register("mixup", ("mel",), "mix")
-def mixup(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, alpha: float = 1.0) -> Batch:
+def mixup(batch: Batch, rng: np.random.Generator, *, p: float, alpha: float) -> Batch:
     """Mix power and labels of each clip with its partner's, lambda ~ Beta(alpha, alpha) (Zhang et al. 2018)."""
     clips = len(batch.x) // 2
     own = np.where(rng.random(clips) < p, rng.beta(alpha, alpha, clips), 1.0)
@@ -55,8 +63,7 @@ def mixup(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, alpha: floa
     return Batch(x, y, start, stop)
 
 
-@register("time_warp", ("mel",), "after_mix")
-def time_warp(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, frames: int = 80) -> Batch:
+def time_warp(batch: Batch, rng: np.random.Generator, *, p: float, frames: int) -> Batch:
     """Move a random frame of the clip by up to `frames`; power is resampled linearly on both sides of it.
 
     SpecAugment's time warping (Park et al. 2019, section 2) along the one axis that it moves: with L the clip's last
@@ -84,8 +91,7 @@ def time_warp(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, frames:
     return replace(batch, x=torch.lerp(one, two, share))
 
 
-@register("noise", ("mel",), "after_mix")
-def noise(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: float = 10.0, high: float = 40.0) -> Batch:
+def noise(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high: float) -> Batch:
     """Add white noise to the clip's frames, its mean power low..high dB below the mean power of the clip.
 
     The power of Gaussian noise in an FFT bin is exponentially distributed, and bands of equal area (Slaney norm) hear
@@ -102,18 +108,14 @@ def noise(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: float 
     return replace(batch, x=batch.x + drawn.to(batch.x.device, non_blocking=True) * scale[:, :, None])
 
 
-@register("frequency_mask", ("mel",), "after_mix")
-def frequency_mask(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: int = 8, high: int = 32) -> Batch:
+def frequency_mask(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
     """Set a random run of low..high mel bands to zero power (SpecAugment, Park et al. 2019)."""
     n, _, n_mels = batch.x.shape
     keep = _outside_a_run(n, n_mels, rng, p, low, high).to(batch.x.device, non_blocking=True)
     return replace(batch, x=batch.x * keep[:, None, :])
 
 
-@register("frequency_mask_centred", ("mel",), "after_mix")
-def frequency_mask_centred(
-    batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: int = 8, high: int = 31
-) -> Batch:
+def frequency_mask_centred(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
     """The released code's frequency mask: zero power from w bands below a random centre to w above, w of low..high.
 
     Bands centre - w .. centre + w - 1, cut off at the edges: up to 2 w bands, twice the paper's.
@@ -127,8 +129,7 @@ def frequency_mask_centred(
     return replace(batch, x=batch.x * keep[:, None, :])
 
 
-@register("time_mask", ("mel",), "after_mix")
-def time_mask(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: int = 32, high: int = 128) -> Batch:
+def time_mask(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
     """Set a random run of low..high frames of the crop to zero power (SpecAugment, Park et al. 2019).
 
     The defaults are the shares of a crop of 512 frames that `frequency_mask` takes of 128 bands.
@@ -138,8 +139,7 @@ def time_mask(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: in
     return replace(batch, x=batch.x * keep[:, :, None])
 
 
-@register("gain", ("mel",), "after_mix")
-def gain(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, low: float = 0.8, high: float = 1.2) -> Batch:
+def gain(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high: float) -> Batch:
     """Multiply the power of a clip by a factor of low..high; the released code's are 0.9..1.1."""
     n = len(batch.x)
     factor = np.where(rng.random(n) < p, rng.uniform(low, high, n), 1.0)

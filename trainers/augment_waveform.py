@@ -1,4 +1,4 @@
-"""Augmentations of samples in [-1, 1], (B, S), and `scale`, which serves mel too. Values: recipe, Augmentation."""
+"""Augmentations of samples in [-1, 1], (B, S), and `scale`, which also works on mel (docs/paper.md, Augmentation)."""
 
 from dataclasses import replace
 
@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.augment import Batch, column, register
+from trainers.batch import Batch, column
 
-__all__ = ["loudest_window_db"]
+__all__ = ["bc_mix", "bc_mix_released", "gain_db", "loudest_window_db", "scale"]
 
 
-@register("scale", ("waveform", "mel"), "read")
-def scale(clips: int, rng: np.random.Generator, *, factor: float = 1.25) -> np.ndarray:
+def scale(clips: int, rng: np.random.Generator, *, factor: float) -> np.ndarray:
     """Play at a rate that makes the clip factor^U(-1, 1) times as long, nearest neighbour.
 
     Time and pitch of samples; of mel, where the authors found it worse, the frames alone: the bands stay.
@@ -22,8 +21,7 @@ def scale(clips: int, rng: np.random.Generator, *, factor: float = 1.25) -> np.n
     return rates
 
 
-@register("bc_mix", ("waveform",), "mix")
-def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float = 1.0) -> Batch:
+def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
     """Between-class mixing (Tokozume et al. 2018, eq. 2): a ratio that hears both clips at their share.
 
     t = 1 / (1 + 10^((G1 - G2) / 20) (1 - r) / r), x = (t x1 + (1 - t) x2) / sqrt(t^2 + (1 - t)^2), labels mixed by r.
@@ -49,8 +47,7 @@ def loudest_window_db(x: Tensor, window_samples: int = 4096, floor_db: float = -
     return level
 
 
-@register("bc_mix_released", ("waveform",), "mix")
-def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float = 1.0) -> Batch:
+def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
     """The released code's `bc_mix`: the clip is mixed with itself, its labels with the partner's.
 
     The level is what is left of the formula: t = r, so x / sqrt(r^2 + (1 - r)^2).
@@ -61,8 +58,7 @@ def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float = 1.0) -
     return mixed
 
 
-@register("gain_db", ("waveform",), "after_mix")
-def gain_db(batch: Batch, rng: np.random.Generator, *, p: float = 1.0, range_db: float = 6.0) -> Batch:
+def gain_db(batch: Batch, rng: np.random.Generator, *, p: float, range_db: float) -> Batch:
     """Change the level of a clip by -range_db..range_db."""
     n = len(batch.x)
     level = np.where(rng.random(n) < p, rng.uniform(-range_db, range_db, n), 0.0)

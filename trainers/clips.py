@@ -6,16 +6,15 @@ gather; otherwise (and always on a CPU, where a mapped page is as good as a copy
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ClipBank", "ClipSource", "MemoryClips", "Padding"]
+from trainers.settings import Padding
 
-Padding = Literal["zeros", "repeat"]
-"""What position p outside a clip of length n reads: zero, or position p mod n."""
+__all__ = ["ClipBank", "ClipSource", "MemoryClips"]
 
 
 class ClipSource(Protocol):

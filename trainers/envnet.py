@@ -1,12 +1,14 @@
-"""EnvNet-v2 trunk on raw samples (Tokozume, Ushiku & Harada 2018; recipe: Models)."""
+"""EnvNet-v2 trunk on raw samples (Tokozume, Ushiku & Harada 2018; docs/paper.md, Models)."""
 
 import torch
 from torch import Tensor, nn
 
+from trainers.settings import EnvNetSettings
+
 __all__ = ["EnvNetTrunk"]
 
 BANDS = 64
-"""Channels of the second convolution: they become the frequency axis, whose length the later kernels presume."""
+"""Channels of the second convolution: they become the frequency axis, whose length the later kernels rely on."""
 
 
 def _conv(channels_in: int, channels_out: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1)) -> nn.Module:
@@ -20,8 +22,7 @@ def _conv(channels_in: int, channels_out: int, kernel: tuple[int, int], stride: 
 class EnvNetTrunk(nn.Module):
     """Two 1-d convolutions that learn a spectrogram, then small 2-d convolutions; adaptive max pool to (10, 1)."""
 
-    min_length = 20_570
-    """Samples below which a pool would see nothing."""
+    min_length = EnvNetSettings.min_samples
 
     def __init__(self, width: int) -> None:
         super().__init__()

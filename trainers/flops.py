@@ -129,11 +129,11 @@ def training_flops(
     steps = math.ceil(train_clips / settings.batch_size)
     counted = [crop_flops(network, classes, crop, n_mels) for crop in crops]
     streams = 1 + settings.multitask + (settings.pseudo is not None)
-    # A semi-supervised method trains on its views and, before that, predicts as many to make their targets.
-    views = getattr(settings.semi, "views", 1) if settings.semi else 0
+    # A semi-supervised method trains on some views and, before that, predicts as many to make their targets.
+    views = settings.semi.trained_views if settings.semi else 0
     clip = fmean((streams + views) * flops.both + views * flops.forward for flops in counted)
     training = steps * settings.batch_size * clip
-    pad = 0 if n_mels else max(crops) // 2  # recipe: waveforms are padded in validation too
+    pad = 0 if n_mels else max(crops) // 2  # waveforms are padded in validation too (docs/paper.md, Augmentation)
     validation = sum(prediction_flops(network, classes, n_mels, clips, (pad,)) for clips in valid)
     statistics = steps * settings.batch_size * fmean(flops.forward for flops in counted)
     return settings.total_epochs * (training + validation) + settings.precise_bn * settings.cycles * statistics

@@ -19,15 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from features.errors import NotFiniteError
-from trainers.augment import AUGMENTATIONS
 from trainers.checkpoints import Checkpoints, snapshot_path
 from trainers.clips import ClipBank, ClipSource
-from trainers.losses import LOSSES
+from trainers.losses import FUNCTIONS
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
 from trainers.parallel import Group
 from trainers.predict import predict
 from trainers.randomness import seed_of
+from trainers.registry import AUGMENTATIONS
 from trainers.schedule import cyclic_cosine
 from trainers.semi import make_method
 from trainers.settings import TrainSettings
@@ -261,7 +261,7 @@ class _Training:
         with self.autocast:
             logits = self.network(x, "noisy" if name == "noisy" else "curated")
         loss, weight = self._terms(step)[name]
-        return weight * LOSSES[loss](logits.float(), y, self.network.activation)
+        return weight * FUNCTIONS[loss](logits.float(), y, self.network.activation)
 
     def _terms(self, step: int) -> dict[str, tuple[str, float]]:
         """Name of the loss and its weight, for each kind of batch."""
@@ -342,7 +342,7 @@ def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _optimizer(settings: TrainSettings, network: Tagger) -> torch.optim.Optimizer:
-    """Adam, or SGD with Nesterov momentum 0.9 (recipe: Training)."""
+    """Adam, or SGD with Nesterov momentum 0.9 (docs/paper.md, Training)."""
     if settings.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), lr=settings.lr_max, fused=True)
     return torch.optim.SGD(network.parameters(), lr=settings.lr_max, momentum=0.9, nesterov=True, fused=True)

@@ -1,18 +1,19 @@
-"""Losses by name. A loss takes logits and targets, both (B, C), and the head's activation, and gives a scalar.
+"""The losses that `trainers.registry` declares.
 
-Register a new one with a line in `LOSSES`; its name can then be used in a grid. `NEEDS` holds those made for one head.
+A loss takes logits and targets, both (B, C), and the activation of the head, and returns a scalar. To add one, declare
+it in `registry.LOSSES`, write its function here and list it in `FUNCTIONS`.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["LOSSES", "NEEDS", "Activation", "Loss", "activate", "bce", "bce_twice", "kl", "mse"]
+from trainers.registry import Activation
 
-Activation = Literal["sigmoid", "softmax"]
+__all__ = ["FUNCTIONS", "Loss", "activate", "bce", "bce_twice", "kl", "mse"]
+
 Loss = Callable[[Tensor, Tensor, Activation], Tensor]
 
 
@@ -34,8 +35,8 @@ def bce(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
 def bce_twice(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     """Binary cross-entropy that takes a sigmoid's scores for logits, so that the sigmoid is applied twice.
 
-    The released code's loss of the ResNets' noisy head and of both heads of condition D (recipe: Paper versus released
-    code). Its scores end in 0.5..0.73: it never goes below 0.31 for a label and 0.69 for none.
+    The released code's loss of the ResNets' noisy head and of both heads of condition D (docs/paper.md, Paper
+    versus released code). Its scores end in 0.5..0.73: it never goes below 0.31 for a label and 0.69 for none.
     """
     if activation != "sigmoid":
         raise ValueError("the bce_twice loss needs a sigmoid head")
@@ -54,9 +55,8 @@ def kl(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
 
 
 def mse(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
-    """Mean squared error of the scores (the soft pseudo label loss, recipe: Soft pseudo label)."""
+    """Mean squared error of the scores (the loss of soft pseudo labels, docs/paper.md, Training)."""
     return F.mse_loss(activate(logits, activation), targets)
 
 
-LOSSES: dict[str, Loss] = {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse}
-NEEDS: dict[str, Activation] = {"bce_twice": "sigmoid", "kl": "softmax"}
+FUNCTIONS: dict[str, Loss] = {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse}

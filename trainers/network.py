@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from features.mel import power_to_db
 from trainers.clips import ClipSource
 from trainers.envnet import EnvNetTrunk
-from trainers.losses import Activation, activate
+from trainers.losses import activate
+from trainers.registry import Activation
 from trainers.resnet import ResNetTrunk
 from trainers.seresnext import SEResNeXtTrunk
 from trainers.settings import NetworkSettings

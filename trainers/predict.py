@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from trainers.clips import ClipBank, Padding
+from trainers.clips import ClipBank
 from trainers.losses import activate
 from trainers.network import Head, Tagger
+from trainers.settings import Padding
 
 __all__ = ["group_by_length", "predict"]
 

@@ -1,4 +1,4 @@
-"""Soft pseudo labels of the noisy clips (paper section 3.3; recipe: Soft labels)."""
+"""Soft pseudo labels of the noisy clips (paper section 3.3; docs/paper.md, Training)."""
 
 import numpy as np
 

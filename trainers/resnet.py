@@ -1,4 +1,4 @@
-"""ResNet trunk on one-channel mel spectrograms of any length (He et al. 2016; recipe: Models)."""
+"""ResNet trunk on one-channel mel spectrograms of any length (He et al. 2016; docs/paper.md, Models)."""
 
 from collections.abc import Callable, Sequence
 

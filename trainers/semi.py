@@ -18,15 +18,16 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from trainers.losses import Activation, activate
+from trainers.losses import activate
 from trainers.network import Tagger
 from trainers.randomness import generator
-from trainers.settings import TrainSettings
+from trainers.registry import Activation
+from trainers.settings import MeanTeacherSettings, MixMatchSettings, PseudoLabelSettings, TrainSettings
 
 __all__ = ["METHODS", "Batches", "Method", "hard_labels", "make_method", "sharpen"]
 
@@ -34,7 +35,11 @@ Batches = dict[str, tuple[Tensor, Tensor]]
 """Inputs (B, T, n_mels) or (B, S) and targets (B, C) by the name of their loss."""
 
 
-class Method(nn.Module):
+OwnSettings = TypeVar("OwnSettings")
+"""The settings that belong to a method, the field `semi` of a condition."""
+
+
+class Method(nn.Module, Generic[OwnSettings]):
     """Supervised training, which leaves the batches as they are; base of the methods.
 
     Holds all that is learnt: the network and, perhaps, a teacher. A checkpoint has the tensors of both.
@@ -45,10 +50,11 @@ class Method(nn.Module):
     mixes_curated = False
     """Mixes the curated clips itself: they too are read without the augmentations that mix clips."""
 
-    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
+    def __init__(
+        self, settings: TrainSettings, semi: OwnSettings, network: Tagger, steps_per_epoch: int, seed: int
+    ) -> None:
         super().__init__()
-        self.settings, self.network = settings, network
-        self.semi: Any = settings.semi
+        self.settings, self.semi, self.network = settings, semi, network
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
 
     @property
@@ -74,27 +80,31 @@ class Method(nn.Module):
         """Called when the optimizer has changed the network."""
 
 
-METHODS: dict[str, type[Method]] = {}
+METHODS: dict[str, type[Method[Any]]] = {}
 
 
-def register(name: str) -> Callable[[type[Method]], type[Method]]:
-    """Make a method known under the name that its settings have in the field `method`."""
+M = TypeVar("M", bound=Method[Any])
 
-    def add(method: type[Method]) -> type[Method]:
+
+def register(name: str) -> Callable[[type[M]], type[M]]:
+    """Register a method under the name that its settings have in the field `method`."""
+
+    def add(method: type[M]) -> type[M]:
         METHODS[name] = method
         return method
 
     return add
 
 
-def make_method(settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> Method:
+def make_method(settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> Method[Any]:
     """The method of a condition; plain supervised training if it names none."""
-    kind = Method if settings.semi is None else METHODS[settings.semi.method]
-    return kind(settings, network, steps_per_epoch, seed)
+    if settings.semi is None:
+        return Method(settings, None, network, steps_per_epoch, seed)
+    return METHODS[settings.semi.method](settings, settings.semi, network, steps_per_epoch, seed)
 
 
 @register("pseudo_label")
-class PseudoLabel(Method):
+class PseudoLabel(Method[PseudoLabelSettings]):
     """Hard pseudo labels (Lee 2013): what the network itself says of an unlabelled clip is taken for its label.
 
     Section 2.2: the most likely class is the label, chosen anew at every update; its loss is that of the labelled
@@ -124,7 +134,7 @@ class PseudoLabel(Method):
 
 
 @register("mean_teacher")
-class MeanTeacher(Method):
+class MeanTeacher(Method[MeanTeacherSettings]):
     """Mean Teacher (Tarvainen & Valpola 2017): the network agrees with a moving average of its own weights.
 
     Section 2: after every step, theta'_t = alpha theta'_(t-1) + (1 - alpha) theta_t; the consistency cost is the mean
@@ -140,8 +150,10 @@ class MeanTeacher(Method):
 
     views = 2
 
-    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
-        super().__init__(settings, network, steps_per_epoch, seed)
+    def __init__(
+        self, settings: TrainSettings, semi: MeanTeacherSettings, network: Tagger, steps_per_epoch: int, seed: int
+    ) -> None:
+        super().__init__(settings, semi, network, steps_per_epoch, seed)
         self.teacher = copy.deepcopy(network).requires_grad_(False)
 
     @property
@@ -171,7 +183,7 @@ class MeanTeacher(Method):
 
 
 @register("mixmatch")
-class MixMatch(Method):
+class MixMatch(Method[MixMatchSettings]):
     """MixMatch (Berthelot et al. 2019, section 3 and algorithm 1): guessed labels, and all clips mixed with all others.
 
     A clip's guess is the mean of the scores of K views of it, sharpened. Each curated clip and each view is then mixed
@@ -188,9 +200,11 @@ class MixMatch(Method):
 
     mixes_curated = True
 
-    def __init__(self, settings: TrainSettings, network: Tagger, steps_per_epoch: int, seed: int) -> None:
-        super().__init__(settings, network, steps_per_epoch, seed)
-        self.views = self.semi.views
+    def __init__(
+        self, settings: TrainSettings, semi: MixMatchSettings, network: Tagger, steps_per_epoch: int, seed: int
+    ) -> None:
+        super().__init__(settings, semi, network, steps_per_epoch, seed)
+        self.views = semi.views
 
     def terms(self, step: int) -> dict[str, tuple[str, float]]:
         """Mean squared error, with the linear ramp."""

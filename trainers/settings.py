@@ -1,6 +1,7 @@
 """What can be set about one condition (a row of the paper's Table 1): network, streams, augmentation, schedule.
 
-Every field is part of the Recipe: two conditions with equal settings and inputs give equal numbers and share one job.
+Every field is part of the Recipe: two conditions with equal settings and inputs have equal results and share one job.
+Imports no torch. The names, parameters and bounds of augmentations and losses are declared in `trainers.registry`.
 """
 
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -8,17 +9,14 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Seed, Settings
-from trainers import augment_mel, augment_waveform  # noqa: F401  importing them registers what they hold
-from trainers.augment import AUGMENTATIONS, resolve_augmentations
-from trainers.clips import Padding
-from trainers.envnet import EnvNetTrunk
-from trainers.losses import LOSSES, NEEDS
+from trainers.registry import AUGMENTATIONS, LOSSES, Activation, Augmentations, resolve_augmentations
 
 __all__ = [
     "EnvNetSettings",
     "MeanTeacherSettings",
     "MixMatchSettings",
     "NetworkSettings",
+    "Padding",
     "PredictSettings",
     "PseudoLabelSettings",
     "PseudoSettings",
@@ -29,17 +27,23 @@ __all__ = [
     "TrainSettings",
 ]
 
-# Upper limits are far above what anyone trains; they keep a slip of the finger from filling a memory or a decade.
+# Upper limits are far above what anyone trains. They catch slips that would fill the memory or run for years.
 MAX_CROP = 100_000_000
 MAX_PAD = 1_000_000
-HeadUnits = Annotated[int, Field(ge=8, le=65_536, description="units of the two hidden layers of a head")]
+Padding = Literal["zeros", "repeat"]
+"""What position p outside a clip of length n reads: zero, or position p mod n."""
+HeadUnits = Annotated[int, Field(ge=8, le=65_536, description="units of each of the two hidden layers of a head")]
+HeadActivation = Annotated[Activation, Field(description="what turns logits into scores")]
 Factor = Annotated[float, Field(gt=0, le=1e6)]
 Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
 Epochs = Annotated[float, Field(ge=0, le=1e9)]
 
 Normalise = Annotated[
     Literal["clip", "dataset"],
-    Field(description="whose mean and deviation of dB: each crop's own, or those of the fold's curated training clips"),
+    Field(
+        description="whose mean and standard deviation (dB) normalise the input: those of each crop, or those of the "
+        "fold's curated training clips"
+    ),
 ]
 
 
@@ -53,36 +57,38 @@ LossName = Annotated[str, AfterValidator(_known_loss)]
 
 
 class ResNetSettings(Settings):
-    """Residual network on mel power; depth 34 at width 64 is the paper's."""
+    """Residual network on mel power. The paper's is ResNet-34: depth 34, width 64."""
 
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
-    kind: Literal["resnet"] = "resnet"
-    depth: Literal[10, 18, 34] = Field(34, description="weighted layers")
+    kind: Literal["resnet"] = Field("resnet", description="ResNet on mel power")
+    depth: Literal[10, 18, 34] = Field(34, description="number of layers with weights")
     width: int = Field(64, ge=4, le=512, description="channels of the first stage")
     head_units: HeadUnits = 1024
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    activation: HeadActivation = "sigmoid"
     normalise: Normalise = "clip"
 
 
 class SEResNeXtSettings(Settings):
-    """SE-ResNeXt-50 on mel power; width 64 is 32x4d, which the authors tried."""
+    """SE-ResNeXt-50 on mel power. Width 64 is the 32x4d variant, which the authors tried."""
 
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
-    kind: Literal["seresnext"] = "seresnext"
-    width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem; two of them a group")
+    kind: Literal["seresnext"] = Field("seresnext", description="SE-ResNeXt-50 on mel power")
+    width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem, two per group")
     head_units: HeadUnits = 1024
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    activation: HeadActivation = "sigmoid"
     normalise: Normalise = "clip"
 
 
 class EnvNetSettings(Settings):
-    """EnvNet-v2 on samples; width 32 is the paper's."""
+    """EnvNet-v2 on samples. The paper's has width 32."""
 
     reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
-    kind: Literal["envnet"] = "envnet"
+    min_samples: ClassVar[int] = 20_570
+    """Shortest input; with fewer samples a pooling layer would have no input."""
+    kind: Literal["envnet"] = Field("envnet", description="EnvNet-v2 on samples")
     width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
     head_units: HeadUnits = 1024
-    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    activation: HeadActivation = "sigmoid"
 
 
 NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings, Field(discriminator="kind")]
@@ -91,25 +97,28 @@ NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings,
 class PseudoSettings(Settings):
     """Soft pseudo labels (paper section 3.3): a third batch through the curated head."""
 
-    teacher: str = Field(description="condition whose predictions of the noisy clips become soft labels")
+    teacher: str = Field(description="condition whose predictions of the noisy clips become labels")
     folds: Literal["same", "all", "crossed"] = Field(
         "same",
-        description="same: the teacher of this fold only (clean); all: mean of all folds (leaks validation labels); "
-        "crossed: mean of teachers that hold out this fold and one other (clean, and an ensemble; one more job a pair)",
+        description="which of the teacher's models: same: the model of this fold only (no leak); all: the mean of all "
+        "folds (leaks validation labels); crossed: the mean of models that hold out this fold and one other (no leak, "
+        "an ensemble; one more training job per pair of folds)",
     )
     weight: Factor = Field(20.0, description="factor of this stream's loss")
-    temperature: Temperature = Field(2.0, description="exponent that sharpens the mean prediction")
-    loss: LossName = Field("mse", description="name of a registered loss")
+    temperature: Temperature = Field(2.0, description="exponent T that sharpens the mean prediction")
+    loss: LossName = Field("mse", description="loss of this stream, a declared name")
 
 
 class PseudoLabelSettings(Settings):
-    """Hard pseudo labels (Lee 2013); see `trainers.semi` for these three."""
+    """Hard pseudo labels (Lee 2013). `trainers.semi` describes the three methods."""
 
-    method: Literal["pseudo_label"] = "pseudo_label"
-    threshold: float = Field(0.5, gt=0, lt=1, description="score from which a sigmoid head's class is a label")
+    trained_views: ClassVar[int] = 1
+    """Views of an unlabelled clip that the network is trained on; as many are predicted for their targets."""
+    method: Literal["pseudo_label"] = Field("pseudo_label", description="hard labels by the network itself (Lee 2013)")
+    threshold: float = Field(0.5, gt=0, lt=1, description="score from which a class of a sigmoid head becomes a label")
     weight: Factor = Field(3.0, description="factor of the unlabelled clips' loss after the ramp, alpha_f")
-    ramp_start: Epochs = Field(100.0, description="epochs before which the factor is 0, T1")
-    ramp_end: Epochs = Field(600.0, description="epochs after which the factor is whole, T2")
+    ramp_start: Epochs = Field(100.0, description="epoch until which the factor is 0, T1")
+    ramp_end: Epochs = Field(600.0, description="epoch from which the factor has its full value, T2")
 
     @model_validator(mode="after")
     def _ramp_rises(self) -> Self:
@@ -121,39 +130,54 @@ class PseudoLabelSettings(Settings):
 class MeanTeacherSettings(Settings):
     """Mean Teacher (Tarvainen & Valpola 2017)."""
 
-    method: Literal["mean_teacher"] = "mean_teacher"
-    decay: float = Field(0.999, ge=0, lt=1, description="of the moving average of the weights, a step")
+    trained_views: ClassVar[int] = 1
+    """As in `PseudoLabelSettings`; the teacher predicts a second view."""
+    method: Literal["mean_teacher"] = Field(
+        "mean_teacher", description="agreement with a moving average of the weights (Tarvainen & Valpola 2017)"
+    )
+    decay: float = Field(0.999, ge=0, lt=1, description="decay of the moving average of the weights, per step")
     weight: Factor = Field(100.0, description="factor of the consistency cost after the ramp")
-    ramp_epochs: Epochs = Field(80.0, description="epochs in which the factor rises, sigmoid-shaped")
+    ramp_epochs: Epochs = Field(80.0, description="epochs over which the factor rises along a sigmoid-shaped curve")
 
 
 class MixMatchSettings(Settings):
     """MixMatch (Berthelot et al. 2019)."""
 
-    method: Literal["mixmatch"] = "mixmatch"
-    views: int = Field(2, ge=1, le=8, description="augmentations of an unlabelled clip whose scores are averaged, K")
-    temperature: Temperature = Field(0.5, description="T: the guessed label is raised to 1 / T")
-    alpha: float = Field(0.75, ge=1e-3, le=1e3, description="lambda ~ Beta(alpha, alpha)")
+    method: Literal["mixmatch"] = Field(
+        "mixmatch", description="guessed labels, all clips mixed with all others (Berthelot et al. 2019)"
+    )
+    views: int = Field(2, ge=1, le=8, description="augmented views of an unlabelled clip whose scores are averaged, K")
+    temperature: Temperature = Field(0.5, description="T; the guessed label is raised to the power 1 / T")
+    alpha: float = Field(0.75, ge=1e-3, le=1e3, description="the mixing ratio is drawn from Beta(alpha, alpha)")
     weight: Factor = Field(75.0, description="factor of the unlabelled clips' loss after the ramp, lambda_u")
-    ramp_epochs: Epochs = Field(8.0, description="epochs in which the factor rises, in a line")
+    ramp_epochs: Epochs = Field(8.0, description="epochs over which the factor rises linearly")
+
+    @property
+    def trained_views(self) -> int:
+        """As in `PseudoLabelSettings`."""
+        return self.views
 
 
 SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSettings, Field(discriminator="method")]
 
 
 class PredictSettings(Settings):
-    """Which predictions of a condition are made: every snapshot, at every pad."""
+    """Which predictions of a condition are made: by every snapshot, at every pad."""
 
-    # YAML has lists, not tuples: the outer type alone may be converted.
+    # YAML has lists, not tuples: only the outer type may be converted.
     pads: tuple[int, ...] = Field(
-        (8, 32), min_length=1, max_length=64, strict=False, description="zeros on both sides: frames or samples"
+        (8, 32),
+        min_length=1,
+        max_length=64,
+        strict=False,
+        description="zeros added on both sides of a clip, in frames or samples; one prediction per pad",
     )
 
     heads: tuple[Literal["curated", "noisy"], ...] = Field(
         ("curated",),
         strict=False,
         min_length=1,
-        description="heads whose scores are kept; the noisy one is another member for the blend, never a teacher",
+        description="heads whose scores are kept; the noisy head adds members to the blend and is never a teacher",
     )
 
     @field_validator("heads")
@@ -172,50 +196,59 @@ class PredictSettings(Settings):
 
 
 class RescueSettings(Settings):
-    """A lower learning rate for one fold from some epoch on, where its loss became nan or inf."""
+    """A lower learning rate for one fold from some epoch on, for a loss that became nan or inf."""
 
     after: int = Field(
-        ge=0, description="epochs that are kept as they were; a job that stopped later goes on from there"
+        ge=0, description="epochs that stay as they were; a job that stopped later continues from this epoch"
     )
-    lr_factor: float = Field(gt=0, lt=1, description="of the learning rate from then on")
+    lr_factor: float = Field(gt=0, lt=1, description="factor of the learning rate after these epochs")
 
 
 class TrainSettings(Settings):
     """One condition: what is trained, on which streams, for how long."""
 
-    network: NetworkSettings = ResNetSettings()
+    network: NetworkSettings = Field(ResNetSettings(), description="what is trained")
     crop: int | tuple[int, ...] = Field(
-        512, description="length of a training crop, mel frames or samples; of several, each step draws one"
+        512, description="length of a training crop in mel frames or samples; given several, each step draws one"
     )
     padding: Padding = Field("zeros", description="what surrounds a clip that is too short: zeros, or its repetition")
-    batch_size: int = Field(64, ge=2, le=65_536, description="clips a stream and step")
-    cycles: int = Field(8, ge=1, le=1_000, description="restarts of the learning rate; one snapshot each")
-    epochs: int = Field(
-        64, ge=1, le=1_000_000, description="epochs a cycle; an epoch is one pass over the fold's curated clips"
+    batch_size: int = Field(64, ge=2, le=65_536, description="clips per stream and step")
+    cycles: int = Field(
+        8, ge=1, le=1_000, description="cycles of the learning rate, each of which ends with a snapshot"
     )
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="sgd: Nesterov momentum 0.9")
-    lr_max: float = Field(1e-3, gt=0)
-    lr_min: float = Field(1e-6, ge=0)
-    augment: dict[str, dict[str, Any]] = Field(default_factory=dict, description="augmentation -> its parameters")
-    loss: LossName = Field("bce", description="loss of the curated head, a registered name")
-    noisy_loss: LossName = Field("bce", description="loss of the noisy head, a registered name")
-    multitask: bool = Field(False, description="train a second head on the noisy clips, losses 1:1")
-    pseudo: PseudoSettings | None = None
-    semi: SemiSettings | None = Field(None, description="what is learnt from the noisy clips without their labels")
-    init_from: str | None = Field(None, description="condition whose last snapshot of the same fold is the start")
+    epochs: int = Field(
+        64, ge=1, le=1_000_000, description="epochs per cycle; an epoch is one pass over the fold's curated clips"
+    )
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="adam, or sgd with Nesterov momentum 0.9")
+    lr_max: float = Field(1e-3, gt=0, description="learning rate at the start of a cycle")
+    lr_min: float = Field(1e-6, ge=0, description="learning rate at the end of a cycle")
+    augment: Augmentations = Field(default_factory=dict, description="augmentation -> its parameters")
+    loss: LossName = Field("bce", description="loss of the curated head, a declared name")
+    noisy_loss: LossName = Field("bce", description="loss of the noisy head, a declared name")
+    multitask: bool = Field(False, description="train a second head on the noisy clips, with equal weight")
+    pseudo: PseudoSettings | None = Field(None, description="train on soft labels that another condition predicts")
+    semi: SemiSettings | None = Field(
+        None, description="semi-supervised method that uses the noisy clips without their labels"
+    )
+    init_from: str | None = Field(
+        None, description="condition whose last snapshot of the same fold the training starts from"
+    )
     precise_bn: bool = Field(
-        False, description="snapshots get batch-norm statistics of unaugmented curated crops, not the running mixture"
+        False,
+        description="recompute the batch-norm statistics of snapshots from unaugmented curated crops instead of "
+        "keeping the running statistics of all streams",
     )
     rescue: dict[str, RescueSettings] = Field(
-        default_factory=dict, description="held-out fold, like '0' (or '0-1' for a pair) -> how to go on with less"
+        default_factory=dict,
+        description="held-out fold, such as '0' (or '0-1' for a pair) -> lower learning rate after a diverged loss",
     )
-    seed: Seed = 0
-    threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; numbers depend on it")
+    seed: Seed = Field(0, description="seed of weights, draws and dropout")
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; results depend on it in the last bits")
 
     @field_validator("crop", mode="before")
     @classmethod
     def _lengths(cls, crop: Any) -> Any:
-        """Ascending, and a list of one as a number: equal conditions are written alike."""
+        """Sort lengths and turn a list of one into a number, so that equal conditions have equal signatures."""
         lengths = list(crop) if isinstance(crop, list | tuple) else [crop]
         if not lengths or any(type(length) is not int or not 1 <= length <= MAX_CROP for length in lengths):
             raise ValueError(
@@ -225,9 +258,12 @@ class TrainSettings(Settings):
             raise ValueError(f"a crop length is given twice in {crop!r}; list each once")
         return tuple(sorted(lengths)) if len(lengths) > 1 else lengths[0]
 
-    @field_validator("augment")
+    @field_validator("augment", mode="before")
     @classmethod
-    def _resolve(cls, augment: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    def _resolve(cls, augment: Any) -> Any:
+        """Fill in defaults. Values of another form are left for pydantic to reject."""
+        if not isinstance(augment, dict) or not all(isinstance(value, dict) for value in augment.values()):
+            return augment
         return resolve_augmentations(augment)
 
     @model_validator(mode="after")
@@ -236,8 +272,10 @@ class TrainSettings(Settings):
             raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
         for name in self.augment:
             self._check_input_of(name)
-        if self.network.kind == "envnet" and self.crops[0] < EnvNetTrunk.min_length:
-            raise ValueError(f"crop {self.crops[0]} is too short for envnet; it needs {EnvNetTrunk.min_length} samples")
+        if self.network.kind == "envnet" and self.crops[0] < self.network.min_samples:
+            raise ValueError(
+                f"crop {self.crops[0]} is too short for envnet; it needs {self.network.min_samples} samples"
+            )
         if isinstance(self.semi, PseudoLabelSettings) and self.semi.ramp_start >= self.total_epochs:
             raise ValueError(
                 f"semi.ramp_start {self.semi.ramp_start} leaves nothing of the {self.total_epochs} epochs; lower it"
@@ -246,7 +284,7 @@ class TrainSettings(Settings):
         losses |= {"noisy_loss": self.noisy_loss} if self.multitask else {}
         losses |= {"pseudo.loss": self.pseudo.loss} if self.pseudo else {}
         for field, loss in losses.items():
-            needed = NEEDS.get(loss, self.network.activation)
+            needed = LOSSES[loss].needs or self.network.activation
             if needed != self.network.activation:
                 raise ValueError(f"{field}: {loss} needs network.activation {needed}, not {self.network.activation}")
         return self

@@ -5,15 +5,17 @@ A stream is endless and has no state: its batch at a step is a function of (seed
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.augment import Batch, augment, playback_rates
-from trainers.clips import ClipBank, Padding
+from trainers.augment import augment, playback_rates
+from trainers.batch import Batch
+from trainers.clips import ClipBank
 from trainers.randomness import generator
+from trainers.registry import Augmentations
+from trainers.settings import Padding
 
 __all__ = ["Pool", "Stream", "crop_starts"]
 
@@ -33,7 +35,7 @@ class Stream:
     """Batches of B augmented crops with labels.
 
     One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with
-    probability 1/2 (recipe: the soft pseudo label batch). Mixup partners are drawn at random from the same pools.
+    probability 1/2 (docs/paper.md, Training). Mixup partners are drawn at random from the same pools.
 
     Of several crop lengths, each step draws one, and all streams of a seed the same: a step is then one of a training
     with that length alone, and batches of two streams can be mixed.
@@ -46,7 +48,7 @@ class Stream:
         *,
         crop: int | tuple[int, ...],
         batch_size: int,
-        augmentations: dict[str, Any],
+        augmentations: Augmentations,
         seed: int,
         padding: Padding = "zeros",
         view: int = 0,

@@ -1,8 +1,8 @@
-"""A condition: a row of the grid, which is trained and predicted on every fold."""
+"""A condition: a row of the grid, trained and predicted on every fold."""
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from features.settings import FeatureSettings, Settings
 from trainers.settings import PredictSettings, TrainSettings
@@ -15,9 +15,9 @@ MAX_BATCH_GB = 64.0
 class ConditionSettings(Settings):
     """A row of the grid: features, training and prediction of one condition."""
 
-    features: FeatureSettings
-    train: TrainSettings
-    predict: PredictSettings
+    features: FeatureSettings = Field(description="input of the network")
+    train: TrainSettings = Field(description="how it is trained")
+    predict: PredictSettings = Field(description="which predictions it makes")
 
     @model_validator(mode="after")
     def _features_fit(self) -> Self:
@@ -26,7 +26,7 @@ class ConditionSettings(Settings):
                 f"network {self.train.network.kind} reads {self.train.feature_kind} features, not {self.features.kind}"
             )
         if "noisy" in self.predict.heads and not self.train.multitask:
-            raise ValueError("predict.heads: there is a noisy head only with multitask")
+            raise ValueError("predict.heads: a noisy head exists only with multitask")
         crop, clips = max(self.train.crops), 2 * self.train.batch_size  # clips and their mixup partners
         gb = 4e-9 * clips * crop * (self.features.n_mels if self.features.kind == "mel" else 1)
         if gb > MAX_BATCH_GB:
@@ -38,6 +38,6 @@ class ConditionSettings(Settings):
 
 
 def parents(train: TrainSettings) -> dict[str, str]:
-    """The conditions that one depends on, by the field that names them."""
+    """The conditions that a condition depends on, by the field that names them."""
     found = {"init_from": train.init_from, "pseudo.teacher": train.pseudo.teacher if train.pseudo else None}
     return {field: name for field, name in found.items() if name is not None}

@@ -1,4 +1,4 @@
-"""What a grid says about ensembles: fixed means of snapshots, published figures, and what is compared with what.
+"""Ensembles of a grid: weighted means of snapshots, published figures, and comparisons.
 
     ensembles:
       submission-2:
@@ -7,7 +7,7 @@
     published: {cv: {A: 0.849}, ensembles: {submission-2: 0.895}}
     comparisons: {ensemble: [A, submission-2]}
 
-Nothing is trained or predicted for an ensemble, so none of this enters a signature.
+Nothing is trained or predicted for an ensemble, so none of this is part of a signature.
 """
 
 import re
@@ -38,7 +38,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")  # part of a file's name
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """A snapshot (cycle, 1-based) of a condition, one of its heads, at a pad."""
+    """One prediction of an ensemble: a snapshot of a condition (cycle, 1-based), one of its heads, one pad."""
 
     condition: str
     cycle: int
@@ -47,18 +47,22 @@ class Member:
 
 
 def member_weights(members: Sequence[Member], by_condition: Mapping[str, float]) -> np.ndarray:
-    """(M,) weights of conditions, shared equally by a condition's members."""
+    """(M,) weights of members: the weight of each condition, divided equally among its members."""
     count = {name: sum(member.condition == name for member in members) for name in by_condition}
     return np.array([by_condition[member.condition] / count[member.condition] for member in members])
 
 
 class EnsemblePart(Settings):
-    """Which predictions of a condition are members."""
+    """Which predictions of a condition are members of an ensemble."""
 
-    cycles: tuple[int, ...] | None = Field(None, min_length=1, strict=False, description="1 is the first; none: all")
-    pads: tuple[int, ...] | None = Field(None, min_length=1, strict=False, description="none: all that are predicted")
+    cycles: tuple[int, ...] | None = Field(
+        None, min_length=1, strict=False, description="cycles whose snapshots are used, from 1; default: all"
+    )
+    pads: tuple[int, ...] | None = Field(
+        None, min_length=1, strict=False, description="pads that are used; default: all that are predicted"
+    )
     heads: tuple[Literal["curated", "noisy"], ...] = Field(
-        ("curated",), min_length=1, strict=False, description="heads; the paper's members are of the curated one"
+        ("curated",), min_length=1, strict=False, description="heads that are used; the paper uses the curated head"
     )
 
 
@@ -67,19 +71,21 @@ class EnsembleSettings(Settings):
 
     members: dict[str, EnsemblePart] = Field(min_length=1, description="condition -> its members")
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
-        default_factory=dict, description="condition -> weight, shared equally by its members; default 1"
+        default_factory=dict, description="condition -> weight, divided equally among its members; default 1"
     )
 
 
 class PublishedSettings(Settings):
-    """The paper's figures, printed beside ours."""
+    """The paper's figures, printed beside the results."""
 
-    cv: dict[str, Lwlrap] = Field(default_factory=dict, description="condition -> mean over folds of the best epoch")
+    cv: dict[str, Lwlrap] = Field(
+        default_factory=dict, description="condition -> lwlrap of the best epoch, mean over folds"
+    )
     ensembles: dict[str, Lwlrap] = Field(default_factory=dict, description="ensemble -> out-of-fold lwlrap")
 
 
 def ensemble_members(ensemble: EnsembleSettings, conditions: Mapping[str, ConditionSettings]) -> tuple[Member, ...]:
-    """All members of an ensemble; times the folds that is its number of predictions."""
+    """All members of an ensemble. Its number of predictions is this times the number of folds."""
     return tuple(
         Member(name, cycle, head, pad)
         for name, part in ensemble.members.items()
@@ -90,7 +96,7 @@ def ensemble_members(ensemble: EnsembleSettings, conditions: Mapping[str, Condit
 
 
 def ensemble_weights(ensemble: EnsembleSettings, members: Sequence[Member]) -> np.ndarray:
-    """(M,) weights of all members of an ensemble; sum 1."""
+    """(M,) weights of all members of an ensemble, with sum 1."""
     weights = member_weights(members, {name: ensemble.weights.get(name, 1.0) for name in ensemble.members})
     normalised: np.ndarray = weights / weights.sum()
     return normalised
@@ -102,10 +108,10 @@ def check_ensembles(
     comparisons: Mapping[str, Sequence[str]],
     conditions: Mapping[str, ConditionSettings],
 ) -> None:
-    """Refuse ensembles, figures and comparisons of what the grid does not have.
+    """Reject ensembles, figures and comparisons that refer to what the grid does not have.
 
     Raises:
-        ValueError: a name or member does not exist; the sentence names the field and the value.
+        ValueError: a name or member does not exist; the message names the field and the value.
     """
     for name, ensemble in ensembles.items():
         if not NAME.fullmatch(name):

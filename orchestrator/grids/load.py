@@ -1,7 +1,7 @@
 """Grid files: YAML in, a complete Recipe out, or one sentence that names the wrong field.
 
-A grid reads like the paper's Table 1: a row a condition, each row what it changes against its `base` row and the
-`defaults`.
+A grid reads like the paper's Table 1: one row per condition. A row lists only what differs from its `base` row, or from
+the `defaults`.
 
     name: tiny
     data: {folds: 2}
@@ -11,8 +11,8 @@ A grid reads like the paper's Table 1: a row a condition, each row what it chang
       A: {base: plain, multitask: true, augment: {mixup: {}, gain: {low: 0.9}}}
       B: {base: A, init_from: plain, pseudo: {teacher: A}}
 
-A grid can have a `base` grid that it changes, and `overlays`: named changes, or lists of such names, that are put on
-top of it when asked for. `false` drops an inherited part.
+A grid can have a `base` grid that it changes, and `overlays`: named changes, or lists of such names, applied only on
+request. `false` removes an inherited part.
 """
 
 import json
@@ -52,12 +52,12 @@ TOP_FIELDS = (
 ROW_FIELDS = ("base", "features", "predict", *TrainSettings.model_fields)
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
-"""Of rows based on rows, of overlays that list overlays, and of the parts of a --set path."""
+"""Longest chain of base rows, of overlays that list overlays, and of parts of a --set path."""
 MAX_OVERLAYS = 1_000
 MOST_NAMES = 12
-"""A sentence lists all names that are possible if there are no more than these."""
+"""A message lists all possible names if there are no more than these."""
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
-# Field names of every part, to suggest the nearest one for a misspelt name.
+# Field names of every section, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted(
     {
         field
@@ -83,7 +83,7 @@ def load_grid(grid: str, overrides: Sequence[str] = (), overlays: Sequence[str] 
 
     Args:
         grid: one of `grid_names()` or the path of a YAML file.
-        overlays: names of the grid's own overlays, put on top of it in this order.
+        overlays: names of the grid's own overlays, applied in this order.
         overrides: `path=value` settings such as 'conditions.A.epochs=2'; values are read as YAML.
 
     Raises:
@@ -132,7 +132,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 
 def _with_base(grid: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A grid as written, on top of the grid it is based on."""
+    """A grid as written, merged into the grid it is based on."""
     where = short(grid)
     raw = _parse(_read(grid), where)
     base = raw.pop("base", None)
@@ -150,7 +150,7 @@ def _with_base(grid: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
 def _changes(
     name: Any, known: Mapping[str, Any], where: str, listed: list[str], above: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
-    """An overlay's changes to the grid, or those of all the overlays that it lists; `listed` counts them."""
+    """The changes of an overlay, or of all overlays that it lists; their names are appended to `listed`."""
     if not isinstance(name, str) or name not in known:
         raise GridError(f"{where}: there is no overlay {shown(name)}{_nearest(name, list(known))}")
     overlay = known[name]
@@ -188,7 +188,7 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 
 def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """A resolved Recipe with some settings changed, by the same paths as in a grid file.
+    """Change some settings of a resolved Recipe, by the same paths as in a grid file.
 
     Raises:
         GridError: a field is unknown or wrong.
@@ -196,7 +196,7 @@ def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     raw = recipe.model_dump(mode="json")
     for override in overrides:
         parts = override.partition("=")[0].split(".")
-        # In a grid file a row is flat; resolved, its training settings have a place of their own.
+        # A row of a grid file is flat; in a Recipe the training settings are a section of their own.
         if len(parts) > 2 and parts[0] == "conditions" and parts[2] in TrainSettings.model_fields:
             override = f"conditions.{parts[1]}.train.{override.split('.', 2)[2]}"  # noqa: PLW2901
         _override(raw, override)
@@ -210,7 +210,7 @@ def parse_grid(raw: Mapping[str, Any], where: str) -> Recipe:
     """Resolve rows against their bases and validate everything.
 
     Raises:
-        GridError: a field is unknown or wrong; the sentence names it, its value and the nearest valid name.
+        GridError: a field is unknown or wrong; the message names it, its value and the nearest valid name.
     """
     for field in raw:
         if field not in TOP_FIELDS:
@@ -262,7 +262,7 @@ def _row(
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge; a part of another `kind` or `method` replaces its base, since the fields differ; `false` drops it."""
+    """Deep merge. `false` removes a part; a part of another `kind` or `method` replaces it, as the fields differ."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
@@ -282,7 +282,7 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
     if train.get("augment") is None:
         train.pop("augment", None)
     elif isinstance(train["augment"], dict):
-        # `mixup:` and `mixup: true` mean its defaults, `mixup: false` drops an inherited one.
+        # `mixup:` and `mixup: true` select the defaults, `mixup: false` removes an inherited one.
         train["augment"] = {
             key: {} if value is None or value is True else value
             for key, value in train["augment"].items()
@@ -298,7 +298,7 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
 
 
 def _mapping(value: Any, field: str, where: str) -> dict[str, Any]:
-    """A part of a grid; what is left empty is an empty one."""
+    """A section of a grid; an empty one is an empty mapping."""
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -307,7 +307,7 @@ def _mapping(value: Any, field: str, where: str) -> dict[str, Any]:
 
 
 def _sentence(error: ValidationError, data: Any) -> str:
-    """The first problem of a pydantic error, as one sentence in the user's own field names."""
+    """The first problem of a pydantic error, as one sentence with the field names of a grid file."""
     first = error.errors(include_url=False)[0]
     path: list[str] = []
     place = data
@@ -317,7 +317,7 @@ def _sentence(error: ValidationError, data: Any) -> str:
         elif first["type"] not in ("missing", "extra_forbidden") or part is not first["loc"][-1]:
             continue  # the tag of a union, not a field
         path.append(str(part))
-    # A row is written flat; `train` is ours.
+    # A row is flat in a grid file: `train` is not part of the name.
     field = short(".".join(part for i, part in enumerate(path) if not (i == 2 and part == "train")))
     if first["type"] in ("missing", "too_short"):
         return f"{field} is {'missing' if first['type'] == 'missing' else 'empty: give at least 1'}"
@@ -327,7 +327,7 @@ def _sentence(error: ValidationError, data: Any) -> str:
             return f"{field} is {shown(first['input'])}: it needs a {tag}"
         return f"{field}.{tag} is {shown(first['input'][tag])}: choose one of {first['ctx']['expected_tags']}"
     if first["type"] == "extra_forbidden":
-        hint = "; it is one of another part" if path[-1] in VOCABULARY else _nearest(path[-1], VOCABULARY)
+        hint = "; it belongs to another section" if path[-1] in VOCABULARY else _nearest(path[-1], VOCABULARY)
         return f"{field} is not a field here{hint}"
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":

@@ -1,4 +1,4 @@
-"""YAML without its traps: plain values only, each with one meaning, and words for what is not allowed."""
+"""YAML restricted to plain values with one meaning each; messages name what is not allowed."""
 
 import re
 from collections import Counter
@@ -19,7 +19,7 @@ def load_plain(text: str) -> Any:
 
     Raises:
         yaml.YAMLError: it is not YAML.
-        GridError: it has what a grid may not have; the sentence begins with the line and lacks the file.
+        GridError: it contains something that a grid may not have; the message starts with the line, without the file.
     """
     try:
         return yaml.load(text, Loader=_Loader)
@@ -28,12 +28,12 @@ def load_plain(text: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value of a grid in a sentence: as Python writes it, short, nothing that a terminal would take for a command."""
+    """A value of a grid as part of a message: its repr, shortened, without control characters."""
     return short(repr(value))
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases (no bombs), tags and merge keys, without repeated keys, and with 1e-3 a number."""
+    """Safe YAML without aliases, tags, merge keys and repeated keys, in which 1e-3 is a number."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -49,7 +49,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         if node.tag in ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value"):
             raise GridError(f"line {node.start_mark.line + 1}: '{node.value}' is not allowed; use 'base' or 'defaults'")
-        # YAML 1.1 reads 010 as 8 and 1:30 as 90; nobody means that here. (To read a long one takes minutes.)
+        # YAML 1.1 reads 010 as 8 and 1:30 as 90, which nobody means here. (Reading a long one takes minutes.)
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
         odd = number and _ODD_NUMBER.match(node.value)
         try:
@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, OverflowError):  # a day 99, or a number of too many digits
             value = _NOTHING
         if value is _NOTHING or (type(value) is int and abs(value) > MAX_INT):
-            raise GridError(f"line {node.start_mark.line + 1}: {shown(node.value)} is no value that a grid can have")
+            raise GridError(f"line {node.start_mark.line + 1}: {shown(node.value)} is not a value a grid may have")
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:

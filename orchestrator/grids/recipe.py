@@ -1,8 +1,7 @@
 """The Recipe: what is computed.
 
-It alone enters signatures (how it is computed is `orchestrator.execution`), and it is complete: everything a grid file
-leaves out is filled in with defaults, so a changed default changes the signature. Grid files are read by
-`orchestrator.grid`.
+Only the Recipe is part of signatures; how it is computed is in `orchestrator.run.execution`. It is complete: everything
+that a grid file leaves out has its default, so a changed default changes the signature. `load.py` reads grid files.
 """
 
 import re
@@ -22,39 +21,46 @@ MAX_CHAIN = 100
 
 
 class BlendSettings(Settings):
-    """How ensemble weights are searched."""
+    """How the weights of the blend are searched."""
 
     trials: int = Field(
-        200, ge=0, le=1_000_000, description="weightings CMA-ES tries on all clips, and again without each fold"
+        200,
+        ge=0,
+        le=1_000_000,
+        description="weightings that CMA-ES tries, on all clips and once more without each fold",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of CMA-ES")
     budget: int | None = Field(
         None,
         ge=1,
         le=10**9,
-        description="most predictions, members with a weight x folds, of the blend; none: all members",
+        description="largest number of predictions in the blend (members with a weight x folds); default: no limit",
     )
 
 
 class Recipe(Settings):
-    """A whole grid: data, conditions, blend, and what the report compares."""
+    """A whole grid: data, conditions, blend, ensembles and comparisons."""
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         max_length=64,
         description="name of the grid and of its MLflow experiment",
     )
-    data: DataSettings
-    conditions: dict[str, ConditionSettings] = Field(min_length=1)
-    blend: BlendSettings
-    members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; empty: all")
+    data: DataSettings = Field(description="how the dataset is split into folds")
+    conditions: dict[str, ConditionSettings] = Field(min_length=1, description="name -> condition")
+    blend: BlendSettings = Field(description="search for the weights of the blend")
+    members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; default: all")
     paper_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(
-        default_factory=dict, description="condition -> published weight"
+        default_factory=dict, description="condition -> weight of the published ensemble"
     )
-    ensembles: dict[str, EnsembleSettings] = Field(default_factory=dict, description="fixed means of snapshots")
-    published: PublishedSettings = Field(default_factory=PublishedSettings, description="figures printed beside ours")
+    ensembles: dict[str, EnsembleSettings] = Field(
+        default_factory=dict, description="name -> ensemble with fixed weights"
+    )
+    published: PublishedSettings = Field(
+        default_factory=PublishedSettings, description="published figures, printed beside the results"
+    )
     comparisons: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] = Field(
-        default_factory=dict, description="what a step bought: [from, to], each a condition or an ensemble"
+        default_factory=dict, description="name -> [from, to], two conditions or ensembles whose scores are compared"
     )
 
     @model_validator(mode="after")
@@ -100,7 +106,7 @@ class Recipe(Settings):
                     raise ValueError(f"conditions.{name}.rescue: no fold '{split}'; there are 0 to {folds[-1]}")
 
     def _can_cross(self, name: str, teacher: str) -> None:
-        """A teacher of crossed labels is trained on all folds but two, and so is all that it starts from."""
+        """A teacher of crossed labels holds out two folds, and so does every condition that it starts from."""
         field = f"conditions.{name}.pseudo.folds: crossed"
         if self.data.folds < 3:
             raise ValueError(f"{field} holds out two folds and needs at least 3, but data.folds is {self.data.folds}")
@@ -138,10 +144,10 @@ class Recipe(Settings):
         return tuple(name for name in self.conditions if not self.members or name in self.members)
 
     def ensemble_predictions(self, name: str) -> int:
-        """How many times a test clip is predicted for an ensemble: members x folds."""
+        """Number of predictions of a test clip that an ensemble averages: members x folds."""
         return len(ensemble_members(self.ensembles[name], self.conditions)) * self.data.folds
 
 
 def _form(condition: ConditionSettings) -> Settings:
-    """What two networks must share to exchange weights: all but what is done with the logits."""
+    """What two networks must have in common to exchange weights: everything but the activation."""
     return condition.train.network.model_copy(update={"activation": "sigmoid"})

@@ -15,7 +15,7 @@ from features.shards import FeatureExtractor
 from orchestrator.blending.result import Blend
 from orchestrator.jobs.predict import load_networks
 from orchestrator.run.bound import Run
-from trainers.clips import ClipBank, MemoryClips, Padding
+from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Head
 from trainers.network import Tagger as Network
 from trainers.predict import predict

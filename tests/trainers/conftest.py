@@ -13,10 +13,10 @@ from features.settings import DataSettings, MelSettings, WaveformSettings
 from features.shard_plan import plan_shards
 from features.shards import ShardSet, build_shard
 from features.synthetic import generate
-from trainers.augment import AUGMENTATIONS
+from trainers import augment, losses
 from trainers.loop import FoldClips, TrainJob
-from trainers.losses import LOSSES
 from trainers.pseudo import soft_labels
+from trainers.registry import AUGMENTATIONS, LOSSES
 from trainers.settings import TrainSettings
 
 FOLDS = 3
@@ -107,10 +107,10 @@ def make_job(manifest: tuple[Path, Manifest], shards: dict[tuple[str, str], Shar
 
 @pytest.fixture
 def registry() -> Iterator[None]:
-    """What a test registers is forgotten after it."""
-    augmentations, losses = dict(AUGMENTATIONS), dict(LOSSES)
+    """Forget after the test what it declares."""
+    tables: list[dict[str, Any]] = [AUGMENTATIONS, augment.FUNCTIONS, LOSSES, losses.FUNCTIONS]
+    before = [dict(table) for table in tables]
     yield
-    AUGMENTATIONS.clear()
-    AUGMENTATIONS.update(augmentations)
-    LOSSES.clear()
-    LOSSES.update(losses)
+    for table, entries in zip(tables, before, strict=True):
+        table.clear()
+        table.update(entries)

@@ -6,16 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.augment import AUGMENTATIONS, Batch, augment, playback_rates, register, resolve_augmentations
+from trainers.augment import FUNCTIONS, augment, playback_rates
+from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
-from trainers.losses import LOSSES, Activation
+from trainers.losses import FUNCTIONS as LOSS_FUNCTIONS
 from trainers.randomness import generator
+from trainers.registry import (
+    AUGMENTATIONS,
+    LOSSES,
+    Activation,
+    Augmentation,
+    LossEntry,
+    Parameter,
+    Stage,
+    resolve_augmentations,
+)
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
-
-ONE_OF = {stage: [name for name, known in AUGMENTATIONS.items() if known.stage == stage] for stage in ("read", "mix")}
 
 
 def draw(name: str) -> np.random.Generator:
@@ -23,8 +32,8 @@ def draw(name: str) -> np.random.Generator:
 
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
-    """One registered function with the draws that `draw` gives it."""
-    result: Batch = AUGMENTATIONS[name].apply(batch, draw(name), **parameters)
+    """One augmentation with the draws that `draw` gives it."""
+    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
     return result
 
 
@@ -64,60 +73,7 @@ def test_p_is_the_share_of_changed_clips(name: str, p: float) -> None:
     assert changed == pytest.approx(wanted, abs=5 * np.sqrt(max(wanted * (1 - wanted), 1e-9) / clips) + 1e-9)
 
 
-# --- settings and order
-
-
-def test_defaults_are_the_recipes() -> None:
-    assert {name: resolve_augmentations({name: {}})[name] for name in AUGMENTATIONS} == {
-        "scale": {"factor": 1.25},
-        "additional_crop": {"p": 0.5, "low": 0.25},
-        "additional_crop_released": {"p": 0.5, "low": 0.25},
-        "mixup": {"p": 0.5, "alpha": 1.0},
-        "bc_mix": {"p": 1.0},
-        "bc_mix_released": {"p": 1.0},
-        "time_warp": {"p": 0.5, "frames": 80},
-        "noise": {"p": 0.5, "low": 10.0, "high": 40.0},
-        "frequency_mask": {"p": 0.5, "low": 8, "high": 32},
-        "frequency_mask_centred": {"p": 0.5, "low": 8, "high": 31},
-        "time_mask": {"p": 0.5, "low": 32, "high": 128},
-        "gain": {"p": 0.5, "low": 0.8, "high": 1.2},
-        "gain_db": {"p": 1.0, "range_db": 6.0},
-    }
-
-
-def test_given_values_win_and_keep_the_defaults_type() -> None:
-    chosen = resolve_augmentations({"frequency_mask": {"high": 16.0, "p": 1}, "additional_crop": {}})
-    assert chosen == {"additional_crop": {"p": 0.5, "low": 0.25}, "frequency_mask": {"p": 1.0, "low": 8, "high": 16}}
-    assert [type(value) for value in chosen["frequency_mask"].values()] == [float, int, int]
-    assert resolve_augmentations(chosen) == chosen
-    assert resolve_augmentations({}) == {}
-
-
-@pytest.mark.parametrize(
-    ("chosen", "message"),
-    [
-        ({"mixpu": {}}, "'mixpu' is not an augmentation; there are additional_crop, additional_crop_released, mixup"),
-        ({"gain": {"hi": 1.1}}, r"'gain\.hi' is not a parameter; there are p, low, high"),
-        ({"gain": {"low": "0.9"}}, r"'gain\.low' must be a number, not '0\.9'"),
-        ({"gain": {"low": None}}, r"'gain\.low' must be a number"),
-        ({"gain": {"p": True}}, r"'gain\.p' must be a number, not True"),
-        ({"frequency_mask": {"low": 8.5}}, r"'frequency_mask\.low' must be a whole number, not 8\.5"),
-        ({"mixup": {"p": 1.01}}, r"'mixup\.p' is a probability and must lie in 0\.\.1, not 1\.01"),
-        ({"mixup": {"p": -0.01}}, r"'mixup\.p' is a probability"),
-        ({"gain": {"low": float("nan")}}, r"'gain\.low' must be a finite number"),
-        ({"mixup": {"p": float("nan")}}, r"'mixup\.p' must be a finite number"),
-        ({"gain": {"high": float("inf")}}, r"'gain\.high' must be a finite number"),
-        ({"frequency_mask": {"high": float("inf")}}, r"'frequency_mask\.high' must be a finite number"),
-        ({"gain": {"low": 1.5}}, r"'gain\.low' 1\.5 is above 'gain\.high' 1\.2"),
-        ({"frequency_mask": {"high": 4}}, r"'frequency_mask\.low' 8 is above 'frequency_mask\.high' 4"),
-        ({"time_mask": {"low": -1}}, r"'time_mask\.low' is a width and must not be negative, not -1"),
-        ({"time_warp": {"frames": -80}}, r"'time_warp\.frames' is a width and must not be negative"),
-        ({"bc_mix_released": {}, "bc_mix": {}}, "bc_mix_released and bc_mix exclude each other; choose one of them"),
-    ],
-)
-def test_what_cannot_be_resolved_is_named(chosen: dict[str, dict[str, Any]], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        resolve_augmentations(chosen)
+# --- order
 
 
 def test_order_of_application_is_that_of_registration() -> None:
@@ -147,12 +103,16 @@ def recorder(calls: list[tuple[str, int]], name: str) -> Callable[..., Batch]:
 
 @pytest.mark.usefixtures("registry")
 def test_stages_see_the_batch_with_or_without_partners() -> None:
-    """Also when a plug-in registers an earlier stage after a later one."""
+    """Also when an earlier stage is declared after a later one."""
     calls: list[tuple[str, int]] = []
-    register("after-1", ("mel",), "after_mix")(recorder(calls, "after-1"))
-    register("mix-1", ("mel",), "mix")(recorder(calls, "mix-1"))
-    register("before-1", ("mel",), "before_mix")(recorder(calls, "before-1"))
-    register("before-2", ("mel",), "before_mix")(recorder(calls, "before-2"))
+    stages: dict[str, Stage] = {
+        "after-1": "after_mix",
+        "mix-1": "mix",
+        "before-1": "before_mix",
+        "before-2": "before_mix",
+    }
+    for name, stage in stages.items():
+        AUGMENTATIONS[name], FUNCTIONS[name] = Augmentation(("mel",), stage, ""), recorder(calls, name)
     names = ["after-1", "before-2", "mix-1", "before-1"]
     assert len(augment(batch_of("mel", 20), resolve_augmentations({name: {} for name in names}), draw).x) == 10
     assert calls == [("before-1", 20), ("before-2", 20), ("mix-1", 20), ("after-1", 10)]
@@ -202,26 +162,18 @@ def test_a_batch_is_a_function_of_seed_and_step(name: str, kind: str) -> None:
 def test_playback_rates_come_from_the_read_stage_alone() -> None:
     assert playback_rates(9, resolve_augmentations({"bc_mix": {}, "gain_db": {}}), draw) is None
     rates = playback_rates(9, resolve_augmentations({"gain_db": {}, "scale": {"factor": 2}}), draw)
-    np.testing.assert_array_equal(rates, AUGMENTATIONS["scale"].apply(9, draw("scale"), factor=2.0))
-
-
-@pytest.mark.parametrize("stage", ["read", "mix"])
-@pytest.mark.usefixtures("registry")
-def test_a_stage_that_takes_one_refuses_two(stage: str) -> None:
-    register("rival", ("mel",), stage)(lambda batch, rng: batch)
-    assert list(resolve_augmentations({"rival": {}})) == ["rival"]
-    for name in ONE_OF[stage]:
-        with pytest.raises(ValueError, match=f"{name} and rival exclude each other; choose one of them"):
-            resolve_augmentations({name: {}, "rival": {}})
+    np.testing.assert_array_equal(rates, FUNCTIONS["scale"](9, draw("scale"), factor=2.0))
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_new_augmentation_is_one_function_and_one_line() -> None:
-    @register("white_noise", ("mel",), "after_mix")
-    def white_noise(batch: Batch, rng: np.random.Generator, *, p: float = 0.5, power: float = 1e-3) -> Batch:
+def test_a_new_augmentation_is_one_declaration_and_one_function() -> None:
+    def white_noise(batch: Batch, rng: np.random.Generator, *, p: float, power: float) -> Batch:
         noise = power * rng.exponential(size=batch.x.shape) * (rng.random(len(batch.x)) < p)[:, None, None]
         return Batch(batch.x + torch.as_tensor(noise, dtype=torch.float32), batch.y, batch.start, batch.stop)
 
+    parameters = {"p": Parameter(0.5, "probability"), "power": Parameter(1e-3, "mean power")}
+    AUGMENTATIONS["white_noise"] = Augmentation(("mel",), "after_mix", "adds white noise", parameters)
+    FUNCTIONS["white_noise"] = white_noise
     settings = TrainSettings.model_validate({"augment": {"white_noise": {"power": 5.0}, "gain": {"p": 0}}})
     assert settings.augment == {"gain": {"p": 0.0, "low": 0.8, "high": 1.2}, "white_noise": {"p": 0.5, "power": 5.0}}
     with pytest.raises(ValueError, match=r"augment\.white_noise works on mel, not on the input of envnet"):
@@ -239,10 +191,9 @@ def test_a_new_augmentation_is_one_function_and_one_line() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_a_job_trains_with_a_new_augmentation_and_a_new_loss(make_job: Callable[..., TrainJob], tmp_path: Path) -> None:
-    """One function and one line each, chosen by name like those that ship."""
+    """One declaration and one function each, chosen by name like those that ship."""
 
-    @register("reverse", ("mel",), "after_mix")
-    def reverse(batch: Batch, rng: np.random.Generator, *, p: float = 0.5) -> Batch:
+    def reverse(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
         back = torch.as_tensor(rng.random(len(batch.x)) < p)[:, None, None]
         return Batch(torch.where(back, batch.x.flip(1), batch.x), batch.y, batch.start, batch.stop)
 
@@ -250,7 +201,10 @@ def test_a_job_trains_with_a_new_augmentation_and_a_new_loss(make_job: Callable[
         miss = (torch.sigmoid(logits) - targets).abs()
         return -(miss**2 * torch.log1p(-miss.clamp_max(1 - 1e-6))).mean()
 
-    LOSSES["focal"] = focal
+    parameters = {"p": Parameter(0.5, "probability")}
+    AUGMENTATIONS["reverse"] = Augmentation(("mel",), "after_mix", "plays a clip backwards", parameters)
+    FUNCTIONS["reverse"] = reverse
+    LOSSES["focal"], LOSS_FUNCTIONS["focal"] = LossEntry("focal loss"), focal
 
     def losses(folder: str, **changes: Any) -> list[float]:
         assert train(make_job(cycles=1, **changes), tmp_path / folder)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import AUGMENTATIONS, Batch
+from trainers.augment import FUNCTIONS
+from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.randomness import generator
+from trainers.registry import AUGMENTATIONS
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
 
@@ -21,8 +23,8 @@ def draw(name: str) -> np.random.Generator:
 
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
-    """One registered function with the draws that `draw` gives it."""
-    result: Batch = AUGMENTATIONS[name].apply(batch, draw(name), **parameters)
+    """One augmentation with the draws that `draw` gives it."""
+    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
     return result
 
 

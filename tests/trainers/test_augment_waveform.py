@@ -5,9 +5,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import AUGMENTATIONS, Batch
+from trainers.augment import FUNCTIONS
 from trainers.augment_waveform import loudest_window_db
+from trainers.batch import Batch
 from trainers.randomness import generator
+from trainers.registry import AUGMENTATIONS
 
 Array = NDArray[np.float32]
 CLASSES = 5
@@ -18,8 +20,8 @@ def draw(name: str) -> np.random.Generator:
 
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
-    """One registered function with the draws that `draw` gives it."""
-    result: Batch = AUGMENTATIONS[name].apply(batch, draw(name), **parameters)
+    """One augmentation with the draws that `draw` gives it."""
+    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
     return result
 
 
@@ -48,7 +50,7 @@ def slow_loudness_db(samples: Array) -> float:
 
 
 def test_scale_is_a_power_of_its_factor() -> None:
-    rates = AUGMENTATIONS["scale"].apply(5_000, draw("scale"), factor=1.25)
+    rates = FUNCTIONS["scale"](5_000, draw("scale"), factor=1.25)
     exponents = draw("scale").uniform(-1, 1, 5_000)
     np.testing.assert_allclose(rates, [1.25**e for e in exponents], rtol=1e-12)
     assert 0.8 <= rates.min() < 0.801

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.losses import LOSSES, NEEDS, Activation, activate, bce, bce_twice, kl, mse
+from trainers.losses import FUNCTIONS, activate, bce, bce_twice, kl, mse
+from trainers.registry import LOSSES, Activation
 
 BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
 RNG = np.random.default_rng(0)
@@ -20,12 +21,16 @@ def scores_of(logits: np.ndarray, activation: Activation) -> np.ndarray:
 
 
 def value(name: str, targets: np.ndarray, activation: Activation, logits: np.ndarray = LOGITS) -> float:
-    return float(LOSSES[name](torch.from_numpy(logits), torch.from_numpy(targets), activation))
+    return float(FUNCTIONS[name](torch.from_numpy(logits), torch.from_numpy(targets), activation))
 
 
-def test_the_registered_losses() -> None:
-    assert dict(LOSSES) == {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse}
-    assert NEEDS == {"bce_twice": "sigmoid", "kl": "softmax"}
+def test_every_declared_loss_has_its_function() -> None:
+    assert {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse} == FUNCTIONS
+    assert FUNCTIONS.keys() == LOSSES.keys()
+    assert {name: loss.needs for name, loss in LOSSES.items() if loss.needs} == {
+        "bce_twice": "sigmoid",
+        "kl": "softmax",
+    }
 
 
 @BOTH
@@ -85,7 +90,7 @@ def test_kl_is_zero_where_the_head_says_the_shares() -> None:
     assert value("kl", np.array([[1.0, 1.0, 0.0]]), "softmax", np.array([[5.0, 5.0, -1e9]])) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize(("name", "needed"), NEEDS.items())
+@pytest.mark.parametrize(("name", "needed"), [(name, loss.needs) for name, loss in LOSSES.items() if loss.needs])
 def test_losses_made_for_one_head_refuse_the_other(name: str, needed: Activation) -> None:
     with pytest.raises(ValueError, match=f"the {name} loss needs a {needed} head"):
         value(name, LABELS, "sigmoid" if needed == "softmax" else "softmax")
@@ -95,7 +100,7 @@ def test_losses_made_for_one_head_refuse_the_other(name: str, needed: Activation
 @pytest.mark.parametrize("name", ["bce", "mse"])
 def test_gradients_are_finite_at_certain_scores(name: str, activation: Activation) -> None:
     logits = torch.tensor([[80.0, -80.0, 0.0], [-1e4, 1e4, 0.0]], requires_grad=True)
-    loss = LOSSES[name](logits, torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]]), activation)
+    loss = FUNCTIONS[name](logits, torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]]), activation)
     loss.backward()
     assert loss.isfinite()
     assert logits.grad is not None

@@ -7,8 +7,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from trainers.augment import resolve_augmentations
 from trainers.clips import ClipBank, MemoryClips
+from trainers.registry import resolve_augmentations
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
 

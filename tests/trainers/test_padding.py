@@ -8,11 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 import trainers.predict
-from trainers.augment import Batch, register, resolve_augmentations
-from trainers.clips import ClipBank, MemoryClips, Padding
+from trainers.augment import FUNCTIONS
+from trainers.batch import Batch
+from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.settings import EnvNetSettings, ResNetSettings, TrainSettings
+from trainers.registry import AUGMENTATIONS, Augmentation, resolve_augmentations
+from trainers.settings import EnvNetSettings, Padding, ResNetSettings, TrainSettings
 from trainers.streams import Pool, Stream
 
 CPU = torch.device("cpu")
@@ -108,11 +110,11 @@ def test_padding_changes_nothing_inside_a_clip(kind: str) -> None:
 def test_a_repeated_clip_fills_its_crop(kind: str, scaled: bool) -> None:
     seen: list[Batch] = []
 
-    @register("look", ("mel", "waveform"), "before_mix")
     def look(batch: Batch, rng: np.random.Generator) -> Batch:
         seen.append(batch)
         return batch
 
+    AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
     stream_of(kind, "repeat", {"look": {}, "scale": {}} if scaled else {"look": {}}).batch(3)
     (batch,) = seen
     assert batch.start.tolist() == [0] * 64

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trainers.losses import LOSSES, NEEDS
+from trainers.registry import LOSSES
 from trainers.settings import EnvNetSettings, PredictSettings, PseudoSettings, ResNetSettings, TrainSettings
 
 
@@ -82,9 +82,9 @@ def test_equal_learning_rates_are_allowed() -> None:
     assert TrainSettings(lr_max=1e-3, lr_min=1e-3).lr_min == 1e-3
 
 
-def test_every_registered_loss_can_be_chosen() -> None:
-    for name in LOSSES:
-        network = ResNetSettings(activation=NEEDS.get(name, "softmax"))
+def test_every_declared_loss_can_be_chosen() -> None:
+    for name, declared in LOSSES.items():
+        network = ResNetSettings(activation=declared.needs or "softmax")
         pseudo = PseudoSettings(teacher="A", loss=name)
         assert TrainSettings(network=network, loss=name, noisy_loss=name, pseudo=pseudo).loss == name
 

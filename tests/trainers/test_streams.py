@@ -5,9 +5,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import Batch, register, resolve_augmentations
+from trainers.augment import FUNCTIONS
+from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.randomness import generator
+from trainers.registry import AUGMENTATIONS, Augmentation, resolve_augmentations
 from trainers.streams import Pool, Stream, crop_starts
 
 CPU = torch.device("cpu")
@@ -168,10 +170,11 @@ def test_a_pool_that_no_clip_was_drawn_from() -> None:
 @pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize("pools", [1, 2])
 def test_partners_are_drawn_at_random_from_the_same_pools(pools: int) -> None:
-    @register("partners", ("mel",), "mix")
     def partners(batch: Batch, rng: np.random.Generator) -> Batch:
         half = len(batch.x) // 2
         return Batch(batch.x[half:], batch.y[half:], batch.start[half:], batch.stop[half:])
+
+    AUGMENTATIONS["partners"], FUNCTIONS["partners"] = Augmentation(("mel",), "mix", ""), partners
 
     made = [pool_of(5), pool_of(50, first=5, seed=1)]
     stream = stream_of(made[:pools], batch_size=100, augment={"partners": {}})
@@ -191,11 +194,11 @@ def test_partners_are_drawn_at_random_from_the_same_pools(pools: int) -> None:
 def test_start_and_stop_are_where_the_clip_lies(kind: str, pools: int) -> None:
     seen: list[Batch] = []
 
-    @register("look", ("mel", "waveform"), "before_mix")
     def look(batch: Batch, rng: np.random.Generator) -> Batch:
         seen.append(batch)
         return batch
 
+    AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
     made = [pool_of(20, kind=kind), pool_of(20, first=20, kind=kind, seed=1)]
     stream = stream_of(made[:pools], batch_size=64, augment={"look": {}})
     for step in range(5):

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def additional_crop(batch: Batch, rng: np.random.Generator, *, p: float, low: float) -> Batch:
-    """Keep a random part of low..1 of the crop, or of the clip when it is shorter; zeros elsewhere in time."""
+    """Keep a random part of low..1 of the crop in time, or of the clip where that is shorter; zeros elsewhere."""
     offset, kept = _kept_run((batch.stop - batch.start).cpu(), rng, p, low)
     start = batch.start + offset.to(batch.x.device)
     stop = start + kept.to(batch.x.device)
@@ -68,7 +68,8 @@ def time_warp(batch: Batch, rng: np.random.Generator, *, p: float, frames: int) 
 
     SpecAugment's time warping (Park et al. 2019, section 2) along the one axis that it moves: with L the clip's last
     frame and W = min(frames, L / 4), frame c in W..L - W comes to c + d, d in -W..W, and both ends stay where they
-    are. The quarter is ours, so that a short clip is bent and not torn. Zeros around a clip stay as they are.
+    are. The limit of a quarter is ours and keeps short clips from being torn apart. Zeros around a clip stay as they
+    are.
     """
     n, length, _ = batch.x.shape
     start, last = batch.start.cpu().numpy(), (batch.stop - 1 - batch.start).cpu().numpy()
@@ -94,9 +95,9 @@ def time_warp(batch: Batch, rng: np.random.Generator, *, p: float, frames: int) 
 def noise(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high: float) -> Batch:
     """Add white noise to the clip's frames, its mean power low..high dB below the mean power of the clip.
 
-    The power of Gaussian noise in an FFT bin is exponentially distributed, and bands of equal area (Slaney norm) hear
-    white noise at equal mean power: each frame and band gets an independent exponential draw. Cross terms of clip and
-    noise and the smaller spread in bands of several bins are left out. Padding stays zero; silence gets no noise.
+    The power of Gaussian noise in an FFT bin is exponentially distributed, and all bands have equal area (Slaney norm)
+    and so equal mean power: each frame and band gets an independent exponential draw. Cross terms of clip and
+    noise and the smaller spread in bands of several bins are neglected. Padding stays zero and silence gets no noise.
     """
     n, _, n_mels = batch.x.shape
     chosen, snr_db = rng.random(n) < p, rng.uniform(low, high, n)

@@ -15,14 +15,14 @@ __all__ = ["bc_mix", "bc_mix_released", "gain_db", "loudest_window_db", "scale"]
 def scale(clips: int, rng: np.random.Generator, *, factor: float) -> np.ndarray:
     """Play at a rate that makes the clip factor^U(-1, 1) times as long, nearest neighbour.
 
-    Time and pitch of samples; of mel, where the authors found it worse, the frames alone: the bands stay.
+    Changes time and pitch of samples. On mel, where the authors found it worse, only the frames move; bands stay.
     """
     rates: np.ndarray = factor ** rng.uniform(-1.0, 1.0, clips)
     return rates
 
 
 def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
-    """Between-class mixing (Tokozume et al. 2018, eq. 2): a ratio that hears both clips at their share.
+    """Between-class mixing (Tokozume et al. 2018, eq. 2): the ratio corrects for the loudness of both clips.
 
     t = 1 / (1 + 10^((G1 - G2) / 20) (1 - r) / r), x = (t x1 + (1 - t) x2) / sqrt(t^2 + (1 - t)^2), labels mixed by r.
     """
@@ -50,12 +50,14 @@ def loudest_window_db(x: Tensor, window_samples: int = 4096, floor_db: float = -
 def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
     """The released code's `bc_mix`: the clip is mixed with itself, its labels with the partner's.
 
-    The level is what is left of the formula: t = r, so x / sqrt(r^2 + (1 - r)^2).
+    Both clips are equally loud then, so t = r and x becomes x / sqrt(r^2 + (1 - r)^2): only the level changes.
     """
     clips = len(batch.x) // 2
-    x, start, stop = (torch.cat([value[:clips]] * 2) for value in (batch.x, batch.start, batch.stop))
-    mixed: Batch = bc_mix(Batch(x, batch.y, start, stop), rng, p=p)
-    return mixed
+    drawn = rng.uniform(0.0, 1.0, clips)
+    ratio = column(np.where(rng.random(clips) < p, drawn, 1.0), batch.x, 2)  # (B, 1)
+    x = batch.x[:clips] / torch.sqrt(ratio**2 + (1.0 - ratio) ** 2)
+    y = torch.lerp(batch.y[clips:], batch.y[:clips], ratio)
+    return Batch(x, y, batch.start[:clips], batch.stop[:clips])
 
 
 def gain_db(batch: Batch, rng: np.random.Generator, *, p: float, range_db: float) -> Batch:

@@ -1,7 +1,8 @@
-"""Where a training job stands, on disk: its history, its checkpoints, and from which of them it can be continued.
+"""The progress of a training job on disk: its history, its checkpoints, and which of them it continues from.
 
-A job's folder holds `checkpoint.safetensors`, the one before as `checkpoint-previous.safetensors`, and `history.jsonl`
-(a line an epoch). The records of all epochs are in the checkpoint too: every line of the history is backed by one.
+A job's folder contains `checkpoint.safetensors`, the one before as `checkpoint-previous.safetensors`, and
+`history.jsonl` (one line per epoch). A checkpoint also contains the records of all its epochs, so every line of the
+history is backed by a checkpoint.
 """
 
 import json
@@ -34,7 +35,7 @@ def snapshot_path(folder: Path, cycle: int) -> Path:
 
 
 class Checkpoints:
-    """Steps done, best score, and the records of the epochs done."""
+    """Steps done, the records of the epochs done, and the checkpoints that keep them."""
 
     def __init__(self, folder: Path, steps_per_epoch: int, epochs_per_cycle: int) -> None:
         self.folder = folder
@@ -49,11 +50,11 @@ class Checkpoints:
 
     @property
     def best(self) -> float:
-        """Best lwlrap of an epoch."""
+        """Best lwlrap of all epochs so far."""
         return max((record["lwlrap"] for record in self.history), default=0.0)
 
     def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, sums: dict[str, Tensor]) -> None:
-        """Write a checkpoint, keep the one before, and bring the history up to it."""
+        """Write a checkpoint, keep the one before, and write the history up to it."""
         path = self.folder / CHECKPOINT
         if path.exists():
             path.replace(self.folder / PREVIOUS)
@@ -64,14 +65,14 @@ class Checkpoints:
     def resume(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, earlier: Mapping[Path, float]
     ) -> dict[str, Tensor]:
-        """Take up the newest checkpoint that is whole; gives the sums of its unfinished epoch.
+        """Load the newest intact checkpoint and return the loss sums of its unfinished epoch.
 
-        A damaged one is passed over with a line in the log; without any the job begins anew.
+        A damaged one is skipped with a warning; without any the job starts from the beginning.
 
         Args:
-            network: gets the weights.
-            optimizer: gets its state.
-            earlier: folders of earlier attempts at this job -> steps up to which they went the same way.
+            network: receives the weights.
+            optimizer: receives its state.
+            earlier: folders of earlier attempts at this job -> number of steps up to which they are the same training.
         """
         sums: dict[str, Tensor] = {}
         for path in self._candidates({self.folder: math.inf, **earlier}):
@@ -79,9 +80,9 @@ class Checkpoints:
                 about = read_tensors(path)[1]
                 self._take_snapshots(path.parent, about["epoch"] // self.epochs_per_cycle)
             except StoreError as error:
-                log.warning("%s; an older checkpoint is taken, or the job begins anew", error)
+                log.warning("%s; using an older checkpoint, or starting from the beginning", error)
                 continue
-            # Outside: a whole checkpoint that doesn't fit is an error, as it may have been taken up in part.
+            # Outside the try: an intact checkpoint that does not fit is an error, as it may have been loaded in part.
             _, sums = load_checkpoint(path, network, optimizer)
             self.step, self.history = int(about["step"]), list(about["history"])
             log.info("continued at epoch %d, step %d", self.epoch, self.step)
@@ -90,7 +91,7 @@ class Checkpoints:
         return sums
 
     def _candidates(self, folders: Mapping[Path, float]) -> Iterator[Path]:
-        """Readable checkpoints, the most steps first, this attempt's own before earlier ones."""
+        """Readable checkpoints, most steps first, those of this attempt before those of earlier ones."""
         found = []
         for order, (folder, most_steps) in enumerate(folders.items()):
             for path in (folder / CHECKPOINT, folder / PREVIOUS):
@@ -98,11 +99,11 @@ class Checkpoints:
                 if isinstance(steps, int) and steps <= most_steps:
                     found.append((-steps, order, path))
                 elif steps is None and path.exists():
-                    log.warning("%s is damaged; an older checkpoint is taken, or the job begins anew", path)
+                    log.warning("%s is damaged; using an older checkpoint, or starting from the beginning", path)
         return (path for _, _, path in sorted(found))
 
     def _take_snapshots(self, folder: Path, cycles: int) -> None:
-        """Hold the snapshots of all finished cycles to be whole, and bring them here.
+        """Verify the snapshots of all finished cycles and copy them here.
 
         Raises:
             StoreError: one is missing or damaged.

@@ -1,7 +1,7 @@
 """Crops of clips as device tensors.
 
-Features lie flat in memory-mapped shards. On a GPU they are copied there once when they fit a budget and crops are one
-gather; otherwise (and always on a CPU, where a mapped page is as good as a copy) only the rows of a crop are read.
+Features lie flat in memory-mapped shards. If they fit a budget they are copied to the GPU once, and a batch of crops is
+one gather. Otherwise, and always on a CPU, where a mapped page is as fast as a copy, only the rows of a crop are read.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class MemoryClips:
 
 
 class ClipBank:
-    """The clips of one subset; rows number them in the order of the shard set."""
+    """The clips of one subset; a row is the position of a clip in the shard set."""
 
     def __init__(self, shards: ClipSource, device: torch.device, *, resident_bytes: int = 0) -> None:
         """Copy all features to the device if they take at most `resident_bytes` there."""
@@ -103,7 +103,10 @@ class ClipBank:
     def crop_at_rate(
         self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray, padding: Padding = "zeros"
     ) -> Tensor:
-        """Like `crop`, of clips played `rates` (B,) times as long (`starts` in that time), by nearest neighbour."""
+        """Like `crop`, of clips stretched to `rates` (B,) times their length by nearest neighbour.
+
+        `starts` are positions in the stretched clips.
+        """
         origin = np.floor(starts / rates).astype(np.int64)
         window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
         place = starts[:, None] + np.arange(length)

@@ -1,8 +1,8 @@
-"""What a network costs: floating-point operations, counted on the real classes, and bytes of its weights.
+"""The cost of a network: floating-point operations, counted on the real classes, and bytes of its weights.
 
-Networks are built on torch's meta device, shapes without numbers, so a full-size one takes no memory and a count some
-hundredths of a second. Counted are convolutions and matrix products, two operations a multiply-add, as data sheets
-count their peaks; batch norm, pools, activations and augmentation are left out.
+Networks are built on torch's meta device, which has shapes without values, so a full-size network takes no memory and a
+count takes some hundredths of a second. Convolutions and matrix products are counted, two operations per multiply-add,
+as data sheets state peaks; batch norm, pooling, activations and augmentation are not.
 """
 
 import math
@@ -26,27 +26,27 @@ __all__ = [
 ]  # fmt: skip
 
 MOMENTS = {"adam": 2, "sgd": 1}
-"""Numbers that an optimizer keeps for a parameter."""
+"""Values that an optimizer keeps per parameter."""
 KNOT_RATIO = 5
-"""Of neighbouring lengths at which whole clips are counted."""
+"""Ratio of neighbouring lengths at which whole clips are counted."""
 
 
 @dataclass(frozen=True)
 class CropFlops:
-    """Operations of one clip of a batch."""
+    """Operations per clip of a batch."""
 
     forward: int
     backward: int
 
     @property
     def both(self) -> int:
-        """Of a training step."""
+        """Operations of a training step."""
         return self.forward + self.backward
 
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Some clips; use one object for the same clips, as what was counted of them is remembered by it."""
+    """A set of clips. Use one object for the same clips: counts are cached by identity."""
 
     lengths: np.ndarray
     """(N,) frames or samples."""
@@ -57,7 +57,7 @@ def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int 
     """Operations of a training crop through trunk and one head.
 
     Args:
-        network: its form.
+        network: its settings.
         classes: outputs.
         length: frames or samples.
         n_mels: bands of a frame; None for samples.
@@ -72,10 +72,11 @@ def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int 
 def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray) -> np.ndarray:
     """Operations of whole clips through the trunk in evaluation, (N,) for lengths (N,) in frames or samples.
 
-    They are linear in the length but for the rounding of strides: counted at a few lengths, interpolated between.
+    They are linear in the length except for the rounding of strides, so they are counted at a few lengths and
+    interpolated between these.
     """
     shortest = _bare(network, 1).min_length
-    lengths = np.maximum(lengths, shortest)  # `predict` pads what is shorter
+    lengths = np.maximum(lengths, shortest)  # `predict` pads shorter clips
     last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
     knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
     flops: np.ndarray = np.interp(lengths, knots, [_trunk_flops(network, n_mels, knot) for knot in knots])
@@ -95,14 +96,14 @@ def head_flops(network: NetworkSettings, classes: int) -> int:
 def prediction_flops(
     network: NetworkSettings, classes: int, n_mels: int | None, clips: Clips, pads: tuple[int, ...], heads: int = 1
 ) -> float:
-    """Operations of `trainers.predict.predict` with one snapshot: clips grouped and padded as it does.
+    """Operations of `trainers.predict.predict` with one snapshot; clips are grouped and padded as it does.
 
     Args:
-        network: its form.
+        network: its settings.
         classes: outputs.
         n_mels: bands of a frame; None for samples.
         clips: what is predicted.
-        pads: zeros on both sides of a clip; one pass each.
+        pads: zeros on both sides of a clip, one pass per pad.
         heads: number of heads; they share a pass through the trunk.
     """
     if len(clips.lengths) == 0:
@@ -115,14 +116,14 @@ def prediction_flops(
 def training_flops(
     settings: TrainSettings, classes: int, n_mels: int | None, train_clips: int, valid: Sequence[Clips]
 ) -> float:
-    """Operations of a training job: every stream's steps, validation after each epoch, statistics of `precise_bn`.
+    """Operations of a training job: steps of all streams, validation after each epoch, statistics of `precise_bn`.
 
     Args:
-        settings: of the condition.
+        settings: settings of the condition.
         classes: outputs.
         n_mels: bands of a frame; None for samples.
-        train_clips: curated clips of the training fold.
-        valid: the fold's clips of each validated subset.
+        train_clips: number of curated clips of the training fold.
+        valid: the validated clips of each subset.
     """
     network = settings.network
     crops = settings.crops  # in equal shares
@@ -147,7 +148,7 @@ def snapshot_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool) 
 
 @cache
 def checkpoint_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool, optimizer: str) -> int:
-    """Bytes of the weights and the optimizer's state, which lie beside the snapshots while a job runs."""
+    """Bytes of a checkpoint (weights and optimizer state), which exists beside the snapshots while a job runs."""
     tagger = _tagger(network, classes, noisy_head)
     return snapshot_bytes(network, classes, noisy_head=noisy_head) + MOMENTS[optimizer] * _n_bytes(
         list(tagger.parameters())
@@ -165,7 +166,7 @@ def _tagger(network: NetworkSettings, classes: int, noisy_head: bool) -> Tagger:
 
 @lru_cache(maxsize=16)
 def _bare(network: NetworkSettings, classes: int) -> Tagger:
-    """The network with one head and without batch norm, which counts as nothing and takes most of the time here."""
+    """The network with one head and without batch norm, which has no counted operations and takes most of the time."""
     tagger = _tagger(network, classes, False)
     for module in list(tagger.modules()):
         for name, child in module.named_children():

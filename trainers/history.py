@@ -1,4 +1,7 @@
-"""The history of a training job, `history.jsonl`: a line an epoch. Read without torch, as who only looks needs none."""
+"""The history of a training job, `history.jsonl`: one line per epoch.
+
+Imports no torch, so that read-only commands start fast.
+"""
 
 import json
 from collections.abc import Iterable
@@ -11,13 +14,13 @@ HISTORY = "history.jsonl"
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The epoch records of a job so far; an unfinished last line is left out."""
+    """The epoch records of a job so far, without an unfinished last line."""
     path = folder / HISTORY
     return parse_history(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []
 
 
 def parse_history(text: str) -> list[dict[str, Any]]:
-    """The records in a history's text, up to the first line that is none."""
+    """The records in the text of a history, up to the first line that is not a record."""
     records = []
     for line in text[: text.rfind("\n") + 1].splitlines():
         try:
@@ -31,5 +34,5 @@ def parse_history(text: str) -> list[dict[str, Any]]:
 
 
 def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:
-    """The longest history of several attempts at one job; they are beginnings of one another."""
+    """The longest history of several attempts at one job; the others are prefixes of it."""
     return max((read_history(folder) for folder in folders), key=len, default=[])

@@ -52,7 +52,7 @@ class FoldClips:
 
 @dataclass(frozen=True)
 class TrainJob:
-    """All that one job needs."""
+    """Everything that one job needs."""
 
     settings: TrainSettings
     split: str
@@ -68,11 +68,11 @@ class TrainJob:
     resident_bytes: int = 0
     """Copy the features of a subset to the device if they take at most this."""
     checkpoint_steps: int = 0
-    """Checkpoints within an epoch, every so many steps; 0: at its end alone."""
+    """Steps between checkpoints within an epoch; 0: only at its end."""
     earlier: Sequence[Path] = ()
-    """Folders of earlier attempts, which this one may go on from."""
+    """Folders of earlier attempts, which this one may continue from."""
     unrescued: Sequence[Path] = ()
-    """The same of the job without its rescue."""
+    """The same for the job without its rescue."""
 
 
 def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, group: Group | None = None) -> bool:
@@ -80,9 +80,9 @@ def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, gro
 
     Args:
         job: the work.
-        folder: where its files are written; what an earlier call left there is continued.
-        supervisor: asked whether to stop; the job then returns with its checkpoint written.
-        group: the workers that share the job, each of which calls this function with the same job. The first one alone
+        folder: where its files are written; the job continues from what an earlier call left there.
+        supervisor: asked whether to stop; if so, the job writes a checkpoint and returns.
+        group: the workers that share the job, each of which calls this function with the same job. Only the first
             reads and writes `folder` and asks its supervisor.
 
     Returns:
@@ -90,9 +90,9 @@ def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, gro
 
     Raises:
         NotFiniteError: a loss, a weight or a score is not finite.
-        PeerLostError: another worker of the job is gone.
-        StoreError: a file it starts from is missing, damaged or foreign.
-        SupersededError: the supervisor has another attempt at the job.
+        PeerLostError: another worker of the job was lost.
+        StoreError: a file it starts from is missing, damaged or of another network.
+        SupersededError: another attempt at the job has started.
     """
     torch.set_num_threads(job.settings.threads)
     return _Training(job, folder, supervisor or Supervisor(), group).go()
@@ -106,7 +106,7 @@ class _Training:
         settings = job.settings
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
-        # What a snapshot or a checkpoint carries replaces it.
+        # A snapshot or a checkpoint replaces it.
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
         if job.start_from is not None:
             warm_start(job.start_from, self.network)
@@ -200,7 +200,7 @@ class _Training:
         return True
 
     def _start_as_first(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Every worker goes on from what the first one took up, whatever it sees of the files itself."""
+        """All workers continue from what the first one loaded, whatever they see of the files themselves."""
         checkpoints = self.checkpoints
         learnt = {"network": self.method.state_dict(), "optimizer": self.optimizer.state_dict()["state"]}
         own = {**learnt, "sums": sums, "step": checkpoints.step, "history": checkpoints.history}
@@ -220,7 +220,7 @@ class _Training:
         return rate * rescue.lr_factor if rescue is not None and lowered else rate
 
     def _train_epoch(self, sums: LossSums) -> bool:
-        """The rest of one pass over the curated clips; False if it was stopped inside, with a checkpoint written."""
+        """Finish one pass over the curated clips; False if it was stopped within it, after writing a checkpoint."""
         settings, checkpoints = self.job.settings, self.checkpoints
         self.method.train()
         while True:
@@ -233,7 +233,7 @@ class _Training:
             views = (view.batch(step)[0] for view in self.views)
             with self.autocast:
                 batches = self.method.batches(labelled, views, step)
-            # Streams go through the trunk one after the other: batch norm sees each stream's own statistics.
+            # Streams go through the trunk one after the other, so that batch norm sees the statistics of each.
             losses: dict[str, Tensor] = {}
             for name, (x, y) in batches.items():
                 with self.group.share(len(x)) as share:
@@ -264,7 +264,7 @@ class _Training:
         return weight * FUNCTIONS[loss](logits.float(), y, self.network.activation)
 
     def _terms(self, step: int) -> dict[str, tuple[str, float]]:
-        """Name of the loss and its weight, for each kind of batch."""
+        """Name and weight of the loss of each stream."""
         settings = self.job.settings
         terms = {"curated": (settings.loss, 1.0), "noisy": (settings.noisy_loss, 1.0)}
         if settings.pseudo is not None:
@@ -279,7 +279,7 @@ class _Training:
         pad = 0 if settings.feature_kind == "mel" else settings.crops[-1] // 2
         for head, bank, clips in self.valid:
             if len(clips.valid_rows) == 0:
-                continue  # a small noisy set may leave a fold without clips
+                continue  # a fold of a small noisy set may have no clips
             truth = clips.targets[clips.valid_rows]  # (N, C)
             scores = np.zeros((len(truth), self.job.classes), dtype=np.float32)  # (N, C)
             own = slice(self.group.rank, None, self.group.size)
@@ -297,9 +297,9 @@ class _Training:
         return record
 
     def _for_snapshot(self) -> Tagger:
-        """The network, or a copy with statistics of one pass over unaugmented curated crops (Wu & Johnson 2021).
+        """The network, or a copy with the statistics of one pass over unaugmented curated crops (Wu & Johnson 2021).
 
-        The running statistics mix all streams as they were augmented; whole clean clips look different.
+        The running statistics mix all augmented streams, which differ from whole clean clips.
         """
         network = self.method.evaluated
         if not self.job.settings.precise_bn:

@@ -27,7 +27,7 @@ def bce(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     if activation == "sigmoid":
         return F.binary_cross_entropy_with_logits(logits, targets)
     scores = activate(logits, activation)
-    # PyTorch refuses scores that are not finite, on a GPU for good; the loop has a sentence for such a loss.
+    # PyTorch raises for scores that are not finite, and a CUDA device is unusable afterwards; `LossSums` reports them.
     loss = F.binary_cross_entropy(scores.nan_to_num(), targets)
     return torch.where(scores.isfinite().all(), loss, torch.nan)
 
@@ -35,8 +35,8 @@ def bce(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
 def bce_twice(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     """Binary cross-entropy that takes a sigmoid's scores for logits, so that the sigmoid is applied twice.
 
-    The released code's loss of the ResNets' noisy head and of both heads of condition D (docs/paper.md, Paper
-    versus released code). Its scores end in 0.5..0.73: it never goes below 0.31 for a label and 0.69 for none.
+    The released code's loss for the noisy head of the ResNets and both heads of condition D (docs/paper.md, Paper
+    versus released code). Its scores lie in 0.5..0.73, so it is at least 0.31 for a label and 0.69 for none.
     """
     if activation != "sigmoid":
         raise ValueError("the bce_twice loss needs a sigmoid head")

@@ -2,7 +2,7 @@
 
 For every clip and every true label of it: the share of true labels among the classes ranked at or above that label; the
 mean over all (clip, true label) pairs. Only the true labels are ranked, by comparing each with its own row of scores,
-so nothing is sorted: with 1.16 labels a clip that is far cheaper than ranking all classes.
+so nothing is sorted. With 1.16 labels per clip that is far cheaper than ranking all classes.
 """
 
 from typing import Any, Literal
@@ -16,10 +16,10 @@ Ties = Literal["against", "order"]
 
 
 class Lwlrap:
-    """lwlrap against one fixed truth; what depends on the truth alone is computed once.
+    """lwlrap against one fixed truth; what depends only on the truth is computed once.
 
     Args:
-        truth: (N, C) bool or numbers, true where > 0. A clip without labels carries no weight.
+        truth: (N, C) bool or numbers, true where > 0. A clip without labels has no weight.
 
     Attributes:
         clips: (P,) int, the clip of each (clip, true label) pair, ascending.
@@ -49,8 +49,8 @@ class Lwlrap:
         Args:
             scores: (N, C) finite numbers, higher is likelier.
             ties: "against": a class tied with the true label ranks above it, as in scikit-learn's
-                `label_ranking_average_precision_score`. "order": ties fall as in Google's reference implementation,
-                that is in the order of `np.argsort(row)[::-1]`, which NumPy's default sort leaves open.
+                `label_ranking_average_precision_score`. "order": ties are broken as in Google's reference
+                implementation, by the order of `np.argsort(row)[::-1]`, which NumPy's default sort does not specify.
 
         Raises:
             ValueError: the shape is not the truth's, a score is NaN or infinite, or `ties` is unknown.
@@ -59,7 +59,7 @@ class Lwlrap:
         if array.shape != self.shape:
             raise ValueError(f"scores have shape {array.shape}, but truth has {self.shape}; they must be equal.")
         if not np.isfinite(array).all():
-            raise ValueError("scores hold NaN or infinite values, which have no rank; look for a diverged model.")
+            raise ValueError("scores contain NaN or infinite values, which have no rank; look for a diverged model.")
         if ties not in {"against", "order"}:
             raise ValueError(f'ties must be "against" or "order", not {ties!r}.')
         rows, own = self._rows(array)  # (P, C), (P, 1)
@@ -80,7 +80,7 @@ class Lwlrap:
 def _break_ties(scores: NDArray[Any], clips: NDArray[np.intp]) -> NDArray[np.float64]:
     """Replace the scores (N, C) of some clips by their places in NumPy's ascending sort, which has no ties."""
     places = np.empty((len(clips), scores.shape[1]))  # (len(clips), C)
-    # The default kind of sort, not a stable one: it is the reference's, and they order ties differently.
+    # The default sort as in the reference, not a stable one: they order ties differently.
     np.put_along_axis(places, np.argsort(scores[clips], axis=1), np.arange(scores.shape[1])[None], axis=1)
     broken = scores.astype(np.float64)  # (N, C)
     broken[clips] = places
@@ -94,7 +94,7 @@ def lwlrap(truth: ArrayLike, scores: ArrayLike, *, ties: Ties = "against") -> fl
         truth: (N, C) bool or numbers, true where > 0.
         scores: (N, C) finite numbers, higher is likelier.
         ties: see `Lwlrap.precisions`. With "against" the value equals scikit-learn's
-            `label_ranking_average_precision_score` with the number of labels a clip as weights.
+            `label_ranking_average_precision_score` with the number of labels per clip as weights.
 
     Raises:
         ValueError: shapes differ, a score is NaN or infinite, there is no true label, or `ties` is unknown.

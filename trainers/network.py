@@ -26,7 +26,7 @@ TRUNKS: dict[str, Callable[[Any], Trunk]] = {
     "seresnext": lambda settings: SEResNeXtTrunk(settings.width),
     "envnet": lambda settings: EnvNetTrunk(settings.width),
 }
-"""What `network.kind` names."""
+"""Trunk of each `network.kind`."""
 
 
 def _head(features: int, units: int, classes: int) -> nn.Sequential:
@@ -42,9 +42,9 @@ def _head(features: int, units: int, classes: int) -> nn.Sequential:
 
 
 class Tagger(nn.Module):
-    """Crops or whole clips in, logits out; features come in as stored and are normalised here.
+    """Crops or whole clips in, logits out. Features are given as stored and normalised here.
 
-    A network with `normalise: dataset` holds the two numbers as buffers, so that its weights files carry them.
+    With `normalise: dataset` the mean and deviation are buffers, so that weight files contain them.
     """
 
     db_mean: Tensor
@@ -64,11 +64,11 @@ class Tagger(nn.Module):
 
     @property
     def min_length(self) -> int:
-        """Shortest input, in frames or samples; shorter clips have to be padded."""
+        """Shortest input, in frames or samples; shorter clips must be padded."""
         return self.trunk.min_length
 
     def fit_normalisation(self, clips: ClipSource, rows: np.ndarray) -> None:
-        """Take the mean and deviation of these clips' decibels, if the network is normalised by data set."""
+        """With `normalise: dataset`, set mean and deviation to those of these clips' decibels."""
         if self.by_dataset:
             mean, deviation = decibel_statistics(clips, rows)
             self.db_mean.fill_(mean)
@@ -80,7 +80,7 @@ class Tagger(nn.Module):
         return logits
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, T, n_mels) mel power or (B, S) samples -> (B, features), what all heads see."""
+        """(B, T, n_mels) mel power or (B, S) samples -> (B, features), the input of all heads."""
         if self.reads == "mel":
             db = power_to_db(x)
             x = (db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db)
@@ -103,7 +103,7 @@ def decibel_statistics(clips: ClipSource, rows: np.ndarray) -> tuple[float, floa
 
     Args:
         clips: mel power.
-        rows: (n,) which clips; sums are taken in this order.
+        rows: (n,) rows of the clips, summed in this order.
     """
     count, total, squares = 0, 0.0, 0.0
     for row in rows:

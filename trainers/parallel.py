@@ -1,14 +1,14 @@
-"""Several workers on one training job, with the numbers of one: each computes its share of every global batch.
+"""Several workers on one training job, with the results of one: each computes its share of every global batch.
 
-- All draws are made for the global batch on every worker, which then keeps its share of the clips: which clips, where
-  they are cropped, how they are augmented and mixed, and what is dropped out don't depend on the number of workers.
-- Batch norm takes its statistics over the global batch (`GlobalBatchNorm`), on CPUs too, where PyTorch's own
-  SyncBatchNorm doesn't run.
-- A loss is a mean over clips; a worker's counts by its share. Gradients and losses are summed once a step.
+- Every worker makes all draws for the global batch and then keeps its share of the clips. Which clips are drawn, how
+  they are cropped, augmented and mixed, and what is dropped out does not depend on the number of workers.
+- Batch norm computes its statistics over the global batch (`GlobalBatchNorm`), also on CPUs, where PyTorch's
+  SyncBatchNorm does not run.
+- A loss is a mean over clips; a worker's part is weighted by its share. Gradients and losses are summed once per step.
 
-So n workers differ from one in the order of sums alone, and from one another in nothing: all have the same weights, the
-same losses, and stop at the same step. Reading and augmentation are repeated by every worker; beside the passes through
-the network they are cheap.
+So n workers differ from one only in the order of sums, and not at all from each other: all have the same weights and
+losses and stop at the same step. Every worker repeats reading and augmentation, which are cheap compared with the
+passes through the network.
 """
 
 import io
@@ -33,7 +33,7 @@ __all__ = ["Group", "Share", "Workers"]
 
 STOPS: tuple[Stop, ...] = ("no", "epoch", "now")
 SILENCE = timedelta(minutes=30)
-"""A worker that is not heard of for so long, while the others wait for it, is given up."""
+"""How long the others wait for a silent worker before they give up."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,23 @@ class Share:
 
     rows: slice
     weight: float
-    """Its share of the clips."""
+    """Fraction of the clips."""
     clips: int
-    """Of the global batch."""
+    """Number of clips in the global batch."""
 
 
 class Group:
-    """One worker, who has everything to himself."""
+    """The single-worker case."""
 
     rank = 0
     size = 1
 
     def adapt(self, network: nn.Module) -> None:
-        """Make layers that mix or draw over a batch do so over the global batch."""
+        """Make layers that compute or draw over a batch do so over the global batch."""
 
     @contextmanager
     def share(self, clips: int) -> Iterator[Share]:
-        """This worker's part of a batch of so many clips; inside, the network is given that part."""
+        """This worker's part of a batch of so many clips; inside the context, the network receives that part."""
         yield Share(slice(0, clips), 1.0, clips)
 
     def add_up(self, network: nn.Module, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
@@ -66,11 +66,11 @@ class Group:
         return dict(losses)
 
     def gather(self, part: np.ndarray) -> np.ndarray:
-        """The sum of all workers' arrays: each fills in its rows and leaves the others 0."""
+        """The sum of the arrays of all workers: each fills in its rows and leaves the others 0."""
         return part
 
     def agree(self, stop: Stop) -> Stop:
-        """What the first worker was asked."""
+        """The stop request that the first worker received."""
         return stop
 
     def from_first(self, state: Any, device: torch.device) -> Any:  # noqa: ARG002 - the interface
@@ -81,13 +81,13 @@ class Group:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """A worker that fails leaves the group, so that no other waits for it."""
+        """A worker that fails leaves the group, so that the others do not wait for it."""
 
 
 class Workers(Group):
-    """The processes of torch.distributed's default group, which has to be one of gloo.
+    """The processes of torch.distributed's default group, which must use gloo.
 
-    Tensors on a GPU go through a second group, of NCCL.
+    Tensors on a GPU go through a second group, which uses NCCL.
 
     Raises of all methods:
         PeerLostError: another worker is gone.
@@ -96,14 +96,14 @@ class Workers(Group):
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.current: Share | None = None
-        """While the network is given part of a batch: which."""
+        """The part of a batch that the network currently receives, if any."""
         self._tensors: Any = dist.new_group(backend="nccl", timeout=SILENCE) if device.type == "cuda" else None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Workers":
         return self  # a copy of a network belongs to the same group
 
     def adapt(self, network: nn.Module) -> None:
-        """Put layers of the global batch in the place of batch norm and dropout."""
+        """Replace batch norm and dropout by their global versions."""
         for name, child in network.named_children():
             if isinstance(child, nn.BatchNorm2d):
                 norm = GlobalBatchNorm(child.num_features, child.eps, child.momentum, group=self)
@@ -116,7 +116,7 @@ class Workers(Group):
 
     @contextmanager
     def share(self, clips: int) -> Iterator[Share]:
-        """Consecutive clips; shares differ by one clip at most."""
+        """Consecutive clips; shares differ by at most one clip."""
         first, last = (clips * (self.rank + end) // self.size for end in (0, 1))
         assert first < last, "a worker needs a clip"
         self.current = Share(slice(first, last), (last - first) / clips, clips)
@@ -143,7 +143,7 @@ class Workers(Group):
         return total.numpy()
 
     def agree(self, stop: Stop) -> Stop:
-        """What the first worker was asked."""
+        """The stop request that the first worker received."""
         word = torch.tensor(STOPS.index(stop))
         with _peers():
             dist.broadcast(word, src=0)
@@ -179,7 +179,7 @@ def _peers() -> Iterator[None]:
 
 
 class GlobalDropout(nn.Dropout):
-    """Drops what one worker with the global batch would drop."""
+    """Drops what a single worker with the global batch would drop."""
 
     def __init__(self, p: float, group: Workers) -> None:
         super().__init__(p)
@@ -195,7 +195,7 @@ class GlobalDropout(nn.Dropout):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch norm over the global batch while the network is given part of it."""
+    """Batch norm over the global batch while the network receives part of it."""
 
     def __init__(self, features: int, eps: float, momentum: float | None, group: Workers) -> None:
         super().__init__(features, eps, momentum)
@@ -229,7 +229,7 @@ class _Normalise(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         wide = x.float()
         own_variance, own_mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
-        # One message: everybody's values, each worker in a row of its own, then put together as Chan et al. (1979) do.
+        # One message: the values of all workers, one row each, combined as in Chan et al. (1979).
         rows = wide.new_zeros(group.size, 3, wide.shape[1])
         rows[group.rank] = torch.stack([torch.full_like(own_mean, wide[:, 0].numel() / count), own_mean, own_variance])
         share, means, variances = group.sum(rows).unbind(dim=1)  # (workers, C) each
@@ -249,7 +249,7 @@ class _Normalise(torch.autograd.Function):
         own = torch.stack([dy.sum(dim=(0, 2, 3)), (dy * normal).sum(dim=(0, 2, 3))])  # (2, C)
         along_bias, along_weight = ctx.group.sum(own.clone()) / ctx.count
         dx = _channels(weight * inverse) * (dy - _channels(along_bias) - normal * _channels(along_weight))
-        # Of the parameters only this worker's part: `Workers.add_up` sums all gradients.
+        # For the parameters only this worker's part: `Workers.add_up` sums all gradients.
         return dx.to(x.dtype), own[1], own[0], None, None, None
 
 

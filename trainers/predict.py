@@ -1,6 +1,6 @@
 """Full-length prediction: clips of similar length in one batch, every snapshot and pad in one pass over the data.
 
-Source: recipe, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
+Source: docs/paper.md, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
 (1 + patience) of the group's shortest, and is padded to the group's longest. The search raises patience from 0 by
 0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
 """
@@ -22,11 +22,11 @@ MAX_VALUES = 20_000_000
 
 
 def group_by_length(lengths: np.ndarray, *, values_per_step: int = 1) -> list[np.ndarray]:
-    """Indices of clips, a group an array, shortest first.
+    """Indices of clips, one array per group, shortest first.
 
     Args:
         lengths: (N,) frames or samples.
-        values_per_step: input values a frame (mel bands) or sample (1) has.
+        values_per_step: input values per frame (mel bands) or per sample (1).
     """
     order = np.argsort(lengths, kind="stable")
     wanted = 60 + len(lengths) / 55
@@ -66,11 +66,12 @@ def predict(
     """Scores of whole clips by several networks and heads at several pads.
 
     Args:
-        networks: taggers of one form, for instance the snapshots of one job; set to evaluation mode here.
-        bank: the clips; `rows` (N,) says which.
-        pads: padding on both sides, mel frames or samples; more comes behind where a network needs it.
-        heads: whose scores; they share one pass through the trunk.
-        padding: what a clip is padded with, at its pads as up to the longest clip of its group.
+        networks: taggers of equal shape, for instance the snapshots of one job; set to evaluation mode here.
+        bank: the clips.
+        rows: (N,) rows of those to predict.
+        pads: padding on both sides in mel frames or samples; clips below the network's minimum get more behind them.
+        heads: heads to score with; they share one pass through the trunk.
+        padding: what a clip is padded with, both at its pads and up to the longest clip of its group.
         progress: called after each group.
 
     Returns:
@@ -83,7 +84,7 @@ def predict(
     for group in group_by_length(lengths, values_per_step=int(np.prod(bank.tail, dtype=int))):
         longest = int(lengths[group].max())
         behind = [max(pad, networks[0].min_length - longest - pad) for pad in pads]
-        # Read once, as wide as any pad wants it: what lies at a position doesn't depend on the pad.
+        # Read once, as wide as the largest pad needs: the value at a position does not depend on the pad.
         before = max(pads)
         starts = np.full(len(group), -before, dtype=np.int64)
         wide = bank.crop(rows[group], starts, before + longest + max(behind), padding)  # (B, T[, n_mels])

@@ -1,6 +1,6 @@
-"""Random draws that depend on nothing but (seed, purpose, step).
+"""Random draws as a function of (seed, purpose, step).
 
-There is no generator state to save: a job that is resumed at any step, on any machine, draws what it would have drawn.
+There is no generator state to save: a job that is resumed at any step, on any machine, makes the same draws.
 """
 
 import hashlib

@@ -35,10 +35,10 @@ def shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Module:
 
 
 class Pointwise(nn.Conv2d):
-    """A strided 1x1 convolution that picks its positions first.
+    """A strided 1x1 convolution that selects its positions first, with the same result.
 
-    The same sums. But on a CPU, in channels-last layout and with fewer than eight channels in, that of torch 2.14
-    writes beyond its memory in the backward pass.
+    On a CPU, in channels-last layout and with fewer than eight input channels, torch 2.14's strided convolution writes
+    beyond its memory in the backward pass.
     """
 
     def __init__(self, channels_in: int, channels_out: int, step: int) -> None:
@@ -58,13 +58,13 @@ class MelTrunk(nn.Module):
     def __init__(
         self, width: int, counts: Sequence[int], block: Callable[[int, int, int], nn.Module], *, expansion: int = 1
     ) -> None:
-        """Every stage but the first begins with a block that halves both axes and doubles the channels.
+        """Every stage but the first starts with a block that halves both axes and doubles the channels.
 
         Args:
             width: channels of the stem.
             counts: blocks of each stage.
             block: makes a block from its channels in, channels out and stride.
-            expansion: channels of the first stage, in widths.
+            expansion: channels of the first stage as a multiple of `width`.
         """
         super().__init__()
         self.stem = nn.Sequential(

@@ -1,17 +1,17 @@
-# ruff: noqa: ARG002 - not every method needs all that it is given
-"""Semi-supervised methods that the paper's authors tried in place of the soft pseudo label and dropped, by name.
+# ruff: noqa: ARG002 - not every method needs every argument
+"""Semi-supervised methods by name, which the paper's authors tried in place of the soft pseudo label and dropped.
 
-All take the noisy clips of the training folds without their labels, through the curated head. A method turns a step's
-batches into batches with targets; the loop computes the loss of each as it does for every stream. The sources are about
-one class a clip: a sigmoid head here decides every class by itself, a softmax head does as in the source.
+All use the noisy clips of the training folds without their labels, through the curated head. A method turns the batches
+of a step into batches with targets; the loop computes their losses as for every stream. The sources assume one class
+per clip: here a sigmoid head decides each class on its own, and a softmax head follows the source.
 
-What was chosen for all three, where the sources are silent or differ:
-- Targets come from a forward pass without gradient in training mode (dropout, batch statistics of these clips), which
-  leaves the running batch-norm statistics alone. So does MixMatch's released code.
+Choices for all three, where the sources are silent or differ:
+- Targets come from a forward pass without gradient in training mode (dropout, batch statistics of these clips) that
+  leaves the running batch-norm statistics unchanged. MixMatch's released code does the same.
 - Ramps are in epochs, and an epoch is one pass over the curated clips, as everywhere.
-- Unlabelled clips are read without the augmentations that mix clips: two mixtures are no two views of one clip.
+- Unlabelled clips are read without the augmentations that mix clips: two mixtures are not two views of one clip.
 
-A new method is a class with a `register` line here, and its settings in `trainers.settings`.
+To add a method, write a class with a `register` line here and its settings in `trainers.settings`.
 """
 
 import copy
@@ -40,15 +40,15 @@ OwnSettings = TypeVar("OwnSettings")
 
 
 class Method(nn.Module, Generic[OwnSettings]):
-    """Supervised training, which leaves the batches as they are; base of the methods.
+    """Supervised training, which leaves the batches as they are; base class of the methods.
 
-    Holds all that is learnt: the network and, perhaps, a teacher. A checkpoint has the tensors of both.
+    Holds everything that is learnt: the network and possibly a teacher. Checkpoints contain the tensors of both.
     """
 
     views = 0
-    """How often each unlabelled clip is read, with crops and augmentations of its own."""
+    """Number of times that each unlabelled clip is read, each time with its own crop and augmentations."""
     mixes_curated = False
-    """Mixes the curated clips itself: they too are read without the augmentations that mix clips."""
+    """Whether it mixes the curated clips itself; they are then read without the augmentations that mix clips too."""
 
     def __init__(
         self, settings: TrainSettings, semi: OwnSettings, network: Tagger, steps_per_epoch: int, seed: int
@@ -67,11 +67,11 @@ class Method(nn.Module, Generic[OwnSettings]):
         return {}
 
     def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
-        """What a step learns from.
+        """The batches that a step is trained on.
 
         Args:
             labelled: the batches of the streams with labels.
-            views: inputs (B, ...) of the same unlabelled clips, one view after the other, read when asked for.
+            views: inputs (B, ...) of the same unlabelled clips, one view after the other, read on demand.
             step: global step.
         """
         return labelled
@@ -105,14 +105,14 @@ def make_method(settings: TrainSettings, network: Tagger, steps_per_epoch: int, 
 
 @register("pseudo_label")
 class PseudoLabel(Method[PseudoLabelSettings]):
-    """Hard pseudo labels (Lee 2013): what the network itself says of an unlabelled clip is taken for its label.
+    """Hard pseudo labels (Lee 2013): the network's own prediction of an unlabelled clip becomes its label.
 
-    Section 2.2: the most likely class is the label, chosen anew at every update; its loss is that of the labelled
-    clips, times alpha(t), which is 0 until T1, rises in a line, and is alpha_f from T2 on. There alpha_f = 3, T1 = 100,
+    Section 2.2: the most likely class is the label, chosen at every update; its loss is that of the labelled
+    clips, times alpha(t), which is 0 until T1, rises linearly, and is alpha_f from T2 on. There alpha_f = 3, T1 = 100,
     T2 = 600 epochs.
 
-    Chosen here: the labels of a sigmoid head are all classes that reach a threshold, perhaps none (then none is what is
-    learnt); dropout is drawn anew for the labels; until T1 the clips are not even read.
+    Chosen here: the labels of a sigmoid head are all classes that reach a threshold, possibly none (the target is then
+    all zeros); the labels have their own dropout draws; until T1 the clips are not read.
     """
 
     views = 1
@@ -124,7 +124,7 @@ class PseudoLabel(Method[PseudoLabelSettings]):
         return {"unlabelled": (self.settings.loss, self.semi.weight * share)}
 
     def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
-        """Also the unlabelled clips with what the network says of them."""
+        """Add the unlabelled clips with the network's own hard labels."""
         _, alpha = self.terms(step)["unlabelled"]
         if alpha == 0:
             return labelled
@@ -140,11 +140,11 @@ class MeanTeacher(Method[MeanTeacherSettings]):
     Section 2: after every step, theta'_t = alpha theta'_(t-1) + (1 - alpha) theta_t; the consistency cost is the mean
     squared error between the student's scores of a clip and the teacher's, each with noise (augmentation, dropout) of
     its own. Appendix B: alpha 0.999; weight 100 after a ramp of exp(-5 (1 - t/T)^2) over 40,000 steps of 100 images,
-    which are 80 epochs of CIFAR-10. The average begins as a plain mean, alpha = min(1 - 1/(t + 1), 0.999), as in the
+    which are 80 epochs of CIFAR-10. The average starts as a plain mean, alpha = min(1 - 1/(t + 1), 0.999), as in the
     released code.
 
-    Chosen here: consistency is asked of the noisy clips; there, of the labelled ones too. As in the paper the teacher
-    is what is validated and what predicts: snapshots hold its weights, those of a noisy head included. Its running
+    Chosen here: the consistency cost is computed on the noisy clips; there, on the labelled ones too. As in the paper,
+    the teacher is validated and predicts: snapshots contain its weights, including those of a noisy head. Its running
     batch-norm statistics are the same average of the student's, which have seen all streams.
     """
 
@@ -167,13 +167,13 @@ class MeanTeacher(Method[MeanTeacherSettings]):
         return {"unlabelled": ("mse", self.semi.weight * math.exp(-5.0 * left**2))}
 
     def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
-        """Also one view of the unlabelled clips with the teacher's scores of the other."""
+        """Add one view of the unlabelled clips with the teacher's scores of the other."""
         for_student, for_teacher = views
         return {**labelled, "unlabelled": (for_student, _scores(self.teacher, for_teacher))}
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher; integers (counters) are copied."""
+        """Update the teacher; integers (counters) are copied."""
         decay = min(1.0 - 1.0 / (step + 2), self.semi.decay)
         for average, value in zip(self.teacher.state_dict().values(), self.network.state_dict().values(), strict=True):
             if average.is_floating_point():
@@ -190,11 +190,11 @@ class MixMatch(Method[MixMatchSettings]):
     with a partner drawn from all of them, lambda ~ Beta(alpha, alpha), lambda' = max(lambda, 1 - lambda), so that it
     stays mostly itself. Loss: that of the labelled clips on the mixed curated ones, plus lambda_u times the mean
     squared error of the scores of the mixed views. There K = 2, T = 0.5, alpha = 0.75, and lambda_u (75 for CIFAR-10)
-    rises in a line over the first 16,000 of 1,048,576 steps: a 64th of the training, 8 of 512 epochs here.
+    rises linearly over the first 16,000 of 1,048,576 steps: 1/64 of the training, 8 of 512 epochs here.
 
     Chosen here: a sigmoid head sharpens each class against its absence; mel clips are mixed as power, before dB,
-    waveforms as samples; lambda is drawn clip by clip, as in the released code. It takes the place of the augmentations
-    that mix curated clips; the other streams (multitask, pseudo) keep those. Mixed curated clips and mixed views go
+    waveforms as samples; lambda is drawn per clip, as in the released code. This replaces the augmentations that
+    mix curated clips; the other streams (multitask, pseudo) keep theirs. Mixed curated clips and mixed views go
     through the trunk one after the other, as all streams here do; the released code interleaves them.
     """
 
@@ -237,18 +237,18 @@ def hard_labels(scores: Tensor, threshold: float, activation: Activation) -> Ten
 def sharpen(scores: Tensor, temperature: float, activation: Activation) -> Tensor:
     """p^(1/T) / sum of p^(1/T), of (B, C) scores: over the classes (softmax), or over p and 1 - p of each (sigmoid)."""
     if activation == "sigmoid":
-        return torch.sigmoid(torch.logit(scores) / temperature)  # the same, and no power that underflows
+        return torch.sigmoid(torch.logit(scores) / temperature)  # equal, and without a power that underflows
     return torch.softmax(scores.log() / temperature, dim=1)
 
 
 def _linear(epochs: float, ramp_epochs: float) -> float:
-    """The share of a ramp that is done, 0..1; one without length is a step."""
+    """The fraction of a ramp that is done, 0..1; a ramp without length is a step."""
     return min(max(epochs / ramp_epochs, 0.0), 1.0) if ramp_epochs > 0 else float(epochs >= 0)
 
 
 @torch.no_grad()
 def _scores(network: Tagger, x: Tensor) -> Tensor:
-    """(B, C) scores of the curated head in training mode, without a trace in the batch-norm statistics."""
+    """(B, C) scores of the curated head in training mode that leave the batch-norm statistics unchanged."""
     with _statistics_kept(network):
         return activate(network(x, "curated").float(), network.activation)
 

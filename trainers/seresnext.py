@@ -1,7 +1,7 @@
 """SE-ResNeXt-50 trunk on one-channel mel spectrograms of any length.
 
-Grouped convolutions (Xie et al. 2017, 32x4d) whose channels are weighted by what the whole map holds (squeeze and
-excitation, Hu et al. 2018): the layers of Cadene's `se_resnext50_32x4d` between our ResNet's stem and pool.
+Grouped convolutions (Xie et al. 2017, 32x4d) with channel weights computed from the whole map (squeeze and
+excitation, Hu et al. 2018): the layers of Cadene's `se_resnext50_32x4d` between the stem and the pool of `resnet.py`.
 """
 
 import torch
@@ -18,7 +18,7 @@ REDUCTION = 16
 
 
 class SqueezeExcite(nn.Module):
-    """Multiplies each channel by a factor in 0..1 that two small layers draw from the means of all channels."""
+    """Multiplies each channel by a factor in 0..1 that two small layers compute from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class SEResNeXtBlock(nn.Module):
 class SEResNeXtTrunk(MelTrunk):
     """SE-ResNeXt-50; 32 x `width` features.
 
-    At width 64 it is 32x4d: 32 groups, four channels each in the first stage. Smaller ones keep the four channels and
-    have `width` / 2 groups.
+    At width 64 it is 32x4d: 32 groups, four channels each in the first stage. Smaller networks keep the four
+    channels and have `width` / 2 groups.
     """
 
     def __init__(self, width: int) -> None:

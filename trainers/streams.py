@@ -1,6 +1,6 @@
 """Streams of training batches: which clips a step sees, where they are cropped, how they are augmented.
 
-A stream is endless and has no state: its batch at a step is a function of (seed, stream name, step).
+A stream is endless and stateless: its batch at a step is a function of (seed, stream name, step).
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class Stream:
     One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with
     probability 1/2 (docs/paper.md, Training). Mixup partners are drawn at random from the same pools.
 
-    Of several crop lengths, each step draws one, and all streams of a seed the same: a step is then one of a training
-    with that length alone, and batches of two streams can be mixed.
+    Given several crop lengths, each step draws one, the same in all streams of a seed: such a step equals one of a
+    training with that length only, and batches of two streams can be mixed.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Stream:
         padding: Padding = "zeros",
         view: int = 0,
     ) -> None:
-        """Streams that differ in `view` alone give the same clips, cropped and augmented by draws of their own."""
+        """Streams that differ only in `view` return the same clips, cropped and augmented by their own draws."""
         self.name = name
         self.view = view
         self.pools = pools
@@ -125,9 +125,9 @@ class Stream:
 
 
 def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, border: int) -> np.ndarray:
-    """(B,) where crops begin in clips that have padding of `border` on both sides; negative: padding comes first.
+    """(B,) positions at which crops begin, of clips with padding of `border` on both sides; negative: in the padding.
 
-    A clip (with its border) shorter than the crop lies at a random place in padding.
+    A clip that is shorter than the crop, with its border, lies at a random place in padding.
     """
     room = lengths + 2 * border - crop
     offset = np.floor(rng.random(len(lengths)) * (np.abs(room) + 1)).astype(np.int64)
@@ -136,7 +136,7 @@ def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, bor
 
 
 def _interleave(parts: list[tuple[np.ndarray, Batch]], clips: int) -> Batch:
-    """Put clips of several pools back in the order in which they were drawn."""
+    """Restore the order in which the clips of several pools were drawn."""
     device = parts[0][1].x.device
     order = torch.as_tensor(np.argsort(np.concatenate([chosen for chosen, _ in parts])), device=device)
     assert len(order) == clips

@@ -1,6 +1,6 @@
-"""Losses of an epoch, summed on the device, and a watch for the first one that is not finite.
+"""Losses of an epoch, summed on the device, and detection of the first one that is not finite.
 
-Nothing here waits for the device until the sums are read: on a GPU a check at every step would cost its speed.
+Nothing here waits for the device until the sums are read: on a GPU, a check at every step would be slow.
 """
 
 import math
@@ -25,7 +25,7 @@ class LossSums:
         """First step at which it was not."""
 
     def add(self, name: str, loss: Tensor, step: int) -> None:
-        """Count the loss of one stream at a global step."""
+        """Add the loss of one stream at a global step."""
         loss = loss.detach()
         self.totals[name] += loss
         finite = torch.isfinite(loss)
@@ -38,15 +38,15 @@ class LossSums:
         return {f"loss_{name}": float(total) / steps for name, total in self.totals.items()}
 
     def check(self, network: nn.Module, step: int, steps_per_epoch: int) -> None:
-        """Hold every loss since the last check, and the weights as they are, to be finite.
+        """Check that every loss since the last check, and the weights, are finite.
 
         Args:
-            network: what the last step left.
+            network: network after the last step.
             step: the last global step.
-            steps_per_epoch: to tell the epoch.
+            steps_per_epoch: for the epoch in the message.
 
         Raises:
-            NotFiniteError: it names the first wrong stream, its epoch and step, and the last finite losses.
+            NotFiniteError: the message names the first such stream, its epoch and step, and the last finite losses.
         """
         bad = {name: int(first) for name, first in self._bad.items() if int(first) >= 0}
         if bad:
@@ -65,10 +65,10 @@ class LossSums:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """What a checkpoint inside an epoch keeps."""
+        """The sums for a checkpoint within an epoch."""
         return {name: total.clone() for name, total in self.totals.items()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from `state`."""
+        """Continue from the sums of `state()`."""
         for name, value in state.items():
             self.totals[name].copy_(value)

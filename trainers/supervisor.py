@@ -1,6 +1,6 @@
-"""Whoever runs a job, as the job sees it: asked whether to stop, told of progress, warned before files are written.
+"""The interface between a job and whoever runs it: stop requests, progress reports, permission to write.
 
-A training loop that is called by hand needs none; `orchestrator.attempt` has the one that a grid's jobs get.
+A training loop that is called by hand needs no supervisor; the jobs of a grid have `orchestrator.jobs.attempt`.
 """
 
 from typing import Literal
@@ -8,25 +8,25 @@ from typing import Literal
 __all__ = ["Stop", "Supervisor"]
 
 Stop = Literal["no", "epoch", "now"]
-"""Go on; stop with the epoch (a person asked); stop at this step (the machine is about to go)."""
+"""Continue; stop after the epoch (a person asked); stop at this step (the machine is about to be lost)."""
 
 
 class Supervisor:
-    """Lets a job run undisturbed."""
+    """Default supervisor: a job runs to its end."""
 
     def stop(self) -> Stop:
         """Whether the job should stop; asked after every step."""
         return "no"
 
     def progress(self, **where: int) -> None:
-        """A piece of work was done, for instance `epoch=3, step=120`; must be cheap."""
+        """Report a piece of work, for instance `epoch=3, step=120`; must be cheap."""
 
     def before_write(self) -> None:
-        """Files are about to be written.
+        """Called before files are written.
 
         Raises:
-            JobError: this job is not the one that may write any more.
+            JobError: this job may no longer write.
         """
 
     def after_write(self) -> None:
-        """Files that the job can be continued from were written."""
+        """Called after files were written that the job can continue from."""

@@ -1,8 +1,8 @@
 """Snapshots and checkpoints as safetensors: tensors and a JSON header, nothing that could run code when it is read.
 
-A *snapshot* holds the weights at a cycle's end. A *checkpoint* holds all that a job needs to go on: weights, optimizer
-state, progress (step, best score, the epochs' records) and, inside an epoch, the sums of its losses. Random numbers
-need no state (see `trainers.randomness`).
+A *snapshot* contains the weights at the end of a cycle. A *checkpoint* contains all that a job needs to continue:
+weights, optimizer state, progress (step, best score, records of the epochs) and, within an epoch, the sums of its
+losses. Random numbers need no state (see `trainers.randomness`).
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def save_snapshot(path: Path, network: nn.Module, about: dict[str, Any]) -> None
 
 
 def load_snapshot(path: Path, network: nn.Module) -> dict[str, Any]:
-    """Put a snapshot's weights into a network of the same form; gives the facts saved with it.
+    """Load a snapshot into a network of the same shape and return the facts saved with it.
 
     Raises:
         StoreError: the file is missing, damaged, or of another network.
@@ -45,10 +45,10 @@ def load_snapshot(path: Path, network: nn.Module) -> dict[str, Any]:
 
 
 def warm_start(path: Path, network: nn.Module) -> None:
-    """Put the weights of a snapshot that this network has too into it; a head that the snapshot lacks stays as it is.
+    """Load those weights of a snapshot that the network has as well; a head that the snapshot lacks stays as it is.
 
     Raises:
-        StoreError: the file is missing or damaged, or its trunk has another form.
+        StoreError: the file is missing or damaged, or its trunk has another shape.
     """
     tensors, _ = read_tensors(path)
     own = network.state_dict()
@@ -81,7 +81,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Restore what `save_checkpoint` wrote; gives the progress and the sums.
+    """Restore what `save_checkpoint` wrote; returns the progress and the sums.
 
     Raises:
         StoreError: the file is missing, damaged, or of another network.
@@ -102,9 +102,9 @@ def load_checkpoint(
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[int, dict[str, Tensor]]) -> None:
-    """Give an optimizer the state of another of its kind; raises ValueError or RuntimeError if it doesn't fit."""
+    """Load the state of another optimizer of the same kind; raises ValueError or RuntimeError if it does not fit."""
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    # Laid out in memory as the weights are: fused optimizers pair values by their place there.
+    # With the memory layout of the weights: fused optimizers pair values by their position in memory.
     for parameter, values in optimizer.state.items():
         for key, value in values.items():
             if value.shape == parameter.shape:
@@ -112,7 +112,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[int, dict[st
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """The JSON facts in the header of a safetensors file, unchecked; empty if they can't be read."""
+    """The JSON facts in the header of a safetensors file, unverified; empty if it cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {}).get("about", "{}"))
@@ -132,7 +132,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if about.pop("sha256", None) != _digest(tensors, about):
-            raise ValueError("its checksum does not fit")
+            raise ValueError("its checksum does not match")
         return tensors, about
     except FileNotFoundError:
         raise StoreError(f"{path} is missing") from None
@@ -142,14 +142,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    # One entry: safetensors writes several in no fixed order, and equal weights should be equal files.
+    # A single entry: safetensors writes several in no fixed order, and equal weights should make equal files.
     header = {"about": json.dumps({**about, "sha256": _digest(contiguous, about)})}
     with atomic(path) as temporary:
         save_file(contiguous, temporary, metadata=header)
 
 
 def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
-    """SHA-256 of contiguous tensors and facts: safetensors itself notices no changed bit."""
+    """SHA-256 of contiguous tensors and facts; safetensors itself does not detect changed bits."""
     digest = hashlib.sha256(json.dumps(about).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -39,9 +39,9 @@ class Parameter:
     """A number that a grid may set."""
 
     default: int | float
-    """An int: only whole numbers from 0 are accepted."""
+    """An int accepts only whole numbers."""
     description: str
-    low: float = -WIDEST
+    low: float = 0.0
     high: float = WIDEST
 
 

@@ -2,8 +2,8 @@
 
     python -m orchestrator.grids.reference > docs/grids.md
 
-Types, bounds, defaults and meanings come from the pydantic models; augmentations, losses and methods from their
-registries. Only the texts below are written by hand. A test compares the page with this module's output.
+Types, bounds, defaults and meanings come from the pydantic models; augmentations and losses come from
+`trainers.registry`. Only the texts below are written by hand. A test compares the page with this module's output.
 """
 
 import inspect
@@ -20,9 +20,7 @@ from pydantic.fields import FieldInfo
 from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.recipe import BlendSettings, Recipe
-from trainers.augment import AUGMENTATIONS, BOUNDS, WIDEST
-from trainers.losses import LOSSES, NEEDS
-from trainers.semi import METHODS
+from trainers.registry import AUGMENTATIONS, LOSSES, Parameter
 from trainers.settings import (
     EnvNetSettings,
     MeanTeacherSettings,
@@ -163,10 +161,7 @@ def reference_page() -> str:
         *_losses(),
         _section("pseudo", PseudoSettings, level=3),
         f"\n### semi\n\n{SEMI}",
-        *(
-            _section(f"semi {name}", settings, level=4, text=_summary(METHODS[name]) + "\n")
-            for name, settings in _methods()
-        ),
+        *(_section(f"semi {name}", settings, level=4, text=_summary(settings) + "\n") for name, settings in _methods()),
         _section("predict", PredictSettings, level=3),
         _section("rescue", RescueSettings, level=3),
         _section("blend", BlendSettings),
@@ -268,24 +263,20 @@ def _value(value: object) -> str:
 def _augmentations() -> list[str]:
     rows = ["| name | works on | stage | parameters | what it does |", "|---|---|---|---|---|"]
     for name, entry in AUGMENTATIONS.items():
-        parameters = "; ".join(_parameter(name, key, value) for key, value in entry.defaults.items())
-        cells = (f"`{name}`", ", ".join(entry.inputs), entry.stage, parameters, _summary(entry.apply))
+        parameters = "; ".join(_parameter(key, parameter) for key, parameter in entry.parameters.items())
+        cells = (f"`{name}`", ", ".join(entry.inputs), entry.stage, parameters, entry.description)
         rows.append("| " + " | ".join(cells) + " |")
     return rows
 
 
-def _parameter(name: str, key: str, default: float) -> str:
-    least, most = BOUNDS.get(f"{name}.{key}", BOUNDS.get(key, (-WIDEST, WIDEST)))
-    if key == "p":
-        least, most = 0.0, 1.0
-    elif isinstance(default, int):
-        least = 0.0
-    return f"`{key}: {_number(default)}` ({least:g} to {most:g})"
+def _parameter(key: str, parameter: Parameter) -> str:
+    meaning = "" if key == "p" else f" {parameter.description}"
+    return f"`{key}: {_number(parameter.default)}`{meaning} ({parameter.low:g} to {parameter.high:g})"
 
 
 def _losses() -> list[str]:
     rows = ["| name | activation | what it is |", "|---|---|---|"]
-    rows += [f"| `{name}` | {NEEDS.get(name, 'any')} | {_summary(loss)} |" for name, loss in LOSSES.items()]
+    rows += [f"| `{name}` | {loss.needs or 'any'} | {loss.description} |" for name, loss in LOSSES.items()]
     return rows
 
 

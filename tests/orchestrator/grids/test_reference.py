@@ -7,8 +7,7 @@ import pytest
 from features.settings import Settings
 from orchestrator.grids.recipe import Recipe
 from orchestrator.grids.reference import SECTIONS, reference_page
-from trainers.augment import AUGMENTATIONS
-from trainers.losses import LOSSES
+from trainers.registry import AUGMENTATIONS, LOSSES
 from trainers.settings import TrainSettings
 
 

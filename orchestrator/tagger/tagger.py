@@ -19,6 +19,7 @@ from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Head
 from trainers.network import Tagger as Network
 from trainers.predict import predict
+from trainers.settings import Padding
 
 __all__ = ["Tagger", "ranked"]
 

@@ -1,1 +1,25 @@
-"""Audio files in, shards out: dataset layouts, manifest, folds, mel and waveform features."""
+"""Audio files in, features out; and the small tools that every package shares, as this is the ground floor.
+
+Data, in the order in which it flows:
+
+    layout.py      finds the CSV files and folders of a dataset, in Kaggle's or Zenodo's form
+    csv_table.py   reads one CSV file of clips
+    audio.py       checks one audio file, and reads it as mono at a wanted rate
+    folds.py       draws cross-validation folds: shuffled, by group, stratified over labels
+    manifest.py    every clip of a dataset with its labels, checksum, group and fold: `build_manifest`
+    summary.py     what `check` returns: classes, subsets and notes
+    settings.py    settings of data and features
+    mel.py         power mel spectrograms, equal to librosa's
+    shard_plan.py  which clips go into which shard
+    shards.py      features on disk, read as memory-mapped arrays
+    synthetic.py   the generated audio of the demo
+    assumed.py     a manifest of FSDKaggle2019's size, without the audio
+
+Shared tools:
+
+    errors.py      every error that sonogrid raises on purpose, and what an errno means
+    files.py       atomic writes, checksums, canonical hashes
+    words.py       words for messages: printable, cut, counted, listed, nearest
+
+Nothing here knows `trainers` or `orchestrator`. Checking a dataset and planning shards import no torch.
+"""

@@ -1,4 +1,4 @@
-"""A manifest of FSDKaggle2019's size, without the audio: what a grid would cost can be told before the data are there.
+"""A manifest of FSDKaggle2019's size without the audio: the cost of a grid can be estimated before the data is there.
 
 Counts, means and ranges are the dataset's (docs/paper.md, Data); the lengths themselves are drawn evenly from simple
 distributions with those means: curated and test clips log-normal, noisy ones mostly of 15 s.
@@ -43,7 +43,7 @@ def assumed_manifest(settings: DataSettings) -> Manifest:
 
 
 def _log_normal(n: int, median_s: float) -> np.ndarray:
-    """(n,) quantiles of a log-normal distribution whose spread gives the curated clips' median and mean."""
+    """(n,) quantiles of a log-normal distribution whose spread yields the curated clips' median and mean."""
     normal = NormalDist(float(np.log(median_s)), 1.01)
     return np.exp([normal.inv_cdf((index + 0.5) / n) for index in range(n)]).clip(*LENGTHS_S)
 

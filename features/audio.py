@@ -1,7 +1,7 @@
 """One audio file: check it once (`probe`), read it as mono at a wanted rate (`read_mono`).
 
-Files are opened through a descriptor, never by suffix: a renamed text file is found out, and a pipe or a device in
-place of a file is refused instead of waited on.
+Files are opened through a descriptor and judged by content, never by suffix: a renamed text file is detected, and a
+pipe or a device is refused instead of waited for.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import numpy as np
 import soundfile
 
 from features.errors import DataError
+from features.words import count
 
 if TYPE_CHECKING:
     import torchaudio
@@ -36,21 +37,21 @@ MAX_VALUES = 1 << 26
 
 _BLOCK_SAMPLES = 1 << 18
 _UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU"}
-# Those whose damage is noticed: libsndfile reads others too, but takes half a file for a whole one.
+# Formats whose damage libsndfile notices; it reads others too, but accepts half a file as a complete one.
 _FORMATS = _UNCOMPRESSED | {"FLAC", "OGG", "MP3", "MPEG"}
 # libsndfile quietly cuts a data chunk that claims more bytes than there are, and says so only in its log.
 _CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _RF64_CLAIM = "does not match value from 'ds64' chunk"
 _AIFF_CLAIM = "Frame count read from 'COMM' chunk"
-# Of Ogg it decodes the pages that are whole, and of a WAV file what its data chunk claims, though more was recorded.
+# It decodes the complete pages of an Ogg file, and what the data chunk of a WAV file claims, even if there is more.
 _OGG_DAMAGE = re.compile(r"lacks an end-of-stream bit|Corrupted bitstream|reports a hole|Junk after the last page")
 _RIFF_SIZES = re.compile(r"^Length : (\d+)\nRIFF : (\d+)$", re.MULTILINE)
 _RIFF_JUNK = "Exiting parser"
 _JUNK_BYTES = 4_096
-"""After the end of a WAV file: so much may be a tag of some program, more may be sound that its header leaves out."""
+"""After the end of a WAV file, fewer bytes may be the tag of a program; more may be sound that its header omits."""
 # A sample's place in a WAV file follows from the block align; where it fits no width, libsndfile guesses.
 _BLOCKS = re.compile(r"Channels +: (\d+)\n.*\n +Block Align +: (\d+).*\n +Bit Width +: (\d+)")
-# Of files that were joined it decodes the first one alone.
+# Of several files joined into one, it decodes only the first.
 _STARTS = {"FLAC": b"fLaC\0\0\0\x22", "OGG": b"OggS\0\2"}
 # Bounds the resampling kernel, which at 44,101 Hz would take gigabytes. Every usual rate has an exact ratio below this;
 # the pitch of the others is off by less than half a cent.
@@ -62,7 +63,7 @@ class AudioInfo:
     """What is known about an audio file without keeping its samples."""
 
     n_samples: int
-    """Samples a channel, at the file's own rate."""
+    """Samples per channel, at the file's own rate."""
     sample_rate_hz: int
     channels: int
     sha256: str
@@ -70,7 +71,7 @@ class AudioInfo:
 
 
 def probe(path: Path) -> AudioInfo:
-    """Check that a file is whole, usable audio and say what it holds.
+    """Check that a file is complete, usable audio.
 
     Integer PCM is judged by its header; every other coding is decoded in blocks, as it may hold NaN or end early.
 
@@ -81,7 +82,7 @@ def probe(path: Path) -> AudioInfo:
         Length, rate, channels and checksum.
 
     Raises:
-        DataError: one sentence; the file is missing, no regular file, empty, truncated, not audio, holds NaN,
+        DataError: one sentence; the file is missing, not a regular file, empty, truncated, not audio, holds NaN,
             infinity or numbers far beyond full scale, is too long, or has an absurd sample rate.
     """
     with _descriptor(path) as descriptor:
@@ -128,7 +129,7 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keep off the terminal what libmpg123 writes there about odd MP3 files, besides raising the error."""
+    """Keep the notes that libmpg123 writes about odd MP3 files off the terminal; errors are raised all the same."""
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed
@@ -196,7 +197,7 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
         sound = soundfile.SoundFile(descriptor, closefd=False)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.rstrip(".")
-        # What looks like MP3 and is none, it says to be missing.
+        # It reports a file that only looks like MP3 as missing.
         reason = "Format not recognised" if reason.startswith("File does not exist") else reason
         raise DataError([f"{path} is not readable audio ({reason}): restore it or remove its row"]) from None
     with sound:
@@ -212,7 +213,7 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
 
 
 def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
-    """Refuse what can't be read whole; libsndfile says much of that in its log alone."""
+    """Refuse what can't be read whole; libsndfile reports much of it in its log only."""
     if sound.format not in _FORMATS:
         raise DataError(
             [f"{path} is {sound.format} audio, of which a lost part would go unnoticed: convert it to WAV or FLAC"]
@@ -231,8 +232,8 @@ def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
     if blocks and int(blocks[2]) != int(blocks[1]) * -(-int(blocks[3]) // 8):
         raise DataError(
             [
-                f"{path} is damaged (its block align of {blocks[2]} bytes does not fit {blocks[1]} channel(s) of "
-                f"{blocks[3]} bits): restore it"
+                f"{path} is damaged (its block align of {blocks[2]} bytes does not fit "
+                f"{count(int(blocks[1]), 'channel')} of {blocks[3]} bits): restore it"
             ]
         )
     if sound.frames <= 0:

@@ -1,4 +1,4 @@
-"""A CSV file of clips as text, read so that every fault has a sentence."""
+"""A CSV file of clips as text; every fault becomes one sentence."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class CsvTable:
         """Read a whole file.
 
         Raises:
-            DataError: it is no regular file, not UTF-8, not CSV, or empty.
+            DataError: it is not a regular file, not UTF-8, not CSV, or empty.
         """
         try:
             if not path.is_file():
@@ -45,7 +45,7 @@ class CsvTable:
         if "\0" in text:
             raise DataError([f"{path} is not a text file (it holds a zero byte): save it as a UTF-8 CSV"])
         del text
-        # Decoded piece by piece: a StringIO would take four bytes a character.
+        # Decoded piece by piece: a StringIO would take four bytes per character.
         reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), strict=True)
         try:
             filled = ((reader.line_num, fields) for fields in reader if any(field.strip() for field in fields))

@@ -1,4 +1,4 @@
-"""Every error sonogrid raises on purpose.
+"""Every error that sonogrid raises on purpose.
 
     SonogridError                 exit code 1
     ├── InputError (ValueError)   exit code 2: what the user gave is wrong
@@ -80,7 +80,7 @@ class NotFiniteError(JobError):
 
     def __init__(self, message: str, epochs_done: int) -> None:
         self.epochs_done = epochs_done
-        """Whole epochs before the one it happened in: where a lower learning rate could go on from."""
+        """Whole epochs before the one it happened in: where a lower learning rate could continue from."""
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type["NotFiniteError"], tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Small file tools shared by every room: atomic writes, checksums, canonical hashes.
+"""Small file tools that every package shares: atomic writes, checksums, canonical hashes.
 
 Everything sonogrid writes goes to a temporary name beside its target and is renamed, so a reader sees the old file, the
 new one, or none - never half of one.

@@ -1,4 +1,4 @@
-"""Find a dataset's CSV files and folders, and read the CSV files so that every fault has a sentence.
+"""Find the CSV files and folders of a dataset, and read the CSV files; every fault becomes one sentence.
 
     Kaggle                                Zenodo (record 3612637)
     train_curated.csv  train_curated/     FSDKaggle2019.meta/train_curated_post_competition.csv  ...audio_train_curated/
@@ -62,9 +62,9 @@ class Layout:
     parts: Mapping[str, Part]
     """By subset: 'curated', and 'noisy' and 'test' where the dataset has them."""
     problems: tuple[str, ...]
-    """A sentence for each row that cannot be used."""
+    """One sentence per row that cannot be used."""
     notes: tuple[str, ...]
-    """What the user should know though it stops nothing."""
+    """What the user should know although it stops nothing, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def find_layout(root: Path) -> Layout:
         root: the dataset folder.
 
     Returns:
-        The usable rows, and a sentence for each row that is not.
+        The usable rows, and one sentence per row that is not usable.
 
     Raises:
         DataError: the dataset as a whole cannot be read (no CSV, a wrong header, not text, no classes, no folder).
@@ -147,7 +147,7 @@ class _Reader:
         return Layout(self.root, classes, parts, tuple(self.problems), tuple(self.notes))
 
     def _note_odd_classes(self, classes: tuple[str, ...]) -> None:
-        """Classes that are more likely a slip of the pen than meant."""
+        """Note classes that are more likely a typing error than meant."""
         alike = defaultdict(list)
         for name in classes:
             alike[_likeness(name)].append(name)
@@ -155,7 +155,7 @@ class _Reader:
             if len(twins) > 1:
                 self.notes.append(f"the classes {listed(twins)} differ in case or spelling only; they are kept apart")
         if joined := [name for name in classes if ";" in name or "|" in name]:
-            self.notes.append(f"labels are separated by commas, so that {listed(joined)} is one class each")
+            self.notes.append(f"labels are separated by commas, so each of these is one class: {listed(joined)}")
         if mixed := [name for name in classes if any(len(_scripts(word)) > 1 for word in _WORD.findall(name))]:
             self.notes.append(f"{listed(mixed)} mixes letters of alphabets that look alike: check the spelling")
 
@@ -235,7 +235,7 @@ class _Reader:
     def _part(self, subset: str, table: "CsvTable", classes: tuple[str, ...]) -> Part:
         known, alike = set(classes), {_likeness(name): name for name in classes}
         folder = self.root / self.names.parts[subset][1]
-        rows: dict[str, Row | None] = {}  # None: the clip has a problem that was told
+        rows: dict[str, Row | None] = {}  # None: the clip has a problem that is listed already
         repeats: list[str] = []
         for line, fields in table.rows:
             where = f"{table.path} line {line}"
@@ -307,10 +307,10 @@ def split_labels(text: str) -> tuple[str, ...]:
 
 
 def _name_fault(clip: str, folder: Path) -> str | None:
-    """Why a name may not be used: a CSV must not be able to reach files outside the audio folder."""
+    """Why a name may not be used, or None; a CSV must not be able to reach files outside the audio folder."""
     plain = PurePosixPath(clip)
     if not clip or _controls(clip) or len(clip) > LONGEST_NAME:
-        return "is no file name" if len(clip) <= LONGEST_NAME else "is too long for a file's name"
+        return "is not a file name" if len(clip) <= LONGEST_NAME else "is too long for a file's name"
     if plain.is_absolute() or ".." in plain.parts:
         return f"leaves the folder {folder.name}"
     if str(plain) != clip or clip == ".":
@@ -324,13 +324,13 @@ def _name_fault(clip: str, folder: Path) -> str | None:
 
 
 def _likeness(name: str) -> str:
-    """What is equal for names that look much the same: without case, accents' encoding and invisible marks."""
+    """A key that is equal for names that look alike: without case, encoding of accents and invisible marks."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return "".join(character for character in plain if unicodedata.category(character) != "Cf")
 
 
 def _scripts(word: str) -> set[str]:
-    """Which of the alphabets with look-alikes a word has letters of."""
+    """Those of the alphabets with look-alikes that a word has letters of."""
     found = {unicodedata.name(character, "").split(" ")[0] for character in word}
     return found & {"LATIN", "CYRILLIC", "GREEK"}
 
@@ -338,12 +338,12 @@ def _scripts(word: str) -> set[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # links that run in a circle
+    except OSError:  # a cycle of links
         return False
 
 
 def _controls(name: str) -> bool:
-    """Line breaks and other control characters; marks inside an emoji or of a script are none."""
+    """Whether a name has line breaks or other control characters; joiners of emoji and scripts do not count."""
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
 
 

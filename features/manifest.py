@@ -1,7 +1,6 @@
 """The manifest: every clip of a dataset, checked, with its labels, checksum, group and fold.
 
-`build_manifest` is the one door into sonogrid for data: what passes here is read later without further checks than the
-checksum.
+All data enters sonogrid through `build_manifest`; later reads compare checksums and check nothing else.
 """
 
 from collections import Counter, defaultdict
@@ -53,11 +52,11 @@ class Manifest:
     """All clips of a dataset; curated and noisy ones in fname order, test ones in their CSV's order."""
 
     clips: pd.DataFrame
-    """A row a clip: clip (fname), subset ('curated', 'noisy', 'test'), path (posix, below the root), labels (list of
-    str, empty for test), n_samples, sample_rate_hz, channels, sha256, group, fold (-1 for test)."""
+    """One row per clip: clip (fname), subset ('curated', 'noisy', 'test'), path (posix, below the root), labels (list
+    of str, empty for test), n_samples, sample_rate_hz, channels, sha256, group, fold (-1 for test)."""
     classes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
-    """A sentence for each clip that was set aside."""
+    """One sentence per clip that was set aside."""
     notes: tuple[str, ...] = ()
 
     def subset(self, name: str) -> pd.DataFrame:
@@ -69,12 +68,12 @@ class Manifest:
         return _targets(self.subset(name)["labels"].tolist(), self.classes)
 
     def content_hash(self) -> str:
-        """SHA-256 of what training can see: clips, labels, classes, audio, groups and folds; not where they lie."""
+        """SHA-256 of what training can see: clips, labels, classes, audio, groups and folds, but no paths."""
         columns = ["subset", "clip", "labels", "sha256", "group", "fold"]
         return hash_of([self.classes, [self.clips[column].tolist() for column in columns]])
 
     def changes(self, before: "Manifest", subset: str) -> str:
-        """What of a subset is not as it was in an earlier manifest, in words; empty if nothing is."""
+        """Differences of a subset from an earlier manifest, in words; empty if there are none."""
         if self.classes != before.classes:
             added = [name for name in self.classes if name not in before.classes]
             gone = [name for name in before.classes if name not in self.classes]
@@ -97,7 +96,7 @@ class Manifest:
         return f"{subset} clips: {', '.join(words)}" if words else ""
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `clips.parquet` and `manifest.json` into a folder; gives their paths."""
+        """Write `clips.parquet` and `manifest.json` into a folder, and return their paths."""
         with atomic(folder / "clips.parquet") as temporary:
             pq.write_table(pa.Table.from_pandas(self.clips, _SCHEMA, preserve_index=False), temporary)
         write_json(folder / "manifest.json", {"classes": self.classes, "skipped": self.skipped, "notes": self.notes})
@@ -128,7 +127,9 @@ class Manifest:
                 raise StoreError(f"{folder / 'manifest.json'} is damaged: it lacks the list '{name}'")
         frame = _frame(table)
         if not {label for labels in frame["labels"] for label in labels} <= set(lists["classes"] or ()):
-            raise StoreError(f"{path} is damaged: it has labels that are no classes of {folder / 'manifest.json'}")
+            raise StoreError(
+                f"{path} is damaged: it has labels that are not in the classes of {folder / 'manifest.json'}"
+            )
         return cls(frame, **{name: tuple(items or ()) for name, items in lists.items()})
 
 
@@ -148,7 +149,7 @@ def build_manifest(
         The manifest.
 
     Raises:
-        DataError: every problem that was found, a sentence each; with `skip_bad` only what concerns the whole dataset.
+        DataError: every problem, one sentence each; with `skip_bad`, only problems of the dataset as a whole.
     """
     layout = find_layout(root)
     column_problems, group_columns = _group_columns(layout.parts, settings.group_by)
@@ -160,7 +161,9 @@ def build_manifest(
     probes = _Probes(root, cache)
     for subset, part in layout.parts.items():
         rows = part.rows if subset == "test" else sorted(part.rows, key=lambda row: row.clip)
-        records += _records(part, rows, group_columns.get(subset), probes, problems)
+        good, bad = _records(part, rows, group_columns.get(subset), probes)
+        records += good
+        problems += bad
     if problems and not skip_bad:
         probes.save(new_folder=False)
         raise DataError(problems)
@@ -171,15 +174,12 @@ def build_manifest(
     for subset in ("curated", "noisy"):
         if subset in layout.parts:
             members = [record for record in records if record["subset"] == subset]
-            _draw_folds(
-                members,
-                layout.parts[subset].csv,
-                layout.classes,
-                settings,
-                subset in group_columns,
-                fold_problems,
-                notes,
-            )
+            csv, grouped = layout.parts[subset].csv, subset in group_columns
+            problem, note = _enough_for_folds(members, csv, settings, grouped)
+            fold_problems += problem
+            notes += note
+            if not problem:
+                _draw_folds(members, layout.classes, settings, grouped)
     if fold_problems:
         raise DataError(fold_problems)
     table = pa.Table.from_pylist(records, _SCHEMA)
@@ -201,10 +201,11 @@ def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[lis
 
 
 def _records(
-    part: Part, rows: Sequence[Row], group_column: str | None, probes: "_Probes", problems: list[str]
-) -> list[dict[str, Any]]:
-    """Manifest rows of a part's good clips; the problems of the others are appended."""
-    records = []
+    part: Part, rows: Sequence[Row], group_column: str | None, probes: "_Probes"
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Manifest rows of the usable clips of a part, and the problems of the others."""
+    records: list[dict[str, Any]] = []
+    problems: list[str] = []
     folder = part.folder.relative_to(probes.root).as_posix()
     names = [f"{folder}/{row.clip}" for row in rows]
     for row, name, info in zip(rows, names, probes.probe(names), strict=True):
@@ -226,7 +227,7 @@ def _records(
                 **vars(info),
             }
         )
-    return records
+    return records, problems
 
 
 def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str]:
@@ -258,16 +259,10 @@ def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _draw_folds(
-    members: list[dict[str, Any]],
-    csv: Path,
-    classes: tuple[str, ...],
-    settings: DataSettings,
-    grouped: bool,
-    problems: list[str],
-    notes: list[str],
-) -> None:
-    """Set `fold` of one subset's records.
+def _enough_for_folds(
+    members: Sequence[dict[str, Any]], csv: Path, settings: DataSettings, grouped: bool
+) -> tuple[list[str], list[str]]:
+    """A problem if a subset is too small for the folds, and a note if some folds hold none of its clips.
 
     Every fold must leave something to train on, and every curated fold must hold something to score. A fold without
     noisy clips only means that all of them are trained on.
@@ -277,10 +272,15 @@ def _draw_folds(
     what = f"{count(n, 'group')} of '{settings.group_by}'" if grouped else count(n, "usable clip")
     needed = k if csv.stem.startswith("train_curated") else 2
     if n < needed:
-        problems.append(f"{csv} has {what}, and {k} folds need at least {needed}: add clips or set fewer folds")
-        return
+        return [f"{csv} has {what}, and {k} folds need at least {needed}: add clips or set fewer folds"], []
     if n < k:
-        notes.append(f"{csv} has {what} for {k} folds: some folds hold none and train on all of them")
+        return [], [f"{csv} has {what} for {k} folds: some folds hold none and train on all of them"]
+    return [], []
+
+
+def _draw_folds(members: list[dict[str, Any]], classes: tuple[str, ...], settings: DataSettings, grouped: bool) -> None:
+    """Set `fold` in the records of one subset."""
+    k = settings.folds
     groups = [record["group"] for record in members]
     if settings.stratify:
         targets = _targets([record["labels"] for record in members], classes)
@@ -323,7 +323,7 @@ class _Probes:
         return [found[name] or checked[name] for name in names]
 
     def save(self, *, new_folder: bool = True) -> None:
-        """Remember the files that were good this time; for data that are refused no folder is made."""
+        """Save the files that passed this time; no folder is created for a dataset that is refused."""
         if self._cache is not None and self._seen != self._known and (new_folder or self._cache.parent.is_dir()):
             write_json(self._cache, {"root": self._place, "files": self._seen})
 

@@ -1,4 +1,4 @@
-"""Features on disk: written, and read back as memory-mapped arrays.
+"""Features on disk: written once, and read as memory-mapped arrays.
 
 A shard is a folder with `data.npy`, all its clips one after another, and `index.parquet` (clip, offset, length in
 rows). A row is a frame of n_mels float32 power values, or one int16 sample.
@@ -35,7 +35,7 @@ def estimate_bytes(plans: Sequence[ShardPlan]) -> int:
 
 
 def require_free_space(folder: Path, n_bytes: int) -> None:
-    """Refuse to start what would fill the disk; a twentieth is kept free on top of what is needed.
+    """Refuse to write what would fill the disk, with 5 % to spare.
 
     Raises:
         DataError: it does not fit.
@@ -58,7 +58,7 @@ def build_shard(
     folder: Path,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Compute one shard, a clip at a time, straight into its file.
+    """Compute one shard, one clip at a time, straight into its file.
 
     Args:
         plan: what goes in.
@@ -71,7 +71,7 @@ def build_shard(
         Facts for the log: `clips`, `audio_s` (seconds of audio) and `bytes`.
 
     Raises:
-        DataError: a clip is gone, unreadable, or not the one that was checked.
+        DataError: a clip is missing, unreadable, or not the one that was checked.
         StoreError: the shard cannot be written.
     """
     features = FeatureExtractor(settings)
@@ -100,14 +100,14 @@ def _read_checked(path: Path, sha256: str, sample_rate_hz: int) -> np.ndarray:
     try:
         found = sha256_file(path)
     except OSError as error:
-        raise DataError([f"{path} cannot be read any more ({error.strerror}): restore it"]) from None
+        raise DataError([f"{path} can no longer be read ({error.strerror}): restore it"]) from None
     if found != sha256:
-        raise DataError([f"{path} has changed since it was checked: launch again to check it anew"])
+        raise DataError([f"{path} has changed since it was checked: launch again, which checks it again"])
     return read_mono(path, sample_rate_hz)
 
 
 class FeatureExtractor:
-    """What one kind of settings makes of a clip."""
+    """Computes the features of a clip: a mel spectrogram or a waveform, as the settings say."""
 
     def __init__(self, settings: MelSettings | WaveformSettings) -> None:
         self._settings = settings

@@ -28,11 +28,11 @@ _Sound = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def generate(root: Path, *, seed: int, curated: int = 96, noisy: int = 120, test: int = 48) -> None:
-    """Write the dataset, unless the folder already holds just this one.
+    """Write the dataset, unless the folder holds exactly this one already.
 
     Kaggle's layout, and `test_labels.csv` (fname,labels) with the truth of the test clips. Most clips are 16-bit mono
-    at 44.1 kHz; of every thirteen one is 24-bit stereo at 48 kHz and one is mono at 22.05 kHz. The same arguments give
-    the same bytes. The folder appears whole or not at all.
+    at 44.1 kHz; in every thirteen, one is 24-bit stereo at 48 kHz and one is mono at 22.05 kHz. The same arguments
+    produce the same bytes. The folder appears whole or not at all.
 
     Args:
         root: folder to create.
@@ -52,7 +52,7 @@ def generate(root: Path, *, seed: int, curated: int = 96, noisy: int = 120, test
             marker = None
         if marker == made:
             return
-        raise DataError([f"{root} holds other files than the generated audio asked for: choose another folder"])
+        raise DataError([f"{root} holds files other than this generated audio: choose another folder"])
     with _whole_folder(root) as folder:
         for index, (subset, n) in enumerate((("train_curated", curated), ("train_noisy", noisy), ("test", test))):
             names, labels = _write_clips(folder / subset, n, np.random.default_rng([seed, index]))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from features.errors import ADVICE, SonogridError
+from features.errors import ADVICE, InputError, SonogridError
 from orchestrator.cli import terminal
 from orchestrator.cli import verbs as verb
 
@@ -15,12 +15,16 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; gives the exit code. Every error of sonogrid's own is printed as a sentence, without a traceback."""
+    """Run a verb and return its exit code. Sonogrid's own errors are printed as sentences, without a traceback."""
     terminal.take_any_character()
     chosen = None
     try:
         terminal.require_sane_process()
-        arguments = _parser().parse_args(argv)
+        parser = _parser()
+        if not (sys.argv[1:] if argv is None else argv):
+            parser.print_help(sys.stderr)
+            return InputError.exit_code
+        arguments = parser.parse_args(argv)
         chosen = arguments.verb
         code: int = chosen(arguments, terminal.make_console())
     except SonogridError as error:
@@ -30,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("sonogrid: interrupted; continue with: sonogrid resume RUN", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader of our output is gone (`sonogrid report RUN | head`); nothing is left to say.
+        # Nobody reads the output any more (`sonogrid report RUN | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -40,11 +44,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+LAUNCH_EXAMPLES = """\
+examples:
+  sonogrid launch demo --data DATA --out runs/demo
+  sonogrid launch my-grid.yaml --data DATA --out runs/mine --set defaults.epochs=20
+  sonogrid launch paper --data FSDKaggle2019 --out s/runs/paper --only A,B --folds 0,1
+  sonogrid launch paper --data FSDKaggle2019 --out /nfs/paper --address http://HEAD:8265 --submit
+"""
+PREDICT_EXAMPLES = """\
+examples:
+  sonogrid predict runs/demo dog.wav street.flac
+  sonogrid predict runs/demo recordings/*.wav --csv scores.csv
+"""
+PLAN_EXAMPLES = """\
+examples:
+  sonogrid plan my-grid.yaml --data DATA --out runs/mine     what the next launch would do, and why
+  sonogrid plan paper --gpu H100 --gpus 4                    what the paper's grid would cost
+"""
+
+
+def _parser() -> terminal.Parser:
     parser = terminal.Parser(
-        prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels."
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+        prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels.",
+        epilog="'sonogrid VERB --help' describes a verb.",
+    )  # fmt: skip
+    parser.add_argument("--version", action=terminal.Version, help="print the version and exit")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", title="verbs")
     _verbs_that_run(verbs)
     _verbs_that_read(verbs)
     return parser
@@ -55,91 +80,108 @@ def _verbs_that_run(verbs: Any) -> None:
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="default: %(default)s")
     _execution(demo)
 
-    check = _verb(verbs, "check", verb.check, "check a dataset folder and print all its problems")
-    check.add_argument("data", type=Path, metavar="DATA")
-    check.add_argument("--group-by", metavar="COLUMN", help="also check the CSV column that groups clips")
+    check = _verb(verbs, "check", verb.check, "check a dataset folder and list all its problems")
+    check.add_argument("data", type=Path, metavar="DATA", help="dataset folder")
+    check.add_argument("--group-by", metavar="COLUMN", help="also check this CSV column, which groups clips")
     _json(check)
 
-    plan = _verb(verbs, "plan", verb.plan, "what a launch would do, why, and what it costs")
-    _grid(plan, data="dataset folder; none: FSDKaggle2019's sizes are assumed")
-    plan.add_argument("--out", type=Path, default=None, metavar="RUN", help="compare with this run")
+    plan = _verb(verbs, "plan", verb.plan, "show what a launch would do, why, and what it would cost", PLAN_EXAMPLES)
+    _grid(plan, data="dataset folder; without it, the sizes of FSDKaggle2019 are assumed")
+    plan.add_argument("--out", type=Path, default=None, metavar="RUN", help="run to compare with (default: runs/GRID)")
     _machines(plan)
     _json(plan)
 
-    launch = _verb(verbs, "launch", verb.launch, "run a grid; launching again resumes it")
+    launch = _verb(verbs, "launch", verb.launch, "run a grid; launching again resumes it", LAUNCH_EXAMPLES)
     _grid(launch)
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
-    _execution(launch)
-    _submit(launch)
+    _submit(_execution(launch))
 
-    resume = _verb(verbs, "resume", verb.resume, "launch a run again with what its run.json says")
+    resume = _verb(verbs, "resume", verb.resume, "launch a run again with its grid, data and store")
     _run(resume)
-    resume.add_argument("--skip-bad", action="store_true", help="set bad clips aside")
-    resume.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run")
-    resume.add_argument("--failed", action="store_true", help="only failed jobs, and what waits for them alone")
-    _execution(resume)
-    _submit(resume)
+    resume.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
+    resume.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run (repeatable)"
+    )
+    resume.add_argument("--failed", action="store_true", help="run only failed jobs and the jobs that they alone block")
+    _submit(_execution(resume))
 
 
 def _verbs_that_read(verbs: Any) -> None:
-    status = _verb(verbs, "status", verb.status, "a line a job, from the store alone")
+    status = _verb(verbs, "status", verb.status, "print one line per job, read from the store only")
     _run(status)
-    status.add_argument("--watch", action="store_true", help="until all is done or Ctrl-C")
+    status.add_argument("--watch", action="store_true", help="repeat until all jobs are done or Ctrl-C is pressed")
     _json(status)
 
-    logs = _verb(verbs, "logs", verb.logs, "what a job had to say, from the store alone")
+    logs = _verb(verbs, "logs", verb.logs, "print the log of a job, read from the store only")
     _run(logs)
-    logs.add_argument("job", metavar="JOB", help="its name as in status")
+    logs.add_argument("job", metavar="JOB", help="name of the job, as status shows it")
     logs.add_argument(
-        "--attempt", type=terminal.whole(1, 10**6), metavar="N", help="of this attempt; default: the latest"
+        "--attempt", type=terminal.whole(1, 10**6), metavar="N", help="number of the attempt (default: the latest)"
     )
-    logs.add_argument("--follow", action="store_true", help="until the job is done or failed, or Ctrl-C")
+    logs.add_argument(
+        "--follow", action="store_true", help="print new lines until the job is done or failed or Ctrl-C is pressed"
+    )
 
     sync = _verb(verbs, "sync", verb.sync, "bring MLflow up to date with the store")
     _run(sync)
 
-    tune = _verb(verbs, "tune", verb.tune, "tune the blend's weights again")
+    tune = _verb(verbs, "tune", verb.tune, "tune the weights of the blend again")
     _run(tune)
-    tune.add_argument("--trials", type=terminal.whole(1, 10**6), metavar="N", help="default: as in the grid")
-    tune.add_argument("--budget", type=terminal.whole(1, 10**9), metavar="K", help="most predictions of the blend")
+    tune.add_argument(
+        "--trials", type=terminal.whole(1, 10**6), metavar="N", help="trials of the search (default: as in the grid)"
+    )
+    tune.add_argument(
+        "--budget", type=terminal.whole(1, 10**9), metavar="K",
+        help="most predictions per test clip (default: as in the grid)",
+    )  # fmt: skip
     _json(tune)
 
-    predict = _verb(verbs, "predict", verb.predict, "tag new audio files with the blend")
+    predict = _verb(verbs, "predict", verb.predict, "tag audio files with the blend", PREDICT_EXAMPLES)
     _run(predict)
-    predict.add_argument("files", type=Path, nargs="+", metavar="FILES")
-    predict.add_argument("--csv", type=Path, metavar="CSV", help="write all scores here")
-    predict.add_argument("--top", type=terminal.whole(1, 10**6), default=3, metavar="N", help="tags shown a file")
+    predict.add_argument("files", type=Path, nargs="+", metavar="FILES", help="audio files of any sample rate")
+    predict.add_argument("--csv", type=Path, metavar="CSV", help="also write the scores of all classes to this file")
+    predict.add_argument(
+        "--top", type=terminal.whole(1, 10**6), default=3, metavar="N",
+        help="number of tags to show per file (default: %(default)s)",
+    )  # fmt: skip
     _json(predict)
 
-    submission = _verb(verbs, "submission", verb.submission, "write RUN/submission.csv")
-    former = verbs.add_parser("submit")
+    submission = _verb(verbs, "submission", verb.submission, "write RUN/submission.csv: scores of the test clips")
+    former = verbs.add_parser("submit")  # without help, it is not listed
     former.set_defaults(verb=verb.submit, parser=former)
     for parser in (submission, former):
         _run(parser)
-        parser.add_argument("--ensemble", metavar="NAME", help="of an ensemble of the grid: RUN/submission-NAME.csv")
+        parser.add_argument(
+            "--ensemble", metavar="NAME", help="use an ensemble of the grid and write RUN/submission-NAME.csv"
+        )
 
-    score = _verb(verbs, "score", verb.score, "lwlrap on the test clips, given their labels")
+    score = _verb(verbs, "score", verb.score, "compute lwlrap on the test clips, given their labels")
     _run(score)
-    score.add_argument("--labels", type=Path, required=True, metavar="CSV", help="fname,labels[,usage]")
+    score.add_argument(
+        "--labels", type=Path, required=True, metavar="CSV", help="file with the columns fname,labels[,usage]"
+    )
     _json(score)
 
-    report = _verb(verbs, "report", verb.report, "scores of conditions, folds and the blend")
+    report = _verb(verbs, "report", verb.report, "print the scores of conditions, folds and the blend")
     _run(report)
     _json(report)
 
-    ui = _verb(verbs, "ui", verb.ui, "open a tracking server on localhost")
+    ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow, served on localhost")
     _run(ui)
     ui.add_argument("--port", type=terminal.whole(1, 65_535), default=5000, help="default: %(default)s")
 
 
-def _verb(verbs: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+def _verb(verbs: Any, name: str, function: Any, text: str, examples: str | None = None) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.set_defaults(verb=function, parser=parser)
     return parser
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -150,56 +192,78 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     """Arguments that bind a grid; with `data`, its help, the dataset may be left out."""
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
-    parser.add_argument("--store", metavar="STORE", help="folder or s3:// or gs:// URL; default: RUN/store")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid")
-    parser.add_argument("--overlay", type=terminal.names, default=(), metavar="A,B", help="overlays of the grid")
-    parser.add_argument("--only", type=terminal.names, default=(), metavar="A,B", help="these, and what they need")
-    parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="these folds")
+    parser.add_argument(
+        "--store", metavar="STORE", help="where results are kept: a folder, s3:// or gs:// URL (default: RUN/store)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid (repeatable)"
+    )
+    parser.add_argument(
+        "--overlay", type=terminal.names, default=(), metavar="A,B", help="apply these overlays of the grid"
+    )
+    parser.add_argument(
+        "--only", type=terminal.names, default=(), metavar="A,B", help="run only these conditions and what they need"
+    )
+    parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds")
     parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
 
 
-def _execution(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--executor", choices=("ray", "inline"), default="ray", help="default: %(default)s")
-    parser.add_argument(
-        "--address", metavar="ADDRESS", help="Ray cluster (auto, HOST:PORT); default: RAY_ADDRESS, else one in place"
-    )
-    parser.add_argument(
+def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Options of where and how jobs run, in a group of their own."""
+    group = parser.add_argument_group("execution")
+    group.add_argument(
+        "--executor", choices=("ray", "inline"), default="ray",
+        help="run jobs on Ray, or one by one in this process (default: %(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--address", metavar="ADDRESS",
+        help="Ray cluster: auto or HOST:PORT (default: RAY_ADDRESS, else Ray is started on this machine)",
+    )  # fmt: skip
+    group.add_argument(
         "--gpus-per-job", type=float, metavar="N",
-        help="below 1: several jobs share a device; default: one a worker, where there are GPUs",
+        help="GPUs per training job; below 1, jobs share a device (default: one per worker if there are GPUs)",
     )  # fmt: skip
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes of a training job; default: %(default)s"
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes per training job (default: %(default)s)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--place", action="append", default=[], metavar="CONDITION.FIELD=VALUE",
-        help="what is different for one condition: gpu (a type, A100), gpus or workers",
+        help="set gpu (a model, such as A100), gpus or workers for one condition (repeatable)",
     )  # fmt: skip
-    parser.add_argument(
-        "--force", type=terminal.names, default=(), metavar="A,B", help="run these nodes again although done"
+    group.add_argument(
+        "--force", type=terminal.names, default=(), metavar="A,B", help="run these jobs again although they are done"
     )
-    parser.add_argument("--retries", type=int, default=3, metavar="N", help="of a lost job; default: %(default)s")
-    parser.add_argument(
-        "--checkpoint-steps", type=int, default=0, metavar="N", help="checkpoints within epochs too, every N steps"
+    group.add_argument(
+        "--retries", type=int, default=3, metavar="N", help="how often to retry a lost job (default: %(default)s)"
     )
-    parser.add_argument(
+    group.add_argument(
+        "--checkpoint-steps", type=int, default=0, metavar="N",
+        help="write a checkpoint every N steps as well (default: after each epoch only)",
+    )  # fmt: skip
+    group.add_argument(
         "--stall-s", type=float, default=1800.0, metavar="S",
-        help="a job without progress for so many seconds is ended and tried again; default: %(default)s",
+        help="end and retry a job that makes no progress for S seconds (default: %(default)g)",
     )  # fmt: skip
+    return group
 
 
-def _submit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--submit", action="store_true", help="run on the cluster's head, by Ray Jobs: --address http://HOST:8265"
+def _submit(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--submit", action="store_true", help="run on the head of a cluster, by Ray Jobs; --address http://HOST:8265"
     )
 
 
 def _machines(parser: argparse.ArgumentParser) -> None:
-    default = "; default: %(default)s"
-    parser.add_argument("--gpu", default="A100", metavar="NAME", help="GPU that time is told for" + default)
-    parser.add_argument("--gpus", type=terminal.whole(1, 100_000), default=8, metavar="N", help="how many" + default)
-    parser.add_argument(
-        "--utilisation", type=float, default=0.3, metavar="SHARE", help="of its peak, reached" + default
+    group = parser.add_argument_group("cost estimate")
+    default = " (default: %(default)s)"
+    group.add_argument("--gpu", default="A100", metavar="NAME", help="GPU model to estimate time for" + default)
+    group.add_argument(
+        "--gpus", type=terminal.whole(1, 100_000), default=8, metavar="N", help="number of GPUs" + default
     )
+    group.add_argument(
+        "--utilisation", type=float, default=0.3, metavar="SHARE",
+        help="fraction of the peak FLOP/s to assume" + default,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Between the command line and the terminal: types of options, places to write to, and text that is only text.
+"""Between the command line and the terminal: types of options, errors, and output that is plain text.
 
-Names of files, labels and conditions come from other people: nothing in them may be taken for markup or for a command
-of the terminal.
+Names of files, labels and conditions come from other people: nothing in them may be read as markup or as a terminal
+command.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import errno
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from features.errors import DataError, InputError, SonogridError
-from features.words import printable
+from features.words import count, nearest, printable, short
 
 __all__ = [
     "Parser",
+    "Version",
     "make_console",
     "names",
     "numbers",
@@ -39,14 +40,14 @@ LOG_WIDTH = 160
 
 
 def take_any_character() -> None:
-    """Let output hold what the terminal's encoding lacks, such as a file's name in another one."""
+    """Escape characters that the encoding of the terminal lacks, such as those of a file name in another encoding."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def require_sane_process() -> None:
-    """Refuse a locale in which the names of a CSV are other bytes than on the disk, and a working folder that is gone.
+    """Refuse a locale in which names in a CSV would be other bytes than on disk, and a working folder that is gone.
 
     Raises:
         InputError: the sentence says what to set.
@@ -54,24 +55,24 @@ def require_sane_process() -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise InputError("the working folder does not exist any more: change to another one") from None
+        raise InputError("the working folder no longer exists: change to another one") from None
     if (coding := sys.getfilesystemencoding()) != "utf-8":
         raise InputError(f"the locale's encoding of file names is {coding}: set PYTHONUTF8=1, or LC_ALL=C.UTF-8")
 
 
 def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
-    """A line a problem; of thousands only the first, unless they were asked for."""
+    """Print one line per problem; of thousands only the first, unless all of them were asked for."""
     problems = error.problems if isinstance(error, DataError) else [str(error)]
     shown = problems if all_of_them else problems[:PROBLEMS_SHOWN]
     for problem in shown:
         print(f"sonogrid: {printable(problem)}", file=sys.stderr)
     if len(shown) < len(problems):
         more = len(problems) - len(shown)
-        print(f"sonogrid: and {more} more problems ('sonogrid check DATA' lists all of a dataset)", file=sys.stderr)
+        print(f"sonogrid: and {count(more, 'more problem')} ('sonogrid check DATA' lists all)", file=sys.stderr)
 
 
 def print_os_error(error: OSError) -> int:
-    """What the machine refuses, in a sentence; gives the exit code."""
+    """Print what the machine refused, in a sentence, and return the exit code."""
     from orchestrator.jobs.failures import cause_of
 
     print(f"sonogrid: {printable(cause_of(error))}", file=sys.stderr)
@@ -79,22 +80,55 @@ def print_os_error(error: OSError) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are errors like others, and which takes no empty value for one that was left out."""
+    """An ArgumentParser that raises InputError, rejects empty values and suggests the nearest verb or option."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Raise InputError where an argument is wrong or empty."""
+        """Read a command line.
+
+        Raises:
+            InputError: an argument is wrong, empty, missing or unknown.
+        """
         given = sys.argv[1:] if args is None else args
         if any(not text or (text.startswith("--") and text.find("=") == len(text) - 1) for text in given):
             raise InputError("an argument is empty: give it a value or leave it out")
-        return super().parse_args(given, namespace)
+        found, unknown = self.parse_known_args(given, namespace)
+        if unknown:
+            name = unknown[0].partition("=")[0]
+            options = [option[2:] for action in found.parser._actions for option in action.option_strings]
+            near = nearest(name[2:], options) if name.startswith("--") else None
+            hint = f"did you mean --{near}?" if near else f"'{found.parser.prog} --help' lists what it takes"
+            raise InputError(f"unknown argument {short(name)}; {hint}")
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Called by argparse with its sentence."""
         raise InputError(message)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Called by argparse with a value that may not be among the choices of an argument."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            near = nearest(value, action.choices)
+            hint = f"did you mean '{near}'?" if near else f"'{self.prog} --help' lists all verbs"
+            raise InputError(f"there is no verb '{short(value)}'; {hint}")
+        super()._check_value(action, value)
+
+
+class Version(argparse.Action):
+    """Prints the version, which is looked up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        """Print and exit."""
+        from importlib.metadata import version
+
+        print(f"sonogrid {version('sonogrid')}")
+        parser.exit()
+
 
 class _PlainConsole(Console):
-    """Text is text: no markup in it is followed, and what does not print is escaped, as names come from files."""
+    """Escapes characters that do not print, as names come from files."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
@@ -107,20 +141,20 @@ def make_console() -> Console:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Type of an option: names with commas between them, at least one."""
+    """Type of an option: a comma-separated list of names, at least one."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
-        raise argparse.ArgumentTypeError("names nothing; give names with commas between them, or leave it out")
+        raise argparse.ArgumentTypeError("expected a comma-separated list of names")
     return found
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Type of an option: whole numbers with commas between them, at least one."""
+    """Type of an option: a comma-separated list of whole numbers, at least one."""
     return tuple(whole(0, 10**6)(part) for part in names(text))
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Type of an option: a whole number of a range."""
+    """Type of an option: a whole number within bounds, both included."""
 
     def read(text: str) -> int:
         number = int(text) if re.fullmatch("-?[0-9]{1,19}", text) else None

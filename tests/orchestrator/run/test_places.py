@@ -1,0 +1,38 @@
+"""Places to write to are refused before anything is done."""
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import InputError
+from orchestrator.run.places import require_new, require_place
+
+
+def test_a_folder_that_can_be_made_is_a_place(tmp_path: Path) -> None:
+    require_place("--out", tmp_path / "a" / "b", tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_and_a_dataset_are_no_places(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    data = tmp_path / "data"
+    (data / "train_curated").mkdir(parents=True)
+    (data / "train_curated" / "a.wav").touch()
+    for out, words in (
+        (tmp_path / "file" / "run", "file is not a folder"),
+        (data, "is the dataset"),
+        (data / "train_curated" / "run", "lies among the clips"),
+    ):
+        with pytest.raises(InputError, match=words):
+            require_place("--out", out, data)
+    require_place("--out", data / "runs", data)
+
+
+def test_only_a_csv_is_written_over(tmp_path: Path) -> None:
+    require_new("--csv", tmp_path / "new.csv")
+    (tmp_path / "old.csv").touch()
+    require_new("--csv", tmp_path / "old.csv")
+    (tmp_path / "clip.wav").touch()
+    for path, words in ((tmp_path / "clip.wav", "there already"), (tmp_path, "is a folder; name a file")):
+        with pytest.raises(InputError, match=words):
+            require_new("--csv", path)

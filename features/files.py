@@ -116,3 +116,5 @@ def link(source: Path, target: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copyfile(source, temporary)
     temporary.replace(target)
+    # Between two names of one file, a rename does nothing.
+    temporary.unlink(missing_ok=True)

@@ -1,0 +1,68 @@
+"""Files are whole or not there, and hashes do not depend on the order of keys."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.errors import StoreError
+from features.files import atomic, canonical_json, hash_of, link, load_npy, read_json, save_npy, sha256_file, write_json
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    with atomic(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "whole"
+    with pytest.raises(UnicodeEncodeError), atomic(path) as temporary:
+        temporary.write_text("half\ud800", encoding="utf-8")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_hashes_of_equal_values_are_equal(tmp_path: Path) -> None:
+    assert canonical_json({"b": [1], "a": "ü"}) == '{"a":"ü","b":[1]}'
+    assert hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+    assert hash_of([1]) != hash_of([2])
+    with pytest.raises(ValueError, match="JSON"):
+        canonical_json(float("nan"))
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "f").startswith("ba7816bf8f01cfea")
+
+
+def test_json_round_trip_and_its_faults(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"x": [1, "ü"]})
+    assert read_json(tmp_path / "a.json") == {"x": [1, "ü"]}
+    with pytest.raises(StoreError, match="is missing"):
+        read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("{")
+    with pytest.raises(StoreError, match="is damaged: it is not JSON"):
+        read_json(tmp_path / "c.json")
+    (tmp_path / "d.json").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_json(tmp_path / "d.json")
+
+
+def test_arrays_round_trip_and_nothing_is_unpickled(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    save_npy(tmp_path / "a.npy", array)
+    np.testing.assert_array_equal(load_npy(tmp_path / "a.npy"), array)
+    mapped = load_npy(tmp_path / "a.npy", mmap=True)
+    assert isinstance(mapped, np.memmap)
+    assert not mapped.flags.writeable
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "short.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-4])
+    for name, words in (("objects", "damaged"), ("short", "damaged"), ("none", "missing")):
+        with pytest.raises(StoreError, match=words):
+            load_npy(tmp_path / f"{name}.npy")
+
+
+def test_a_second_name(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    link(tmp_path / "a", tmp_path / "b")
+    link(tmp_path / "a", tmp_path / "b")
+    link(tmp_path / "a", tmp_path / "a")
+    assert (tmp_path / "b").read_text() == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]

@@ -13,9 +13,7 @@ MODULES = sorted(
 
 WITHOUT = {
     "features/settings.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
-    "orchestrator/blending/members.py": "not split yet: tested in tests/orchestrator/blending/test_tune.py",
     "orchestrator/blending/predictions.py": "not split yet",
-    "orchestrator/blending/studies.py": "not split yet: tested in tests/orchestrator/blending/test_tune.py",
     "orchestrator/cli/__main__.py": "three lines; every test of the command line in a process of its own runs them",
     "orchestrator/executors/inline.py": "not split yet: tested in tests/whole/test_inline_run.py",
     "orchestrator/executors/outcome.py": "not split yet: tested in tests/whole/test_interruptions.py",
@@ -38,8 +36,6 @@ WITHOUT = {
     "orchestrator/jobs/shard.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
     "orchestrator/jobs/spec.py": "not split yet: tested in tests/whole/test_inline_run.py",
     "orchestrator/jobs/train.py": "not split yet",
-    "orchestrator/planning/gpus.py": "not split yet: tested in tests/orchestrator/planning/test_cost.py",
-    "orchestrator/planning/plan.py": "not split yet: tested in tests/orchestrator/planning/test_graph.py",
     "orchestrator/run/bound.py": "not split yet: tested in tests/whole/test_inline_run.py",
     "orchestrator/run/owner.py": "not split yet: tested in tests/whole/test_owners.py",
     "orchestrator/run/record.py": "not split yet: tested in tests/whole/test_damage.py",

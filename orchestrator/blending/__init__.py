@@ -1,1 +1,18 @@
-"""Ensemble weights, tuned on out-of-fold predictions. The only room with Optuna."""
+"""Ensemble weights, tuned on out-of-fold predictions. The only room that imports Optuna.
+
+    predictions.py  the predictions of a finished job, with checked shapes
+    members.py      all members of an ensemble, stitched from the folds' predictions
+    contest.py      lwlrap of many blends of the same members, fast
+    tune.py         the search: `tune_blend`
+    studies.py      where trials are recorded: a journal file or a shared database
+    result.py       `BlendResult`, and `Blend`: the file blend.json
+    run.py          the work of the blend's job
+
+Invariants: equal inputs give equal weights to the bit, wherever trials are recorded and however often the search was
+interrupted. Nothing is unpickled. The reported score is `oof_lwlrap_nested`; scores of weights on the predictions they
+were tuned on are too high. Optuna is imported by `tune` and `studies` only, so reports do not wait for it.
+"""
+
+from orchestrator.blending.result import Blend, BlendResult
+
+__all__ = ["Blend", "BlendResult"]

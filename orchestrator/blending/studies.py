@@ -1,5 +1,6 @@
-"""Where the trials of a blend are recorded: Optuna studies in a journal file, or in a database that is shared."""
+"""Where the trials of a blend are recorded: Optuna studies in a journal file or in a shared database."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,19 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from features.errors import InputError, StoreError
 from orchestrator.redact import one_line
 
-__all__ = ["OPTUNA_STORAGE", "Studies", "open_studies"]
+__all__ = ["OPTUNA_STORAGE", "Studies", "database_url", "open_studies"]
 
 OPTUNA_STORAGE = "SONOGRID_OPTUNA_STORAGE"
-"""Environment variable with the URL of a database for studies, as SQLAlchemy writes it."""
+"""Environment variable with the SQLAlchemy URL of a database for studies."""
+
+
+def database_url() -> str | None:
+    """The database that the environment names for studies; None: each blend has a journal."""
+    return os.environ.get(OPTUNA_STORAGE) or None
 
 
 class Record:
-    """One study: what was tried, and a place for what will be."""
+    """One study: the trials so far, and a place for more."""
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
@@ -33,7 +39,7 @@ class Record:
         """Record a trial.
 
         Raises:
-            StoreError: the database fails, or another process made the study anew.
+            StoreError: the database fails, or another process replaced the study.
         """
         with _errors(self._study.study_name):
             self._study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
@@ -41,45 +47,45 @@ class Record:
 
 @dataclass(frozen=True)
 class Studies:
-    """Studies whose names begin alike.
+    """Studies whose names share a prefix.
 
-    A journal belongs to one blend and its studies are continued. A database is shared, and a study in it may be half of
-    one, left by a process that was killed or still being written by one that was given up: it is made anew.
+    A journal belongs to one blend, and its studies are continued. A database is shared: a study in it may be
+    incomplete, left by a killed process or still being written by an abandoned one. It is therefore replaced.
     """
 
     storage: BaseStorage
     prefix: str
 
     def open(self, name: str) -> Record:
-        """The record of a study.
+        """Open the record of a study.
 
         Raises:
             StoreError: the database fails.
         """
         name = f"{self.prefix} {name}"
-        anew = isinstance(self.storage, RDBStorage)
+        replaces = isinstance(self.storage, RDBStorage)
         with _errors(name):
-            if anew and any(known.study_name == name for known in self.storage.get_all_studies()):
+            if replaces and any(known.study_name == name for known in self.storage.get_all_studies()):
                 optuna.delete_study(study_name=name, storage=self.storage)
             study = optuna.create_study(
-                storage=self.storage, study_name=name, direction="maximize", load_if_exists=not anew
+                storage=self.storage, study_name=name, direction="maximize", load_if_exists=not replaces
             )
             return Record(study)
 
 
 @contextmanager
 def open_database(url: str) -> Iterator[BaseStorage]:
-    """Open the database of studies; its tables are made if they are missing.
+    """Open the database of studies; missing tables are created.
 
     Raises:
-        InputError: the URL is not SQLAlchemy's, or its driver is missing.
+        InputError: the URL is not one of SQLAlchemy, or its driver is missing.
         StoreError: the database does not answer.
     """
     try:
         storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except (ArgumentError, NoSuchModuleError):
         raise InputError(
-            f"{OPTUNA_STORAGE} is no URL of a database; give for example postgresql+psycopg://USER@HOST:PORT/DATABASE"
+            f"{OPTUNA_STORAGE} is not a database URL; give for example postgresql+psycopg://USER@HOST:PORT/DATABASE"
         ) from None
     except ImportError as error:
         raise InputError(
@@ -97,7 +103,7 @@ def open_database(url: str) -> Iterator[BaseStorage]:
 
 @contextmanager
 def open_studies(journal: Path, inputs: str, database: str | None, name: str) -> Iterator[Studies]:
-    """The studies of one blend: in its journal, named after its inputs, or in a database, under the given name."""
+    """The studies of one blend: in its journal, named after its inputs, or in a database, under a name."""
     if database is None:
         journal.parent.mkdir(parents=True, exist_ok=True)
         yield Studies(JournalStorage(JournalFileBackend(str(journal))), inputs)
@@ -108,7 +114,7 @@ def open_studies(journal: Path, inputs: str, database: str | None, name: str) ->
 
 @contextmanager
 def _errors(name: str) -> Iterator[None]:
-    """Turn what a database raises into a StoreError; a KeyError is Optuna's word for a study that was deleted."""
+    """Turn errors of a database into a StoreError. Optuna raises KeyError if a study was deleted."""
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, DuplicatedStudyError, KeyError) as error:

@@ -1,16 +1,16 @@
-"""Ensemble weights: how much of each member goes into the blend, and what that is honestly worth.
+"""Tunes ensemble weights, and estimates the score of the blend on clips that the weights were not tuned on.
 
-Three weightings are scored first: uniform, the paper's (if given) and a greedy one. Optuna's CMA-ES then searches
-around the best of them. A weighting must beat the earlier ones to replace them, so on a tie the simpler one stays, and
-the result is never below a seed that the budget allows. Because weights that were tuned and scored on the same
-predictions flatter themselves, the whole procedure also runs once without each fold and is scored on that fold:
+Three weightings, the seeds, are scored first: uniform, the paper's (if given) and a greedy one. Optuna's CMA-ES then
+searches around the best of them. A weighting must beat the earlier ones to replace them, so on a tie the simpler one
+stays, and the result is never below a seed that the budget allows. Scores of weights on the predictions they were tuned
+on are too high. The whole procedure therefore also runs once without each fold and is scored on that fold:
 `oof_lwlrap_nested`.
 
-A budget of K predictions allows K // folds members with a weight, since each takes a prediction a fold. The greedy
-selection then stops to take in new ones at that number, and the search moves only the weights of those taken.
+A budget of K predictions allows K // folds members with a weight, since each member takes one prediction per fold. The
+greedy selection then adds no new member beyond that number, and the search changes only weights of the members it took.
 
-Why CMA-ES: on synthetic members it improved on the greedy weights within 100 trials, at 2 ms (6 members) to 9 ms (34) a
-trial. TPE found next to nothing in as many trials of 5 to 37 ms, and GP needs some 0.3 s a trial.
+Why CMA-ES: on synthetic members it improved on the greedy weights within 100 trials, at 2 ms (6 members) to 9 ms (34
+members) per trial. TPE found next to nothing in as many trials of 5 to 37 ms, and GP takes about 0.3 s per trial.
 """
 
 import hashlib
@@ -23,90 +23,15 @@ import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution
 
+from orchestrator.blending.contest import Contest, Floats
 from orchestrator.blending.result import BlendResult
 from orchestrator.blending.studies import Studies, open_studies
 from orchestrator.grids.recipe import BlendSettings
-from trainers.lwlrap import Lwlrap
 
 __all__ = ["tune_blend"]
 
-Floats = NDArray[np.float64]
-
-GREEDY_ROUNDS = 50  # later rounds change a weight by less than 2 %, which the search around them covers
-REACH = 0.1  # how far the search moves the root of a weight, where the largest is 1; wider found less in 200 trials
-
-
-class Contest:
-    """What lwlrap of a non-negative blend depends on, for the labels of some clips.
-
-    A class outranks a true label when the blend of their differences in score is at least 0. Where all members agree on
-    the sign, every blend does: those classes are counted once, and only the K contested ones are mixed.
-
-    Args:
-        oof: (M, N, C) predictions.
-        truth: (N, C) bool.
-        clips: (N,) bool, the clips that count.
-    """
-
-    def __init__(self, oof: NDArray[np.float32], truth: NDArray[np.bool_], clips: NDArray[np.bool_]) -> None:
-        metric = Lwlrap(truth & clips[:, None])
-        own = oof[:, metric.clips, metric.labels]  # (M, P)
-        lowest = np.full((len(metric.clips), truth.shape[1]), np.inf, dtype=np.float32)  # (P, C)
-        highest = -lowest  # (P, C)
-        for member, member_own in zip(oof, own, strict=True):
-            difference = member[metric.clips] - member_own[:, None]  # (P, C)
-            np.minimum(lowest, difference, out=lowest)
-            np.maximum(highest, difference, out=highest)
-        always = lowest >= 0  # (P, C), the true label itself included
-        self._pairs, classes = np.nonzero((highest >= 0) & ~always)  # (K,), (K,)
-        rows = metric.clips[self._pairs]  # (K,)
-        self.differences = np.stack(  # (M, K)
-            [member[rows, classes] - member_own[self._pairs] for member, member_own in zip(oof, own, strict=True)]
-        )
-        positive = truth[metric.clips]  # (P, C)
-        self._ranks = always.sum(axis=1)  # (P,)
-        self._hits = (always & positive).sum(axis=1)  # (P,)
-        self._true = np.flatnonzero(positive[self._pairs, classes])  # which of the K are true labels themselves
-
-    def precisions(self, mixed: NDArray[np.float32]) -> Floats:
-        """Return the precision at each true label, (P,), for one mix of the differences, (K,)."""
-        above = mixed >= 0  # (K,)
-        ranks = self._ranks + np.bincount(self._pairs[above], minlength=len(self._ranks))  # (P,)
-        true = self._true[above[self._true]]
-        hits = self._hits + np.bincount(self._pairs[true], minlength=len(self._hits))  # (P,)
-        precisions: Floats = hits / ranks  # (P,)
-        return precisions
-
-    def mix(self, weights: Floats) -> NDArray[np.float32]:
-        """Blend the differences, (K,), with weights (M,)."""
-        mixed: NDArray[np.float32] = weights.astype(np.float32) @ self.differences
-        return mixed
-
-    def score(self, weights: Floats) -> float:
-        """Return lwlrap of the blend with weights (M,)."""
-        return float(self.precisions(self.mix(weights)).mean())
-
-    def greedy(self, limit: int | None = None) -> Floats:
-        """Return greedy weights (M,): add the member that helps most, again and again, and keep the best stage.
-
-        With `limit` members in, only those are added again.
-
-        Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004 (selection with replacement).
-        """
-        counts = np.zeros(len(self.differences))  # (M,)
-        total = np.zeros_like(self.differences[0])  # (K,)
-        best, best_score = counts, -1.0
-        for _ in range(GREEDY_ROUNDS):
-            full = np.count_nonzero(counts) == limit
-            candidates = np.flatnonzero(counts) if full else np.arange(len(counts))
-            scores = [float(self.precisions(total + self.differences[m]).mean()) for m in candidates]
-            member, score = candidates[np.argmax(scores)], max(scores)
-            counts[member] += 1
-            total += self.differences[member]
-            if score > best_score:
-                best, best_score = counts.copy(), score
-        greedy: Floats = best / best.sum()  # (M,)
-        return greedy
+REACH = 0.1
+"""Largest change of the root of a weight in the search, where the largest root is 1. Wider found less in 200 trials."""
 
 
 def tune_blend(
@@ -120,47 +45,36 @@ def tune_blend(
     database: str | None = None,
     study: str = "",
 ) -> BlendResult:
-    """Tune ensemble weights on out-of-fold predictions and estimate what they are worth on clips they did not see.
+    """Tune ensemble weights on out-of-fold predictions and estimate their score on clips they were not tuned on.
 
-    Equal inputs give equal results to the bit, wherever the trials are recorded. In a journal, a second call tries only
-    what is missing; studies of other inputs in the same journal are left alone. In a database each call replaces the
-    studies of its name: they are there to be looked at, and nothing is read from them.
+    Equal inputs give equal results to the bit, wherever the trials are recorded. With a journal, a second call runs
+    only the missing trials; studies of other inputs in it are left alone. With a database, each call replaces the
+    studies of its name: they are for people to look at and are never read.
 
     Args:
         oof: (M, N, C) finite out-of-fold predictions of M members.
         truth: (N, C) bool or numbers, true where > 0.
         folds: (N,) the fold of each clip; at least two folds have labelled clips.
         settings: how long to search.
-        journal: Optuna journal file; it is made when missing, and without a database.
-        paper: (M,) weights to try as well; their scale is free.
-        database: SQLAlchemy URL of an Optuna storage that is used instead of the journal.
-        study: how the studies in the database are named, before 'all folds' or 'without fold K'.
+        journal: Optuna journal file, created if missing; not used with a database.
+        paper: (M,) weights to try as well, on any scale.
+        database: SQLAlchemy URL of an Optuna storage to use instead of the journal.
+        study: name of the studies in the database, before 'all folds' or 'without fold K'.
 
     Returns:
-        The weights and their scores. The scores equal `lwlrap(truth, blend)` but for rounding in near-ties.
+        The weights and their scores. The scores equal `lwlrap(truth, blend)` except for rounding in near-ties.
 
     Raises:
         ValueError: shapes do not fit, a value is not finite, weights are negative or all zero, labels are missing, or
-            the budget does not pay for one member.
-        InputError: the database's URL is wrong, or its driver is missing.
+            the budget does not allow one member.
+        InputError: the URL of the database is wrong, or its driver is missing.
         StoreError: the database fails.
     """
     oof = np.asarray(oof, dtype=np.float32)  # (M, N, C)
     positive = np.asarray(truth) > 0  # (N, C)
-    if oof.ndim != 3 or oof.shape[1:] != positive.shape or len(oof) == 0 or folds.shape != positive.shape[:1]:
-        raise ValueError(
-            f"oof {oof.shape}, truth {positive.shape} and folds {folds.shape} must have shapes (M, N, C), (N, C), (N,)."
-        )
-    if not np.isfinite(oof).all():
-        member = int(np.argmin(np.isfinite(oof).all(axis=(1, 2))))
-        raise ValueError(f"member {member} predicts NaN or infinite values; leave it out or train it again.")
-    labelled_folds = np.unique(folds[positive.any(axis=1)])
-    if len(labelled_folds) < 2:
-        raise ValueError("fewer than two folds have labelled clips, so weights cannot be scored on clips held out.")
+    _check(oof, positive, folds)
     n_folds = len(np.unique(folds))
-    limit = len(oof) if settings.budget is None else min(settings.budget // n_folds, len(oof))
-    if limit == 0:
-        raise ValueError(f"budget {settings.budget} is less than one member takes: {n_folds} predictions, one a fold.")
+    limit = _limit(settings.budget, len(oof), n_folds)
     seeds = {"uniform": np.full(len(oof), 1 / len(oof))}
     if paper is not None:
         seeds["paper"] = _normalised(paper, members=len(oof))
@@ -171,7 +85,7 @@ def tune_blend(
     held_out = []
     with open_studies(journal, inputs, database, study) as studies:
         weights, scores = _tune(everything, seeds, limit, settings, studies, "all folds")
-        for fold in labelled_folds:
+        for fold in _labelled(positive, folds):
             others = Contest(oof, positive, folds != fold)
             fold_weights, _ = _tune(others, seeds, limit, settings, studies, f"without fold {fold}")
             contest = Contest(oof, positive, folds == fold)
@@ -187,17 +101,43 @@ def tune_blend(
     )
 
 
+def _check(oof: NDArray[np.float32], truth: NDArray[np.bool_], folds: NDArray[np.integer]) -> None:
+    """Refuse inputs that do not fit each other or cannot be scored."""
+    if oof.ndim != 3 or oof.shape[1:] != truth.shape or len(oof) == 0 or folds.shape != truth.shape[:1]:
+        raise ValueError(
+            f"oof {oof.shape}, truth {truth.shape} and folds {folds.shape} must have shapes (M, N, C), (N, C), (N,)."
+        )
+    if not np.isfinite(oof).all():
+        member = int(np.argmin(np.isfinite(oof).all(axis=(1, 2))))
+        raise ValueError(f"member {member} predicts NaN or infinite values; leave it out or train it again.")
+    if len(_labelled(truth, folds)) < 2:
+        raise ValueError("fewer than two folds have labelled clips, so weights cannot be scored on clips held out.")
+
+
+def _labelled(truth: NDArray[np.bool_], folds: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The folds that have labelled clips."""
+    return np.unique(folds[truth.any(axis=1)])
+
+
+def _limit(budget: int | None, members: int, folds: int) -> int:
+    """The number of members that may have a weight."""
+    limit = members if budget is None else min(budget // folds, members)
+    if limit == 0:
+        raise ValueError(f"budget {budget} is less than one member takes: {folds} predictions, one per fold.")
+    return limit
+
+
 def _normalised(weights: Sequence[float], *, members: int) -> Floats:
-    """Weights (M,) with sum 1; ValueError if they are not weights of these members."""
+    """Weights (M,) scaled to sum 1."""
     array = np.asarray(weights, dtype=np.float64)  # (M,)
     if array.shape != (members,) or not np.isfinite(array).all() or (array < 0).any() or array.sum() == 0:
-        raise ValueError(f"paper must hold {members} weights, one a member, none negative and not all 0: {weights}.")
+        raise ValueError(f"paper must hold {members} weights, one per member, none negative and not all 0: {weights}.")
     normalised: Floats = array / array.sum()
     return normalised
 
 
 def _fingerprint(*arrays: NDArray[Any]) -> str:
-    """Hash of arrays: the name under which the journal keeps what was tried on them."""
+    """Hash of arrays: the name of their studies in the journal."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
@@ -208,7 +148,7 @@ def _fingerprint(*arrays: NDArray[Any]) -> str:
 def _tune(
     contest: Contest, seeds: dict[str, Floats], limit: int, settings: BlendSettings, studies: Studies, name: str
 ) -> tuple[Floats, dict[str, float]]:
-    """Return the best weights (M,) found, at most `limit` of them not 0, and the scores of all seeds, greedy ones too.
+    """The best weights (M,) found, at most `limit` of them not 0, and the scores of all seeds and the greedy weights.
 
     A seed with more members than the limit is scored for comparison only.
     """
@@ -232,9 +172,9 @@ def _search(
     studies: Studies,
     name: str,
 ) -> tuple[Floats, float]:
-    """Return the best weights (M,) that CMA-ES finds around `start`, and their score; only those searched are moved.
+    """The best weights (M,) that CMA-ES finds around `start`, and their score. Only the searched ones change.
 
-    The search runs on roots of weights, which keeps weights from going negative and those at 0 near 0.
+    The search runs on the roots of weights, so that no weight becomes negative and those at 0 stay near 0.
     """
     space: dict[str, BaseDistribution] = {f"member {m:03}": FloatDistribution(-1, 1) for m in searched}
     roots = np.sqrt(start / start.max())  # (M,)
@@ -249,12 +189,12 @@ def _search(
     tried = record.tried[: settings.trials]
     known = len(tried)
     if known < settings.trials:
-        # The study that asks is kept in memory: in a journal each parameter of each trial would be a write of its own,
-        # and CMA-ES would leave pickles there. After an interruption it is asked anew and told the recorded values, so
-        # that it is in the state it was in. CMA-ES starts at the middle of the space, with a sixth of it as its spread.
+        # The sampler's own study is kept in memory: in a journal, each parameter of each trial would be a separate
+        # write, and CMA-ES would store pickles there. After an interruption, the same questions and the recorded
+        # values bring it back to the same state. CMA-ES starts in the middle of the space, with a spread of a sixth.
         sampler = optuna.samplers.CmaEsSampler(seed=settings.seed, warn_independent_sampling=False)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        # CMA-ES learns the space from a finished trial.
+        # CMA-ES takes the space from a finished trial.
         centre = dict.fromkeys(space, 0.0)
         study.add_trial(optuna.create_trial(params=centre, distributions=space, value=contest.score(start)))
         for number in range(settings.trials):

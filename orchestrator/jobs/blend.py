@@ -32,7 +32,7 @@ class BlendSpec(Work):
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
-        from orchestrator.blending.members import run_blend  # it needs Optuna, which other jobs do without
+        from orchestrator.blending.run import run_blend  # it needs Optuna, which other jobs do without
 
         return run_blend(
             inputs.folders, inputs.manifest, self.settings, self.paper_weights, attempt.folder, study=spec.node

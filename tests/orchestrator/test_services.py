@@ -24,7 +24,7 @@ from optuna.storages import RDBStorage
 from features.errors import InputError, StoreError
 from features.files import read_json, sha256_file
 from orchestrator import services
-from orchestrator.blending.members import run_blend
+from orchestrator.blending.run import run_blend
 from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.recipe import BlendSettings
 from orchestrator.run.bound import Run

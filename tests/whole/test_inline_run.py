@@ -11,10 +11,8 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from features.files import load_npy, read_json, sha256_file, write_json
-from orchestrator.blending.members import stitch
+from features.files import read_json, sha256_file, write_json
 from orchestrator.cli.main import main
-from orchestrator.grids.ensembles import Member
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
@@ -22,7 +20,6 @@ from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.marks import ResultFile
 from orchestrator.views.report import build_report
 from orchestrator.views.report_tables import print_report
-from orchestrator.views.scores import predictions_of
 from tests.fixtures.harm import INLINE, QUIET, Compare
 from trainers.history import read_history
 from trainers.lwlrap import lwlrap
@@ -95,23 +92,6 @@ def test_mlflow_has_each_run_and_each_epoch_once(inline_run: Run) -> None:
     assert runs["blend"].data.metrics["ensemble/A D/oof_lwlrap"] == build_report(inline_run).ensembles[1].oof_lwlrap
     assert runs["blend"].data.tags["sonogrid.leaky.ensemble/A D"] == "false"
     assert parent.data.metrics["cv_lwlrap"] == build_report(inline_run).conditions[1].cv_lwlrap
-
-
-def test_out_of_fold_predictions_are_stitched_from_the_fold_that_held_a_clip_out(inline_run: Run) -> None:
-    folders = predictions_of(inline_run, "A")
-    assert folders is not None
-    found = stitch({"A": folders}, inline_run.manifest)
-    assert found.members[:3] == (
-        Member("A", 1, "curated", 2),
-        Member("A", 1, "curated", 4),
-        Member("A", 1, "noisy", 2),
-    )
-    folds = inline_run.manifest.subset("curated")["fold"].to_numpy()
-    for fold, folder in enumerate(folders):
-        part = load_npy(folder / "curated.npy")  # (cycles, heads, pads, n, C)
-        assert np.array_equal(found.oof[:, folds == fold], part.reshape(-1, *part.shape[3:]))
-    mean = np.mean([load_npy(folder / "test.npy") for folder in folders], axis=0)
-    assert np.allclose(found.test, mean.reshape(-1, *mean.shape[3:]), atol=1e-7)
 
 
 def test_report_is_one_object_of_the_documented_form(inline_run: Run, capsys: pytest.CaptureFixture[str]) -> None:

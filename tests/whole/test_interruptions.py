@@ -189,7 +189,7 @@ def test_without_mlflow_training_never_notices_and_sync_brings_it_up_to_date(
     inline_run: Run, tmp_path: Path, small_data: Path, tiny_grid: Path, same_numbers: Compare,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("orchestrator.tracking.mirror.PATIENCE_S", 2.0)
+    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 2.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hunter2@127.0.0.1:9")
     out = tmp_path / "run"
     arguments = ["launch", str(tiny_grid), "--data", str(small_data), "--out", str(out), "--executor", "inline"]

@@ -8,23 +8,14 @@ from numpy.typing import NDArray
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from orchestrator.blending.contest import Contest
 from orchestrator.blending.result import BlendResult
-from orchestrator.blending.tune import Contest, tune_blend
+from orchestrator.blending.tune import tune_blend
 from orchestrator.grids.recipe import BlendSettings
+from tests.fixtures.members import draw
 from trainers.lwlrap import lwlrap
 
 SHORT = BlendSettings(trials=25, seed=4)
-Draw = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]
-
-
-def draw(members: int = 5, *, clips: int = 200, classes: int = 12, seed: int = 0) -> Draw:
-    """Members from good to bad, each with noise of its own."""
-    rng = np.random.default_rng(seed)
-    truth = rng.random((clips, classes)) < 0.05
-    truth[np.arange(clips), rng.integers(classes, size=clips)] = True
-    noise = np.linspace(1.2, 2.4, members)[:, None, None] * rng.normal(size=(members, clips, classes))
-    oof = 1 / (1 + np.exp(-(2 * truth - 1 + noise)))
-    return oof.astype(np.float32), truth, rng.permutation(clips) % 4
 
 
 def trials_of(journal: Path) -> dict[str, list[tuple[Any, Any]]]:
@@ -61,24 +52,6 @@ def test_weights_are_normalised_and_not_negative(tuned: tuple[BlendResult, Path]
     assert weights.shape == (5,)
     assert weights.sum() == pytest.approx(1.0, abs=1e-12)
     assert (weights >= 0).all()
-
-
-def test_greedy_beats_the_best_single_member() -> None:
-    oof, truth, _ = draw()
-    contest = Contest(oof, truth, np.ones(len(truth), dtype=bool))
-    singles = [contest.score(one) for one in np.eye(len(oof))]
-    assert singles == pytest.approx([lwlrap(truth, member) for member in oof], abs=1e-12)
-    assert contest.score(contest.greedy()) > max(singles)
-
-
-def test_contest_agrees_with_lwlrap_where_scores_tie() -> None:
-    oof, truth, folds = draw()
-    oof = np.round(oof * 4) / 4  # exact in float32, so ties stay ties in the blend
-    clips = folds != 1
-    contest = Contest(oof, truth, clips)
-    for weights in np.random.default_rng(0).integers(0, 3, size=(20, len(oof))):
-        blended = np.tensordot(weights, oof, 1)
-        assert contest.score(weights.astype(float)) == pytest.approx(lwlrap(truth[clips], blended[clips]), abs=1e-12)
 
 
 def test_nested_score_never_saw_the_held_out_fold(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from orchestrator.executors import open_executor
+from orchestrator.executors.inline import InlineExecutor
+from orchestrator.grids.load import load_grid
+from orchestrator.run.bound import Run
+from orchestrator.run.selection import prepare
+from orchestrator.store.marks import DoneMark, SignOfLife
+from tests.fixtures.harm import INLINE
+
+
+@pytest.fixture
+def run(small_data: Path, tiny_grid: Path, tmp_path: Path) -> Run:
+    run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
+    run.save()
+    return run
+
+
+def test_a_job_runs_when_it_is_submitted(run: Run) -> None:
+    executor = open_executor(run, INLINE)
+    assert isinstance(executor, InlineExecutor)
+    node = next(node for node in run.graph.nodes.values() if node.kind == "shard")
+    assert executor.fits(executor.needs(node))
+    executor.submit(node)
+    assert not executor.fits(executor.needs(node)), "its outcome has not been collected"
+    assert [(end.signature, end.outcome) for end in executor.wait(0)] == [(node.signature, "done")]
+    assert executor.wait(0) == []
+    assert not executor.give_room(node)
+    executor.close()
+
+
+def test_what_a_job_raises_is_its_outcome(run: Run) -> None:
+    executor = InlineExecutor(run, INLINE)
+    node = run.graph.nodes[run.graph.predict["plain", 0]]
+    executor.submit(node)
+    (end,) = executor.wait(0)
+    assert end.outcome == "failed"
+    assert "done.json is missing" in str(end.cause), "its inputs are not done"
+
+
+def test_nodes_that_are_done_or_busy_are_not_run(run: Run) -> None:
+    executor = InlineExecutor(run, INLINE)
+    busy, done = list(run.graph.nodes.values())[:2]
+    run.store.beat(run.store.name(busy), run.store.claim(busy, "another run"), SignOfLife())
+    run.store.finish(run.store.name(done), DoneMark(done.name, done.signature, host="here"), [])
+    executor.submit(busy)
+    executor.submit(done)
+    assert [end.outcome for end in executor.wait(0)] == ["busy", "done"]

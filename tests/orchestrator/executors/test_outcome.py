@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from orchestrator.executors.outcome import outcome_of
+from orchestrator.grids.load import load_grid
+from orchestrator.run.bound import Run
+from orchestrator.run.selection import prepare
+from orchestrator.store.marks import DoneMark, Failure, SignOfLife
+from orchestrator.store.node import Node
+
+
+@pytest.fixture
+def run(small_data: Path, tiny_grid: Path, tmp_path: Path) -> Run:
+    return prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
+
+
+@pytest.fixture
+def node(run: Run) -> Node:
+    """A node with an attempt whose last checkpoint was at step 20."""
+    node = run.graph.nodes[run.graph.predict["plain", 0]]
+    run.store.beat(run.store.name(node), run.store.claim(node, "run"), SignOfLife(saved=20))
+    return node
+
+
+def test_an_attempt_without_a_mark_was_stopped_or_lost(run: Run, node: Node) -> None:
+    assert outcome_of(run, node).outcome == "stopped"
+    lost = outcome_of(run, node, "the worker died")
+    assert (lost.outcome, lost.cause, lost.reached) == ("lost", "the worker died", 20)
+    assert outcome_of(run, node, "OutOfMemoryError: killed").outcome == "memory"
+
+
+def test_a_done_mark_counts_more_than_an_error(run: Run, node: Node) -> None:
+    run.store.finish(run.store.name(node), DoneMark(node.name, node.signature, host="here"), [])
+    assert outcome_of(run, node, "the worker died").outcome == "done"
+
+
+def test_a_failure_has_its_class(run: Run, node: Node) -> None:
+    name = run.store.name(node)
+    run.store.write_mark(name, Failure("error", "it broke"))
+    assert (outcome_of(run, node, "x").outcome, outcome_of(run, node, "x").cause) == ("failed", "it broke")
+    run.store.write_mark(name, Failure("memory", "too large"))
+    assert outcome_of(run, node).outcome == "memory"
+    run.store.write_mark(name, Failure("damaged", "an input is damaged"))
+    damaged = outcome_of(run, node)
+    assert damaged.outcome == "damaged"
+    assert damaged.damaged == tuple(dict.fromkeys(node.parents)), "none of them is done"

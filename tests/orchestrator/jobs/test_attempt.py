@@ -1,0 +1,95 @@
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import JobError, SupersededError
+from orchestrator.jobs.attempt import Attempt
+from orchestrator.store.local import LocalNodeStore
+from orchestrator.store.marks import DoneMark, SignOfLife
+from orchestrator.store.node import Node
+
+NODE = Node("train-A-0", "train", {}, {}, "0123456789abcdef" * 4)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalNodeStore:
+    monkeypatch.setattr(LocalNodeStore, "beat_s", 0.05)
+    return LocalNodeStore(tmp_path / "store")
+
+
+def attempt_at(store: LocalNodeStore, **more: Any) -> Attempt:
+    return Attempt(store, store.name(NODE), store.claim(NODE, "run"), **more)
+
+
+def sign(attempt: Attempt) -> SignOfLife:
+    found = attempt.store.read_mark(f"{attempt.name}/attempt-{attempt.number}", SignOfLife)
+    assert found is not None
+    return found
+
+
+def test_an_attempt_shows_life_and_progress(store: LocalNodeStore) -> None:
+    with attempt_at(store, place="machine-7") as attempt:
+        first = sign(attempt)
+        assert (first.place, first.count, first.epoch, first.saved) == ("machine-7", 0, None, 0)
+        attempt.progress(epoch=1, step=20)
+        attempt.after_write()
+        saved = sign(attempt)
+        assert (saved.count, saved.epoch, saved.step, saved.saved) == (1, 1, 20, 20)
+        deadline = time.monotonic() + 10
+        while sign(attempt).time == saved.time and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert sign(attempt).time > saved.time, "a thread writes on"
+
+
+def test_results_are_what_the_attempt_leaves_but_for_its_own_files(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        for name in ("history.jsonl", "checkpoint.safetensors", ".half"):
+            (attempt.folder / name).touch()
+        attempt.finish(DoneMark("train-A-0", NODE.signature, host="here"))
+    mark = store.done(NODE)
+    assert list(mark.files) == ["history.jsonl"]
+    assert mark.attempts == 1
+
+
+def test_a_superseded_attempt_may_not_write_and_is_stopped(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        attempt.before_write()
+        store.claim(NODE, "another run")
+        with pytest.raises(SupersededError, match="attempt 1 at train-A-0-"):
+            attempt.before_write()
+        deadline = time.monotonic() + 10
+        while attempt.stop() != "now" and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert attempt.stop() == "now"
+
+
+def test_a_stop_is_seen_after_a_checkpoint(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        assert attempt.stop() == "no"
+        store.ask_to_stop(NODE, "epoch")
+        attempt.after_write()
+        assert attempt.stop() == "epoch"
+    with attempt_at(store, stopping=lambda: "now") as attempt:
+        attempt.after_write()
+        assert attempt.stop() == "now"
+
+
+def test_the_log_keeps_what_was_said_but_no_secret(store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "hunter2")
+
+    def breaks() -> None:
+        with attempt_at(store):
+            logging.getLogger("sonogrid").info("the key is hunter2")
+            raise JobError("it broke")
+
+    with pytest.raises(JobError):
+        breaks()
+    log = store.log(NODE)
+    assert log is not None
+    text = log.read_text(encoding="utf-8")
+    assert "attempt 1 on " in text
+    assert "the key is ***" in text
+    assert "ERROR it broke" in text

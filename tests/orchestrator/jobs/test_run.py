@@ -1,0 +1,113 @@
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from typing_extensions import override
+
+from features.errors import JobError, NotFiniteError, PeerLostError
+from orchestrator.grids.load import load_grid
+from orchestrator.jobs.attempt import Attempt
+from orchestrator.jobs.inputs import Inputs
+from orchestrator.jobs.run import run_job, run_share, versions
+from orchestrator.jobs.spec import Binding, JobExecution, JobSpec, Work
+from orchestrator.run.bound import Run
+from orchestrator.run.selection import prepare
+from orchestrator.store.marks import Failure
+from orchestrator.store.node import Node
+
+
+@dataclass(frozen=True)
+class Does(Work):
+    """Work that a test gives."""
+
+    what: Callable[[Attempt], Mapping[str, Any] | None]
+
+    @override
+    @classmethod
+    def of(cls, node: Node, binding: Binding) -> Self:
+        raise NotImplementedError
+
+    @override
+    def do(self, spec: JobSpec, inputs: Inputs, attempt: Attempt) -> Mapping[str, Any] | None:
+        assert len(inputs.manifest.classes) > 1
+        return self.what(attempt)
+
+
+@pytest.fixture
+def run(small_data: Path, tiny_grid: Path, tmp_path: Path) -> Run:
+    run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
+    run.save()
+    return run
+
+
+@pytest.fixture
+def node(run: Run) -> Node:
+    """A node without inputs."""
+    return next(node for node in run.graph.nodes.values() if node.kind == "shard")
+
+
+def spec_of(run: Run, node: Node, what: Callable[[Attempt], Mapping[str, Any] | None]) -> JobSpec:
+    spec = run.claim(node, JobExecution())
+    return JobSpec(**{**vars(spec), "work": Does(what)})
+
+
+def fails_with(error: Exception) -> Callable[[Attempt], None]:
+    def raises(_: Attempt) -> None:
+        raise error
+
+    return raises
+
+
+def test_the_done_mark_says_who_made_what_with_which_versions(run: Run, node: Node) -> None:
+    def work(attempt: Attempt) -> Mapping[str, Any]:
+        (attempt.folder / "data.npy").write_bytes(b"12345")
+        return {"rows": 5}
+
+    assert run_job(spec_of(run, node, work))
+    mark = run.store.done(node)
+    assert (mark.name, mark.signature, mark.attempts) == (node.name, node.signature, 1)
+    assert mark.result == {"rows": 5}
+    assert mark.files["data.npy"].bytes == 5
+    assert mark.versions == versions()
+    assert mark.peak_mb > 0
+
+
+def test_a_stopped_job_is_not_done(run: Run, node: Node) -> None:
+    assert run_job(spec_of(run, node, lambda _: None)) is False
+    assert run.store.state(node).state == "partial"
+
+
+def test_a_failure_is_kept_with_its_class_and_trace(run: Run, node: Node) -> None:
+    with pytest.raises(ValueError, match="odd"):
+        run_job(spec_of(run, node, fails_with(ValueError("odd"))))
+    failure = run.store.read_mark(run.store.name(node), Failure)
+    assert failure is not None
+    assert (failure.failure_class, failure.cause, failure.attempt) == ("error", "ValueError: odd", 1)
+    assert "Traceback" in str(failure.trace)
+    with pytest.raises(NotFiniteError):
+        run_job(spec_of(run, node, fails_with(NotFiniteError("the loss became nan", 2))))
+    failure = run.store.read_mark(run.store.name(node), Failure)
+    assert failure is not None
+    assert (failure.epochs_done, failure.trace, failure.attempt) == (2, None, 2)
+
+
+def test_a_lost_peer_leaves_no_failure(run: Run, node: Node) -> None:
+    with pytest.raises(PeerLostError):
+        run_job(spec_of(run, node, fails_with(PeerLostError("gone"))))
+    assert run.store.state(node).state == "partial"
+
+
+def test_errors_of_a_superseded_attempt_are_ignored(run: Run, node: Node) -> None:
+    def work(_: Attempt) -> None:
+        run.store.claim(node, "another run")
+        raise JobError("its folder is gone")
+
+    assert run_job(spec_of(run, node, work)) is False
+    assert run.store.read_mark(run.store.name(node), Failure) is None
+
+
+def test_only_training_jobs_are_shared(run: Run, node: Node) -> None:
+    with pytest.raises(AssertionError, match="is not a training job"):
+        run_share(spec_of(run, node, lambda _: None))

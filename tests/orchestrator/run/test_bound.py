@@ -1,0 +1,54 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.errors import GridError, InputError
+from features.files import read_json, write_json
+from orchestrator.grids.load import load_grid
+from orchestrator.run.bound import Run, check_recipe_fits, read_binding
+from orchestrator.run.selection import prepare
+
+
+@pytest.fixture
+def run(small_data: Path, tiny_grid: Path, tmp_path: Path) -> Run:
+    run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
+    run.save()
+    return run
+
+
+def test_a_run_is_opened_as_it_was_saved(run: Run) -> None:
+    again = Run.open(run.folder)
+    assert again.recipe == run.recipe
+    assert again.graph.nodes.keys() == run.graph.nodes.keys()
+    assert (again.identity, again.manifest_name) == (run.identity, run.manifest_name)
+    assert read_binding(run.folder) == (run.recipe, run.data_root, run.store.url)
+
+
+def test_saving_again_mends_a_damaged_manifest(run: Run) -> None:
+    folder = run.store.root / run.manifest_name
+    (folder / "clips.parquet").write_bytes(b"")
+    run.save()
+    assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()
+
+
+def test_a_recipe_of_another_form_is_named(run: Run) -> None:
+    path = run.folder / "run.json"
+    content = read_json(path)
+    write_json(path, {**content, "recipe": {**content["recipe"], "blend": {"trials": "many"}}})
+    with pytest.raises(InputError, match=r"run\.json: recipe\.blend\.trials is not valid"):
+        Run.open(run.folder)
+
+
+def test_conditions_with_noisy_clips_need_some(run: Run) -> None:
+    clips = run.manifest.clips
+    curated = replace(run.manifest, clips=clips[clips["subset"] != "noisy"])
+    with pytest.raises(GridError, match=r"conditions\.A\.multitask needs noisy clips"):
+        check_recipe_fits(run.recipe, curated)
+    check_recipe_fits(run.recipe, run.manifest)
+
+
+def test_labels_seen_follow_teachers_and_starts(run: Run) -> None:
+    assert run.labels_seen[run.graph.train["plain", 0]] == {1}
+    assert json.dumps(sorted(run.labels_seen[run.graph.predict["B", 1]])) == "[0]"

@@ -1,0 +1,44 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from features.errors import InputError
+from orchestrator.run.owner import OwnerSign, current_owner, own
+
+
+def test_an_owner_signs_while_it_lives(tmp_path: Path) -> None:
+    assert current_owner(tmp_path) is None
+    with own(tmp_path / "run") as owner:
+        sign = current_owner(tmp_path / "run")
+        assert sign is not None
+        assert (sign.token, sign.pid) == (owner.token, os.getpid())
+        assert owner.took_over is None
+        with (
+            pytest.raises(InputError, match=f"is being run by process {os.getpid()} on .*: follow it with"),
+            own(tmp_path / "run"),
+        ):
+            pass
+    assert current_owner(tmp_path / "run") is None
+
+
+def test_a_dead_owner_is_succeeded(tmp_path: Path) -> None:
+    with own(tmp_path):
+        left = (tmp_path / "owner.json").read_bytes()
+    (tmp_path / "owner.json").write_bytes(left)
+    with own(tmp_path) as owner:
+        assert owner.took_over is not None
+        assert owner.took_over.startswith(f"process {os.getpid()} on ")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"token": 1, "host": "a", "pid": 2, "time": 0}'])
+def test_a_damaged_sign_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / "owner.json").write_text(content, encoding="utf-8")
+    assert current_owner(tmp_path) is None
+
+
+def test_a_sign_without_a_count_is_read(tmp_path: Path) -> None:
+    content = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1}
+    (tmp_path / "owner.json").write_text(json.dumps(content), encoding="utf-8")
+    assert current_owner(tmp_path) == OwnerSign("t", "elsewhere", 7, 1.0, 0)

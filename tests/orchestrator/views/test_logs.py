@@ -50,7 +50,7 @@ def test_jobs_and_attempts_that_are_not_there_are_sentences(run: RecordedRun, te
     )  # fmt: skip
     shutil.rmtree(run.store.folder(find_job(run, "blend")))
     assert tell("logs", "run", "blend") == (
-        "blend has no log yet: no attempt at it has begun; --follow waits for one", 2
+        "blend has no log yet: no attempt has started; --follow waits for one", 2
     )  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""The cost of a plan on a terminal."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from orchestrator.planning.cost import Cost, Machines
+from orchestrator.planning.gpus import find_gpu
+from orchestrator.planning.plan import make_plan
+from orchestrator.run.bound import Run
+from orchestrator.store.local import LocalNodeStore
+from orchestrator.views.cost_table import print_cost
+
+
+def printed(run: Run, store: Path, gpus: int) -> tuple[Cost, str]:
+    """The cost of a run's grid with an empty store."""
+    plan = make_plan(run.graph, LocalNodeStore(store))
+    cost = Cost.of(plan, run.recipe, run.manifest, Machines(find_gpu("A100"), gpus, 0.3))
+    console = Console(file=io.StringIO(), width=160)
+    print_cost(cost, console)
+    assert isinstance(console.file, io.StringIO)
+    return cost, console.file.getvalue()
+
+
+def test_one_row_per_condition_and_one_for_all(inline_run: Run, tmp_path: Path) -> None:
+    cost, text = printed(inline_run, tmp_path / "empty", 8)
+    rows = {line.split()[0]: line.split() for line in text.splitlines() if line}
+    assert text.startswith("cost of remaining work")
+    for name, row in (*cost.conditions.items(), ("all", cost.total)):
+        assert rows[name][1:3] == [str(row.jobs), f"{row.epochs:,}"]
+        assert float(rows[name][3]) == pytest.approx(row.training_flops, rel=0.01)
+    assert "time: on A100 at 30% of its bf16 peak of 312 TFLOP/s, and 10 s of start-up per training job" in text
+    assert "makespan on 8 GPUs:" in text
+
+
+def test_one_gpu_is_not_plural(inline_run: Run, tmp_path: Path) -> None:
+    cost, text = printed(inline_run, tmp_path / "empty", 1)
+    assert "makespan on 1 GPU:" in text
+    assert f"ratio {cost.ratio:.3f}" in text

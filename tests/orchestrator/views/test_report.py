@@ -1,0 +1,56 @@
+"""The report of a real run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.files import read_json
+from orchestrator.grids.load import load_grid
+from orchestrator.run.bound import Run
+from orchestrator.views.report import build_report, write_reports
+
+
+def test_a_finished_run_has_all_scores(inline_run: Run) -> None:
+    report = build_report(inline_run)
+    assert report.complete
+    assert report.grid == "tiny"
+    assert [condition.name for condition in report.conditions] == ["plain", "A", "B", "D"]
+    for condition in report.conditions:
+        best = [fold.best_lwlrap for fold in condition.folds if fold.best_lwlrap is not None]
+        assert condition.cv_lwlrap == pytest.approx(np.mean(best))
+        assert condition.oof_lwlrap is not None
+        assert condition.interval is not None
+        assert condition.interval[0] <= condition.oof_lwlrap <= condition.interval[1]
+    assert report.blend.predictions == 2 * np.count_nonzero(report.blend.weights)
+    step, nothing = report.comparisons
+    assert (step.before, step.after) == ("A-all", "A+D")
+    assert nothing.oof_difference == 0
+
+
+def test_an_unfinished_condition_has_no_cv_and_no_oof_score(copy: Run) -> None:
+    copy.store.forget(copy.graph.nodes[copy.graph.train["D", 1]])
+    copy.store.forget(copy.graph.nodes[copy.graph.predict["D", 1]])
+    report = build_report(copy)
+    assert not report.complete
+    d = report.conditions[3]
+    assert (d.cv_lwlrap, d.oof_lwlrap, d.interval) == (None, None, None)
+    assert d.folds[1].state == "partial", "its files are kept"
+    assert report.ensembles[1].oof_lwlrap is None, "A+D waits for D"
+    assert report.conditions[1].oof_lwlrap is not None
+
+
+def test_what_descends_from_labels_of_all_folds_is_leaky(inline_run: Run, tiny_grid: Path) -> None:
+    recipe = load_grid(str(tiny_grid), ["conditions.B.pseudo.folds=all", "conditions.plain.init_from=null"])
+    run = Run(inline_run.folder, recipe, inline_run.data_root, inline_run.store, inline_run.manifest)
+    report = build_report(run)
+    assert report.leaky == ("B", "blend")
+    assert not any(ensemble.leaky for ensemble in report.ensembles)
+
+
+def test_the_reports_are_written_to_the_run(copy: Run) -> None:
+    for name in ("report.json", "submission.csv"):
+        (copy.folder / name).unlink(missing_ok=True)
+    write_reports(copy)
+    assert read_json(copy.folder / "report.json") == build_report(copy).as_dict()
+    assert (copy.folder / "submission.csv").exists()

@@ -1,0 +1,85 @@
+"""The report on a terminal: tables with every figure once, and what they leave out."""
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from orchestrator.grids.ensembles import Member
+from orchestrator.views import report_types as types
+from orchestrator.views.report_tables import print_report
+
+
+def condition(name: str, *, features: str = "mel", published: float | None = None) -> types.ConditionReport:
+    folds = (types.FoldReport(0, "done", 0.811, 0.8), types.FoldReport(1, "partial", 0.5, 0.5))
+    return types.ConditionReport(name, features, folds, None, published, 0.71, (0.61, 0.805), None)
+
+
+REPORT = types.Report(
+    grid="tiny", complete=False, conditions=(condition("A"), condition("D", features="waveform")),
+    blend=types.BlendReport(), ensembles=(), comparisons=(), test=None, leaky=(), skipped=(),
+)  # fmt: skip
+ENSEMBLE = types.EnsembleReport("A+D", 6, 0.912, (0.8, 0.95), 0.89, 0.92, False)
+COMPARISON = types.ComparisonReport("step", "A", "A+D", 0.2, (-0.1, 0.3), None, None, False)
+
+
+def printed(report: types.Report) -> str:
+    console = Console(file=io.StringIO(), width=140)
+    print_report(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def cells(text: str, first: str) -> list[str]:
+    """The cells of the row that begins with a text."""
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    (row,) = [row for row in rows if row[0] == first]
+    return row
+
+
+def test_a_plain_grid_has_one_table_of_conditions() -> None:
+    text = printed(REPORT)
+    assert text.startswith("grid tiny: lwlrap")
+    assert cells(text, "A") == ["A", "0.811", "partial", "-", "0.710", "0.610 to 0.805", "-"]
+    assert cells(text, "D")[0] == "D"
+    assert "Table" not in text
+    assert "paper" not in text
+    assert "blend: 0 members" in text
+
+
+def test_published_figures_bring_the_papers_tables() -> None:
+    conditions = (condition("A", published=0.849), condition("D", features="waveform"))
+    text = printed(replace(REPORT, conditions=conditions, ensembles=(ENSEMBLE,)))
+    one, rest = text.split("Table 2: networks on waveforms")
+    two, three = rest.split("Table 3: ensembles")
+    assert one.startswith("Table 1: networks on mel")
+    assert cells(one, "A")[4] == "0.849"
+    assert cells(two, "D")[0] == "D"
+    assert cells(three, "A+D") == ["A+D", "6", "0.912", "0.800 to 0.950", "0.890", "0.920"]
+
+
+def test_gains_have_their_sign() -> None:
+    text = printed(replace(REPORT, comparisons=(COMPARISON,)))
+    assert "gain of each step" in text
+    assert cells(text, "step") == ["step", "A", "A+D", "+0.200", "-0.100 to +0.300", "-", "-"]
+
+
+def test_the_blend_counts_members_weights_and_predictions() -> None:
+    members = (Member("A", 1, "curated", 2), Member("A", 2, "curated", 2))
+    blend = types.BlendReport(members, (1.0, 0.0), 2, 0.9, 0.85, 0.8, None, 0.88)
+    text = printed(replace(REPORT, blend=blend, test=types.TestScores(0.87, None, None)))
+    assert "blend: 2 members, 1 with a weight, 2 predictions" in text
+    assert cells(text, "tuned (in sample)") == ["tuned (in sample)", "0.900", "0.870"]
+    assert cells(text, "tuned on the other folds (honest)")[1] == "0.850"
+    assert "published" not in text
+
+
+def test_leaky_scores_are_marked_everywhere() -> None:
+    ensemble, comparison = replace(ENSEMBLE, leaky=True), replace(COMPARISON, leaky=True)
+    text = printed(replace(REPORT, ensembles=(ensemble,), comparisons=(comparison,), leaky=("A", "blend")))
+    assert all(f"{name} (leaky)" in text for name in ("A", "A+D", "step", "blend"))
+    assert "D (leaky)" not in text.replace("A+D (leaky)", "")
+
+
+def test_skipped_files_are_named_as_they_are() -> None:
+    assert "skipped: [bold]x.wav is silent" in printed(replace(REPORT, skipped=("[bold]x.wav is silent",)))

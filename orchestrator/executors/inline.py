@@ -22,7 +22,7 @@ class InlineExecutor:
         self._finished: list[Finished] = []
 
     def needs(self, node: Node) -> Needs:
-        """What the node asks for; on one process nothing is counted."""
+        """The node's CPUs; nothing is counted in a single process."""
         return Needs(node.cpus)
 
     def fits(self, needs: Needs) -> bool:  # noqa: ARG002 - the interface
@@ -30,16 +30,16 @@ class InlineExecutor:
         return not self._finished
 
     def give_room(self, node: Node) -> bool:  # noqa: ARG002 - the interface
-        """A process alone has all the room of its machine."""
+        """No more room: a single process already has its whole machine."""
         return False
 
     def hold(self, standing: Standing) -> bool:  # noqa: ARG002 - the interface
-        """What doesn't fit one process now never will."""
+        """Never wait: what does not fit one process now never will."""
         return False
 
     def submit(self, node: Node) -> None:
         """Run the node to its end."""
-        if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
+        if self.run.store.state(node).state == "done":  # by another run, or by an attempt believed lost
             self._finished.append(Finished(node.signature, "done"))
             return
         if self.run.store.is_busy(node, self.run.identity):
@@ -49,7 +49,7 @@ class InlineExecutor:
         error = ""
         try:
             run_job(self.run.claim(node, self.execution.of_job(gpus or 0.0)), self.stopping)
-        except Exception as reason:  # whatever a job raises is its outcome, as it is in a process of its own
+        except Exception as reason:  # as in a process of its own, whatever a job raises is its outcome
             error = cause_of(reason)
         self._finished.append(outcome_of(self.run, node, error))
 

@@ -1,9 +1,9 @@
-"""Which machine has room for which job: a ledger of machines and of what runs on each, that knows no Ray.
+"""Which machine has room for which job: a ledger of machines and of what runs on each, without Ray.
 
-A job is admitted only where every worker of it finds its CPUs and its GPU on one machine, and its share of a GPU on one
-device. Machines may be shared with others: what is in use there beyond our own jobs is taken off. It can't be known
-exactly while jobs of ours begin or end, as the cluster shows that with a delay; what others use is then kept as it was
-last known, within the bounds that the figures allow.
+A job is admitted only if each of its workers finds its CPUs and GPU on one machine, and its share of a GPU on one
+device. Machines may be shared with others, and what these use is subtracted. It is not known exactly while our own jobs
+start or end, since the cluster shows that with a delay; until then the last known use is kept, within the bounds that
+the figures allow.
 """
 
 import time
@@ -84,7 +84,7 @@ class Ledger:
         self._others: dict[str, tuple[float, float]] = {}
 
     def update(self, machines: Iterable[Machine]) -> None:
-        """Take up the machines that can be given jobs now, with what is in use on each."""
+        """Set the machines that can take jobs now, with what is in use on each."""
         self.machines = {machine.name: machine for machine in machines}
         now = time.monotonic()
         self._leaving = [held for held in self._leaving if held.ended is not None and now - held.ended < SETTLE_S]
@@ -123,7 +123,7 @@ class Ledger:
         for name, (cpus, gpus) in self._others.items():
             room = rooms[name]
             room.cpus -= cpus
-            # Whose devices others have is not shown: the freest ones, whole as far as they go.
+            # Which devices others use is not shown: assume the freest ones, whole devices first.
             for share in [1.0] * int(gpus + NONE) + [gpus - int(gpus + NONE)]:
                 if share > NONE and room.devices:
                     freest = max(range(len(room.devices)), key=room.devices.__getitem__)
@@ -157,7 +157,7 @@ class Ledger:
         return self._place(self._rooms(empty=True), needs) is not None
 
     def place(self, job: str, needs: Needs) -> list[str]:
-        """Give a job its room; the machine of each worker.
+        """Reserve room for a job; returns the machine of each worker.
 
         Raises:
             ValueError: there is no room.
@@ -169,7 +169,7 @@ class Ledger:
         return [held.machine for held in found]
 
     def show(self, job: str) -> None:
-        """The job works: the cluster's figures contain what it takes."""
+        """The job has started: the cluster's figures now contain what it uses."""
         for held in self._held.get(job, ()):
             held.visible = True
 
@@ -180,7 +180,7 @@ class Ledger:
             self._leaving.append(held)
 
     def machines_of(self, job: str) -> list[str]:
-        """Where a job was placed, a machine a worker."""
+        """Where a job was placed, one machine per worker."""
         return [held.machine for held in self._held.get(job, ())]
 
     @property

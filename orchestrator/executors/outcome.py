@@ -1,7 +1,7 @@
 """What became of a job, read from its folder: the marks there say more than an exception from another machine.
 
-`done.json` says done, `failed.json` that the job itself raised and of which class the error is; neither, that it was
-stopped, or that its process or machine was lost - which alone is worth another attempt as it is.
+With a done-mark it is done. With a failure it raised, and the mark has the class of the error. With neither it was
+stopped, or its process or machine was lost: only a lost job is worth another attempt as it is.
 """
 
 from orchestrator.jobs.failures import OUT_OF_MEMORY
@@ -17,9 +17,9 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
     """Read the outcome of an attempt that has ended.
 
     Args:
-        run: with the store.
-        node: whose attempt it was.
-        error: what its end looked like from here; empty if it returned.
+        run: the run, with its store.
+        node: the node of the attempt.
+        error: the exception seen by the executor, in words; empty if the job returned.
     """
     store, signature = run.store, node.signature
     store.refresh(node)

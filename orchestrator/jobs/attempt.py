@@ -1,7 +1,7 @@
-"""One attempt at a node, in the process that runs it: may it still write, is it alive, should it stop, what did it say.
+"""One attempt at a node, in the process that runs it: whether it may write, its signs of life, its stop, its log.
 
-It works in a folder of its own and is one of several that were ever made: each is numbered, and only the one that the
-node's `attempt.json` names may write. A thread writes a sign of life every few seconds.
+Attempts at a node are numbered, and each has a folder of its own. Only the one that the node's lease names may write.
+A thread writes a sign of life every few seconds.
 """
 
 import faulthandler
@@ -44,10 +44,10 @@ class Attempt(Supervisor):
 
     Args:
         store: where the node is.
-        name: of the node's folder.
-        number: of this attempt.
-        stopping: whether the process was asked to stop; that the node was is in the store.
-        stall_s: without progress for so long, the log gets the stack of every thread; 0: never.
+        name: name of the node's folder.
+        number: number of this attempt.
+        stopping: whether the process was asked to stop; a request to the node is in the store.
+        stall_s: after so long without progress the log gets the stack of every thread; 0: never.
         place: what the cluster calls the machine.
     """
 
@@ -92,7 +92,7 @@ class Attempt(Supervisor):
             log.error("%s", error, exc_info=error)
         log.removeHandler(self._handler)
         self._log.close()
-        with suppress(StoreError):  # what went wrong with the store is told by the job itself
+        with suppress(StoreError):  # the job itself reports what is wrong with the store
             self.store.keep_log(self.name, self.number)
         self.store.end(self.folder)
 
@@ -101,7 +101,7 @@ class Attempt(Supervisor):
         return self.store.earlier(self.name, self.number)
 
     def stop(self) -> Stop:
-        """What was asked when last looked."""
+        """What was asked, as of the last sign of life or checkpoint."""
         return self._asked
 
     def progress(self, **where: int) -> None:
@@ -110,12 +110,16 @@ class Attempt(Supervisor):
         self._where = where
 
     def before_write(self) -> None:
-        """Refuse when another attempt has the node."""
+        """See `Supervisor`: only the latest attempt may write.
+
+        Raises:
+            SupersededError: another attempt has the node.
+        """
         if not self.store.may_write(self.name, self.number):
-            raise SupersededError(f"attempt {self.number} at {self.name} is not the latest any more and ends")
+            raise SupersededError(f"attempt {self.number} at {self.name} is no longer the latest and ends")
 
     def after_write(self) -> None:
-        """Keep the checkpoint, and look at once whether to stop."""
+        """Copy the checkpoint to the store, and look at once whether to stop."""
         self.store.checkpointed(self.name, self.number, self.folder)
         log.info("checkpoint at %s", self._where)
         self._sign = replace(self._sign, saved=self._where.get("step", 0))
@@ -151,7 +155,7 @@ class Attempt(Supervisor):
                 self._show_life()
             except SupersededError:
                 self._asked = "now"
-            except (OSError, StoreError):  # a full or absent store: the job itself will say so
+            except (OSError, StoreError):  # a full or missing store: the job itself will report it
                 continue
 
     def _show_life(self) -> None:

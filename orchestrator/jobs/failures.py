@@ -1,4 +1,4 @@
-"""What went wrong in a job: of which class it is, and its cause in a sentence."""
+"""The class of an error in a job, and its cause in one sentence."""
 
 import re
 import traceback
@@ -20,8 +20,10 @@ def failure_class(error: BaseException) -> FailureClass:
 
 
 def cause_of(error: BaseException) -> str:
-    """One sentence: sonogrid's own errors speak for themselves, what the machine refuses is explained, others are told
-    with their type. Secrets are hidden."""
+    """The cause in one sentence, without secrets.
+
+    That is the message of sonogrid's own errors, advice for errors of the machine, type and message of all others.
+    """
     text = redact(" ".join(str(error).split()))
     if isinstance(error, SonogridError):
         return text
@@ -36,5 +38,5 @@ def cause_of(error: BaseException) -> str:
 
 
 def trace_of(error: BaseException) -> str | None:
-    """The traceback, for errors that nobody foresaw."""
+    """The traceback; None for sonogrid's own errors, which need none."""
     return None if isinstance(error, SonogridError) else redact("".join(traceback.format_exception(error)))

@@ -1,4 +1,4 @@
-"""Execution: how and where a grid runs. It enters no signature, and so the command line alone says it, no grid."""
+"""How and where a grid runs. It is part of no signature, so it is set on the command line and not in a grid."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ __all__ = ["Execution", "Place"]
 
 
 class Place(Settings):
-    """Where the jobs of one condition run, where that differs from the others; what is left out doesn't."""
+    """Where the jobs of one condition run, if that differs from the others; fields left out do not differ."""
 
     gpu: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$", description="type of GPU, as Ray calls it: A100")
     gpus: float | None = Field(None, ge=0, le=64, description="as gpus_per_job")
@@ -22,7 +22,7 @@ class Place(Settings):
 
 
 class Execution(Settings):
-    """How and where a grid runs; changes no number, but for the order of sums where a job has several workers."""
+    """How and where a grid runs; changes no result, except that several workers sum in another order than one."""
 
     executor: Literal["ray", "inline"] = "ray"
     address: str | None = Field(None, description="Ray cluster; none: RAY_ADDRESS, else one started in place")
@@ -30,14 +30,14 @@ class Execution(Settings):
         0.0,
         ge=0,
         le=64,
-        description="GPUs of a job; below 1: several share a device; none: one a worker where there are",
+        description="GPUs per training job; below 1, jobs share a device; none: one per worker if there are GPUs",
     )
     workers: int = Field(1, ge=1, le=64, description="processes of a training job, which share its batches")
-    place: dict[str, Place] = Field(default_factory=dict, description="condition -> what is its own")
-    retries: int = Field(3, ge=0, description="new attempts of a job that was lost and made no progress since")
-    checkpoint_steps: int = Field(0, ge=0, description="checkpoints within an epoch, every so many steps; 0: none")
-    stall_s: float = Field(1800.0, gt=0, description="a job without progress for so long is ended and tried again")
-    resident_gb: float = Field(8.0, ge=0, description="features copied to a GPU when a subset takes at most this")
+    place: dict[str, Place] = Field(default_factory=dict, description="condition -> where its jobs run")
+    retries: int = Field(3, ge=0, description="how often to retry a lost job that made no progress")
+    checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0: none")
+    stall_s: float = Field(1800.0, gt=0, description="seconds without progress after which a job is ended and retried")
+    resident_gb: float = Field(8.0, ge=0, description="GB of features of a subset that are copied to a GPU at most")
 
     @model_validator(mode="after")
     def _shares_work(self) -> Self:
@@ -56,7 +56,7 @@ class Execution(Settings):
         workers = self.workers if place.workers is None else place.workers
         default = self.gpus_per_job
         if default is not None and default >= 1 and workers != self.workers:
-            default = float(workers)  # one a worker there, and so here
+            default = float(workers)  # one per worker there, and so here
         return default if place.gpus is None else place.gpus, workers
 
     def of_job(self, gpus: float = 0.0, workers: int = 1) -> JobExecution:
@@ -68,13 +68,13 @@ class Execution(Settings):
         cls, executor: str, address: str | None, gpus_per_job: float | None = None, place: Sequence[str] = (),
         **more: Any,
     ) -> "Execution":  # fmt: skip
-        """Execution on this machine or cluster: a GPU a worker where there are GPUs, unless a number is given.
+        """Execution on this machine or cluster: one GPU per worker if there are GPUs, unless a number is given.
 
         Args:
             executor: 'ray' or 'inline'.
             address: of a cluster.
             gpus_per_job: GPUs of a training job.
-            place: 'CONDITION.FIELD=VALUE' of what differs from condition to condition.
+            place: 'CONDITION.FIELD=VALUE' for conditions that differ from the others.
             more: other fields.
 
         Raises:
@@ -105,13 +105,17 @@ def check_share(option: str, gpus: float | None, workers: int) -> None:
     """
     if gpus is None or gpus == 0:
         return
-    told = f"{option}: {gpus:g} GPUs with {workers} workers"
+    given = f"{option}: {gpus:g} GPUs with {workers} workers"
     if gpus > 1 and gpus != int(gpus):
-        raise ValueError(f"{told} can't work: above 1 only whole GPUs can be given; use {int(gpus)} or {int(gpus) + 1}")
+        raise ValueError(
+            f"{given} can't work: above 1 only whole GPUs can be given; use {int(gpus)} or {int(gpus) + 1}"
+        )
     if gpus < 1 and workers > 1:
-        raise ValueError(f"{told} can't work: workers of one job can't share a device; give {workers} GPUs or 1 worker")
+        raise ValueError(
+            f"{given} can't work: workers of one job can't share a device; give {workers} GPUs or 1 worker"
+        )
     if gpus >= 1 and gpus != workers:
-        raise ValueError(f"{told} can't work: a worker uses one GPU; give as many workers as GPUs")
+        raise ValueError(f"{given} can't work: a worker uses one GPU; give as many workers as GPUs")
 
 
 def _places(options: Sequence[str]) -> dict[str, dict[str, Any]]:

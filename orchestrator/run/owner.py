@@ -1,7 +1,7 @@
 """One owner of a RUN: the process that launches it, while it lives.
 
-A lock on `RUN/owner.lock` is held as long as the process lives, and the kernel drops it when it dies, however it dies.
-`RUN/owner.json` says who it is, with a counter that goes up every few seconds: a file system may not share locks
+The owner holds a lock on `RUN/owner.lock`, which the kernel releases when the process ends, however it ends.
+`RUN/owner.json` names the process, with a counter that goes up every few seconds: a file system may not share locks
 between machines, so an owner on another machine counts as dead only when its counter stands still.
 """
 
@@ -49,7 +49,7 @@ class Owner:
         self.folder = folder
         self.token = uuid.uuid4().hex
         self.took_over: str | None = None
-        """Who owned the run before and died, in words."""
+        """The owner that died before, in words; None if there was none."""
 
 
 def current_owner(folder: Path) -> OwnerSign | None:
@@ -80,7 +80,7 @@ def own(folder: Path) -> Iterator[Owner]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _refusal(folder, before) from None
-        except OSError:  # a file system without locks: the counter alone tells
+        except OSError:  # a file system without locks: only the counter shows it
             if before is not None and _counts(folder, before):
                 raise _refusal(folder, before) from None
         if before is not None:
@@ -110,12 +110,12 @@ def _keep_beating(owner: Owner, ended: threading.Event) -> None:
         count += 1
         try:
             _beat(owner, count)
-        except OSError:  # a full disk: the lock still says that we live
+        except OSError:  # a full disk: the lock still shows that we live
             continue
 
 
 def _counts(folder: Path, before: OwnerSign) -> bool:
-    """Whether an owner's counter moves; independent of anybody's clock."""
+    """Whether an owner's counter moves; depends on no clock of another machine."""
     deadline = time.monotonic() + STANDSTILL_S
     while time.monotonic() < deadline:
         now = current_owner(folder)

@@ -1,6 +1,6 @@
-"""`RUN/run.json`: what a launch wrote down of a grid, its data folder, its store and its nodes.
+"""`RUN/run.json`: the grid, data folder, store and nodes of the last launch.
 
-Whoever only looks at a run (`status`, `logs`) needs no more than this and the store: no Recipe, no data, no torch.
+Read-only commands (`status`, `logs`) need only this and the store: no Recipe, no data, no torch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ class _NodeRecord(BaseModel):
 
 
 class _RunFile(BaseModel):
-    """The form of run.json; its Recipe is judged by `Recipe` itself."""
+    """The form of run.json; its recipe is checked by `Recipe` itself."""
 
     model_config = ConfigDict(strict=True)
     grid: str
@@ -98,7 +98,7 @@ def write_run_json(folder: Path, facts: Mapping[str, Any], nodes: Iterable[Node]
             "kind": node.kind,
             "signature": node.signature,
             "payload": node.payload,
-            # Written out at each of thousands of nodes, hundreds of shards would fill the disk.
+            # Listed at each of thousands of nodes, hundreds of shards would fill the disk.
             "inputs": {
                 role: groups.setdefault(group, len(groups)) if len(group) > 1 else group
                 for role, group in node.inputs.items()

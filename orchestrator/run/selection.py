@@ -1,4 +1,4 @@
-"""A grid bound to a dataset, the part of it that is wanted, and what would happen to that part now."""
+"""Binding a grid to a dataset, the part of it that is wanted, and what a launch would do with that part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Selection:
     conditions: tuple[str, ...] = ()
     folds: tuple[int, ...] = ()
     failed: bool = False
-    """Of what is pending only the failed jobs, and those that wait for nothing else."""
+    """Only pending jobs that failed, and those blocked by nothing else."""
     force: tuple[str, ...] = ()
     """Names of nodes to compute again although they are done."""
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse what a grid doesn't have.
+        """Refuse conditions and folds that a grid doesn't have.
 
         Raises:
             GridError: an unknown condition or fold.
@@ -73,7 +73,7 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = No
 
 
 def plan_of(run: Run, selection: Selection) -> Plan:
-    """What would happen now, compared with the last launch into the same folder."""
+    """What a launch would do now, compared with the last launch into the same folder."""
     previous = read_run_json(run.folder)
     if previous is None:
         plan = make_plan(selection.apply(run), run.store, force=selection.force)
@@ -84,11 +84,11 @@ def plan_of(run: Run, selection: Selection) -> Plan:
 
 
 def _data_changes(run: Run, earlier: str) -> Callable[[str], str]:
-    """What of a subset's clips is not as it was in an earlier manifest of the store, in words."""
+    """How a subset's clips differ from an earlier manifest in the store, in words."""
     if earlier == run.manifest_name:
         return lambda _: ""
     try:
         before = Manifest.read(run.store.results_of(earlier))
-    except StoreError:  # it was swept away, or is damaged: that something changed is all that is known
+    except StoreError:  # it was removed or is damaged: all that is known is that something changed
         return lambda _: ""
     return cache(lambda subset: run.manifest.changes(before, subset))

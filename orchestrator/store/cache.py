@@ -1,14 +1,13 @@
 """Finished nodes of a remote store on the disk of this host, shared by its processes.
 
-A folder of the cache is one node with one `done.json`: its name holds the node's name and a hash of the store's URL and
-that mark, so a node that was made again is another folder and nothing in use is ever replaced by other content.
+A folder of the cache is one node with one done-mark. Its name holds the node's name and a hash of the store's URL and
+that mark: a node that was computed again gets another folder, and content in use is never replaced.
 
-Locks are `flock`, which end with the process that holds them, however it ends:
+Locks are `flock`, which the kernel releases when a process ends, however it ends:
 
-- `ROOT/.lock`, exclusive, for moments: to make, pin or remove folders;
-- the folder itself, shared, by every cache that uses it; the one that removes it asks for it exclusively, and is
-  refused while anybody has it;
-- `FOLDER/.fetch`, shared by those that check its files, exclusive by the one that downloads some; others wait.
+- `ROOT/.lock`, exclusive, held briefly to make, pin or remove folders;
+- the folder itself, shared, by every cache that uses it; to remove it, a cache needs it exclusively;
+- `FOLDER/.fetch`, shared while files are checked, exclusive while some are downloaded.
 """
 
 import fcntl
@@ -43,13 +42,13 @@ def default_cache_root() -> Path:
 
 
 class Cache:
-    """Nodes under a root, at most `limit_bytes` of them; the one whose last use is longest ago goes first.
+    """Nodes under a root, at most `limit_bytes` in all; the least recently used are removed first.
 
-    What was fetched stays until `close`, the end of a `with` block, or the end of the process.
+    Fetched nodes stay until `close`, the end of a `with` block, or the end of the process.
 
     Args:
-        root: a folder on a disk of this host; it is made when missing.
-        limit_bytes: of all nodes together, those being downloaded included.
+        root: a folder on a disk of this host; made if missing.
+        limit_bytes: limit for all nodes together, including those being downloaded.
 
     Raises:
         InputError: the root belongs to another user or can't be made.
@@ -75,8 +74,8 @@ class Cache:
     def fetch(self, storage: ObjectStore, node: str) -> Path:
         """The local folder of a finished node, whole and checked against its checksums; its files must not be changed.
 
-        Of several that ask at the same moment, one downloads and the others wait. Files that are there already are
-        checked again by each cache object that asks; one that is damaged is downloaded again, once.
+        If several ask at the same moment, one downloads and the others wait. Each cache object checks files that are
+        already there; damaged ones are downloaded once more.
 
         Args:
             storage: the store.
@@ -109,7 +108,7 @@ class Cache:
         return folder
 
     def close(self) -> None:
-        """Let go of everything that was fetched; other caches may remove it from now on."""
+        """Release everything that was fetched; other caches may now remove it."""
         with self._lock:
             for descriptor in self._pins.values():
                 os.close(descriptor)
@@ -125,7 +124,7 @@ class Cache:
         self.close()
 
     def _pin(self, folder: Path, mark: bytes, need: int) -> None:
-        """Make a node's folder if it isn't there, with room for all of it, and keep it from being removed."""
+        """Make a node's folder if it is missing, with room for all its files, and keep it from being removed."""
         with self._lock, _locked(self.root / ".lock"):
             if folder in self._pins:
                 return
@@ -141,13 +140,12 @@ class Cache:
             self._pins[folder] = descriptor
 
     def _tidy(self, wanted: Path, need: int) -> None:
-        """Remove what killed processes left, and of the nodes that nobody uses those used longest ago, for `need` bytes
-        more if they are not there yet."""
+        """Remove what killed processes left and, if `need` bytes are missing, the least recently used unused nodes."""
         folders = [Path(entry) for entry in os.scandir(self.root) if entry.is_dir()]
         sizes = {folder: _size(folder) for folder in folders}
         unused = [folder for folder in folders if folder != wanted and _unused(folder)]
         for folder in unused:
-            if not (folder / MARK).exists():  # whoever made or removed it was killed
+            if not (folder / MARK).exists():  # the process that made or removed it was killed
                 shutil.rmtree(folder)
             else:
                 _remove_temporary(folder)
@@ -156,7 +154,7 @@ class Cache:
             held = self.limit_bytes + missing - need - sum(sizes[folder] for folder in unused)
             raise StoreError(
                 f"{self.root} has no room for {wanted.name}, {need / 1e9:.2f} GB: of {self.limit_bytes / 1e9:.2f} GB, "
-                f"{held / 1e9:.2f} are in use by running jobs; give the cache more room or run fewer jobs a host"
+                f"{held / 1e9:.2f} are in use by running jobs; give the cache more room or run fewer jobs per host"
             )
         unused = [folder for folder in unused if folder.is_dir()]
         for folder in sorted(unused, key=lambda folder: folder.stat().st_mtime_ns):
@@ -174,12 +172,12 @@ def _complete(folder: Path, done: DoneMark, storage: ObjectStore, node: str) -> 
         with _locked(folder / ".fetch"):
             _remove_temporary(folder)
             for name in wanting:
-                if not _whole(folder / name, done.files[name]):  # nobody else downloaded it meanwhile
+                if not _whole(folder / name, done.files[name]):  # not downloaded by another process meanwhile
                     _download(storage, f"{node}/{name}", folder / name, done.files[name])
 
 
 def _download(storage: ObjectStore, key: str, path: Path, expected: ResultFile) -> None:
-    """Get one file, a second time if it comes damaged."""
+    """Download one file, a second time if it arrives damaged."""
     for _ in range(2):
         try:
             storage.get(key, path)
@@ -188,10 +186,10 @@ def _download(storage: ObjectStore, key: str, path: Path, expected: ResultFile) 
             raise DamagedInputError(f"{where} is missing, though its node is done; remove the node's {MARK}") from None
         if _whole(path, expected):
             return
-        log.warning("%s came damaged", storage.where(key))
+        log.warning("%s arrived damaged", storage.where(key))
     path.unlink()
     raise DamagedInputError(
-        f"{storage.where(key)} is damaged: twice it came with another checksum than {MARK} has; "
+        f"{storage.where(key)} is damaged: twice its checksum was not the one in {MARK}; "
         f"remove the node's {MARK} and launch again"
     )
 
@@ -214,11 +212,11 @@ def _size(folder: Path) -> int:
     try:
         return _parsed((folder / MARK).read_bytes(), str(folder / MARK)).n_bytes
     except (FileNotFoundError, StoreError):
-        return 0  # its maker was killed between two lines; it goes at once
+        return 0  # its process was killed between two lines; the folder is removed at once
 
 
 def _unused(folder: Path) -> bool:
-    """Whether nobody holds a folder. Asked with the root locked, so nobody can take it before that ends."""
+    """Whether no cache uses a folder. Called with the root locked, so that none can start to."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.files import canonical_json, hash_of
 
-if TYPE_CHECKING:  # it comes with torch, which who only looks at nodes should not wait for
+if TYPE_CHECKING:  # for annotations alone: nodes are read by commands that start fast
     from features.shard_plan import ShardPlan
 
 __all__ = ["STAGE_VERSIONS", "Kind", "Node", "short_inputs", "signature_of", "split_name"]
@@ -46,7 +46,7 @@ class Node:
     trains: bool = False
     """Needs the GPU share of a training job."""
     unrescued: str | None = None
-    """Signature of the same training job without its rescue, from whose checkpoints it may go on."""
+    """Signature of the same training job without its rescue, from whose checkpoints it may continue."""
 
     @property
     def split(self) -> str:

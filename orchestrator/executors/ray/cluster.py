@@ -12,7 +12,7 @@ __all__ = ["Demand", "draining", "has_autoscaler", "machines"]
 
 NODE_TYPE = "ray.io/accelerator-type"
 MOST_BUNDLES = 1_000
-"""An autoscaler adds machines in steps; what lies beyond is asked for when these are placed."""
+"""An autoscaler adds machines in steps; the rest is asked for when these are placed."""
 
 
 def machines() -> dict[str, Machine]:
@@ -39,7 +39,7 @@ def machines() -> dict[str, Machine]:
 
 
 def draining() -> set[str]:
-    """Machines that are about to go."""
+    """Machines that are about to be removed."""
     from ray._private.state import state
 
     return set(state.get_draining_nodes())
@@ -68,9 +68,9 @@ def has_autoscaler() -> bool:
 class Demand:
     """What the autoscaler is asked for.
 
-    An autoscaler makes the cluster as large as an empty one would have to be for all that is asked: so the tasks that
-    run are part of it. Train jobs ask for themselves, through Ray's coordinator of demands, which writes the only list
-    that there is; so does this. A demand that is not renewed is dropped: a driver that dies leaves no machines behind.
+    An autoscaler sizes the cluster as if it were empty, so running tasks are part of the demand. Train jobs ask for
+    themselves through Ray's coordinator of demands, and so does this, since the coordinator writes the only list. A
+    demand that is not renewed is dropped: a driver that dies leaves no machines behind.
     """
 
     RENEW_S, LAPSE_S = 20.0, 120.0

@@ -1,7 +1,7 @@
-"""Reaching Ray: a cluster started in place, or the one that an address names - soon, or one sentence says why not.
+"""Connecting to Ray: a cluster started in place, or the one at an address; if that fails, one sentence says why.
 
-Ray itself tries an address where nobody answers for almost three minutes, and then ends the process. So one call is
-made first, with a time limit, and its answer tells what is wrong.
+If nothing answers at an address, Ray itself tries for almost three minutes and then ends the process. So one call with
+a time limit is made first.
 """
 
 import logging
@@ -28,8 +28,8 @@ def check_address(address: str | None) -> None:
     kind = (address or "").partition("://")[0].lower()
     if kind == "ray":
         raise InputError(
-            f"--address {redact(str(address))}: through Ray Client the jobs of a grid can be started but not watched "
-            "over, and they end with this process; submit instead: --address http://HOST:8265 --submit"
+            f"--address {redact(str(address))}: through Ray Client the jobs of a grid can be started but not "
+            "monitored, and they end with this process; submit instead: --address http://HOST:8265 --submit"
         )
     if kind in ("http", "https"):
         raise InputError(
@@ -42,10 +42,10 @@ def connect(address: str | None) -> set[str]:
     """Start Ray in place or connect to a cluster; authentication by token stays as Ray has it: on.
 
     Returns:
-        Ids of the nodes that were compared with this process; of a cluster in place none had to be.
+        Ids of the nodes that were compared with this process; none for a cluster in place.
 
     Raises:
-        InputError: the cluster can't be reached, wants another token, or has other versions than this process.
+        InputError: the cluster can't be reached, requires another token, or has other versions than this process.
     """
     import ray
     from ray.exceptions import AuthenticationError
@@ -54,7 +54,7 @@ def connect(address: str | None) -> set[str]:
     try:
         if address not in (None, "local"):
             _require_answer(str(address))
-        # What Ray says of each dead process and machine, a screen long, sonogrid says in a line.
+        # Ray prints a screenful for each dead process and machine; sonogrid reports it in one line.
         ray._private.worker.listen_error_messages = lambda *_: None
         # "local": a bare init would join any cluster that happens to run on this machine.
         ray.init(
@@ -66,7 +66,7 @@ def connect(address: str | None) -> set[str]:
     except InputError:
         raise
     except AuthenticationError:
-        raise _refusal(address, f"it wants a token and there is none here; {TOKEN}") from None
+        raise _refusal(address, f"it requires a token and none is set; {TOKEN}") from None
     except (ConnectionError, ValueError, RuntimeError) as error:
         if address is None:
             raise
@@ -116,7 +116,7 @@ def _require_answer(address: str) -> None:
             if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                 raise _refusal(address, f"the cluster does not know the token of this process; {TOKEN}") from None
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise _refusal(address, f"what listens there gave no answer within {ANSWER_S:g} s") from None
+                raise _refusal(address, f"no answer within {ANSWER_S:g} s") from None
             raise _refusal(
                 address, "no Ray cluster answers there; start one there ('ray start --head') or check the address"
             ) from None

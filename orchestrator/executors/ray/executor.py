@@ -1,7 +1,7 @@
-"""The Ray executor: a Ray task a shard, prediction, pseudo label and blend; one Ray Train job a condition x fold.
+"""The Ray executor: one Ray task per shard, prediction, pseudo label and blend; one Ray Train job per training job.
 
-What became of a job is read from its folder (`orchestrator.outcome`). A job that makes no progress is ended here, and
-one whose machine is about to go is asked to write a checkpoint at once.
+A job's outcome is read from its folder (`executors.outcome`). A job that makes no progress is ended here. A job whose
+machine is about to be removed is asked to write a checkpoint at once.
 """
 
 import logging
@@ -65,7 +65,7 @@ def _train_loop(config: dict[str, Any]) -> None:
 
 @dataclass
 class _Submitted:
-    """A job that runs, or waits in Ray for its processes."""
+    """A job that is running, or waiting in Ray for its processes."""
 
     node: Node
     spec: JobSpec
@@ -97,7 +97,7 @@ class RayExecutor:
         self._ours = not ray.is_initialized()
         agreeing = connect(execution.address) if self._ours else set()
         self._vetted: set[str] | None = agreeing if self._ours and execution.address not in (None, "local") else None
-        """Ids of machines that were seen to have the versions of this process; None: there is only this machine."""
+        """Ids of machines that have the versions of this process; None: there is only this machine."""
         self._differing: dict[str, str] = {}
         self._vetting: threading.Thread | None = None
         self.ledger = Ledger()
@@ -112,19 +112,19 @@ class RayExecutor:
         self._asked: Stop = "no"
         self._alive: set[str] = set()
         self._going: set[str] = set()
-        self._told_of: set[Needs] = set()
+        self._reported: set[Needs] = set()
         self._measure()
         self._has_gpus = self.ledger.has_gpus
         self._grows = has_autoscaler()
         if self._grows and not self._has_gpus and execution.gpus_per_job is None:
-            # What machines may come is not told. Without the question, a grid would be trained on CPUs in silence.
+            # Ray does not say which machines may be added. Without this question a grid might silently train on CPUs.
             raise InputError(
                 "the cluster has an autoscaler and no GPU yet: give --gpus-per-job 1 to have GPUs started for training "
                 "jobs, or --gpus-per-job 0 to train on CPUs"
             )
 
     def _measure(self) -> None:
-        """What the cluster has now: machines come and go."""
+        """Read the machines that the cluster has now."""
         found, self._going = machines(), draining()
         self._alive = set(found)
         usable = self._alive - self._going if self._vetted is None else self._vetted & self._alive - self._going
@@ -172,7 +172,7 @@ class RayExecutor:
         return self.needs(node) != before
 
     def hold(self, standing: Standing) -> bool:
-        """Look around, show how the run stands, and ask an autoscaler for what waits.
+        """Check machines and jobs, publish the metrics, and ask an autoscaler for room for waiting jobs.
 
         Without an autoscaler, jobs wait while others use machines that have room for them.
         """
@@ -185,9 +185,9 @@ class RayExecutor:
             self.demand.show(dict(tasks + Counter(standing.ready)) if standing.ready else {})
         if not standing.ready or standing.running:
             return True
-        for needs in standing.ready.keys() - self._told_of:
-            self._told_of.add(needs)
-            log.warning("no machine has room yet for jobs that need %s; they wait", needs)
+        for needs in standing.ready.keys() - self._reported:
+            self._reported.add(needs)
+            log.warning("no machine has room yet for jobs that need %s; they are waiting", needs)
         return self._grows or any(self.ledger.could_fit(needs) for needs in standing.ready)
 
     def submit(self, node: Node) -> None:
@@ -219,7 +219,7 @@ class RayExecutor:
         self._guard(job, lambda: ray.get(job.task))
 
     def _fit(self, job: _Submitted) -> None:
-        # Train's controller runs on this host, and no worker gives it a checkpoint: nobody else reads what it writes.
+        # Train's controller runs on this host, and workers give it no checkpoints: nothing else reads this folder.
         storage, needs = str(self.run.store.root / ".ray"), job.needs
         self._guard(
             job, lambda: fit(_train_loop, job.spec, storage, cpus=needs.cpus, gpus=needs.gpus, machines=job.machines)
@@ -229,8 +229,8 @@ class RayExecutor:
         try:
             call()
         except (Exception, SystemExit) as error:
-            # `ray.shutdown` ends a waiting fit with SystemExit. Ray has many ways to say that a worker is gone; the
-            # folder tells what they mean.
+            # `ray.shutdown` ends a waiting fit with SystemExit. Ray reports a lost worker in many ways; the job's
+            # folder says what they mean.
             self._queue.put((job, f"{type(error).__name__}: {one_line(error)}"))
         else:
             self._queue.put((job, ""))
@@ -263,10 +263,10 @@ class RayExecutor:
         return finished
 
     def _look_around(self) -> None:
-        """Machines that joined, went or are about to go, how far jobs have come, and jobs that stand still."""
+        """Look for machines that joined, left or are about to leave, for progress of jobs, and for jobs without any."""
         try:
             self._measure()
-        except Exception:  # Ray raises many things while its head is away; the jobs' own ends tell what is lost
+        except Exception:  # Ray raises many things while its head is away; lost jobs are noticed when they end
             return
         signs_are_due = time.monotonic() - self._read_signs >= self.run.store.beat_s / 2
         if signs_are_due:
@@ -310,10 +310,10 @@ class RayExecutor:
     def _finish(self, job: _Submitted, error: str) -> Finished:
         end = outcome_of(self.run, job.node, error)
         if end.outcome == "stopped" and self._asked == "no":
-            # Nobody asked here: another attempt has superseded it.
+            # It was not asked to stop here: another attempt has superseded it.
             end = replace(end, outcome="lost")
         if end.outcome == "lost" and job.preempted:
-            # It was asked to stop as its machine is about to go, or the machine was quicker: no fault of the job.
+            # Its machine was removed, before or after the job could stop: not the job's fault.
             end = replace(end, outcome="preempted")
         if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
@@ -340,7 +340,7 @@ class RayExecutor:
         self._free(job)
 
     def close(self) -> None:
-        """End Ray if it was started here; on a cluster of others leave everything but our own jobs."""
+        """End our jobs, and Ray if it was started here."""
         import ray
 
         for job in self._running.values():

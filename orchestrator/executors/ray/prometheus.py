@@ -8,7 +8,7 @@
     sonogrid_epochs_total                    training epochs
     sonogrid_samples_per_second{condition}   clips through the networks of the jobs that run now
 
-The driver alone writes them: a worker's process is gone before Ray has taken its last figures.
+Only the driver writes them: a worker's process ends before Ray has read its last figures.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Metrics:
         self._epochs = Counter("sonogrid_epochs_total", "Training epochs.")
         self._speed = Gauge("sonogrid_samples_per_second", "Clips through the networks.", tag_keys=("condition",))
         self._conditions: set[str] = set()
-        self._cache_told = False
+        self._cache_counted = False
 
     def standing(self, standing: Standing) -> None:
         """How the run stands."""
@@ -43,9 +43,9 @@ class Metrics:
             self._jobs.set(getattr(standing, state), {"state": state})
         self._jobs.set(queued, {"state": "queued"})
         self._queue.set(queued)
-        if standing.cached and not self._cache_told:
+        if standing.cached and not self._cache_counted:
             self._cached.inc(standing.cached)
-        self._cache_told = True
+        self._cache_counted = True
 
     def finished(self, outcome: Outcome) -> None:
         """An attempt has ended."""
@@ -54,11 +54,11 @@ class Metrics:
             self._retries.inc(1, {"cause": outcome})
 
     def epochs(self, count: int) -> None:
-        """So many more epochs are done."""
+        """Count finished epochs."""
         self._epochs.inc(count)
 
     def speeds(self, by_condition: Mapping[str, float]) -> None:
-        """Clips a second of the jobs that run now; a condition that is not named has none."""
+        """Clips per second of the running jobs, by condition; conditions left out have none."""
         self._conditions |= by_condition.keys()
         for name in self._conditions:
             self._speed.set(by_condition.get(name, 0.0), {"condition": name})

@@ -1,7 +1,7 @@
 """`--submit`: the same command on the head of a cluster, by Ray Jobs, so that it outlives the machine it was typed on.
 
-What is submitted - the command line and environment variables - can be read by whoever may open Ray's dashboard. So no
-password goes there: credentials are the head's own, in the environment that Ray was started in.
+Everyone who can open Ray's dashboard can read what is submitted: the command line and environment variables. So no
+password is sent; credentials belong in the environment in which Ray was started on the head.
 """
 
 import argparse
@@ -31,11 +31,11 @@ PASSED_ON = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
 )
-"""Where things are; who may use them is for the head's own environment to say."""
+"""Where services are; credentials for them are set in the head's own environment."""
 CONNECT_S, ANSWER_S = 10.0, 60.0
 FIRST_WORDS_S = 60.0
 END_S = 2.0
-"""After its first words a command that was refused has ended."""
+"""A command that was refused has ended this long after its first output."""
 
 
 def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Path | None = None) -> int:
@@ -46,13 +46,13 @@ def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Pat
         grid: a grid file of this machine, which is sent along.
 
     Raises:
-        InputError: nobody takes jobs at the address, or the head refuses the command: its own sentence.
+        InputError: no Ray Jobs server answers at the address, or the head refuses the command.
         JobError: the command failed at once for another reason.
     """
     address = arguments.address or os.environ.get("RAY_ADDRESS") or ""
     if urlsplit(address).scheme not in ("http", "https"):
-        given = f"--address {redact(address)} is no such" if address else "--address is missing"
-        raise InputError(f"--submit needs the address of Ray Jobs, and {given}: give --address http://HOST:8265")
+        given = f"{redact(address)} is not one" if address else "--address is missing"
+        raise InputError(f"--submit needs a Ray Jobs address; {given}: give --address http://HOST:8265")
     words = command_line(arguments)
     for word in words:
         if redact(word) != word:
@@ -74,12 +74,12 @@ def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Pat
 
     say(f"submitted as {job} to {redact(address)}; what runs there outlives this machine")
     for name in withheld:
-        say(f"note: {name} holds a password and is not sent: the head's own environment has to have it")
+        say(f"note: {name} holds a password and is not sent: set it in the head node's environment")
     first = _first_words(address, client, job)
     for line in first:
         say(f"head: {line}")
     if not first:
-        say(f"it has said nothing within {FIRST_WORDS_S:g} s: it waits, or still checks the data")
+        say(f"no output after {FIRST_WORDS_S:g} s: it is queued, or still checking the data")
     say("next:")
     say(f"  sonogrid status {shlex.quote(str(run))} --watch")
     for verb in ("logs --follow", "stop"):
@@ -94,7 +94,7 @@ def _entrypoint(words: list[str], run: Path) -> str:
 
 
 def command_line(arguments: argparse.Namespace) -> list[str]:
-    """What to type on the head for what was typed here: without --submit, places absolute, the cluster its own."""
+    """The command for the head: without --submit, with absolute paths, on the head's own cluster."""
     parser: argparse.ArgumentParser = arguments.parser
     options, positionals = [], []
     for action in parser._actions:
@@ -121,7 +121,7 @@ def _text(value: Any) -> str:
 
 
 def passed_on() -> tuple[dict[str, str], list[str]]:
-    """The environment that goes along, and the names of variables that would but hold a password or a token."""
+    """The environment variables to send, and the names of those withheld because they hold a password or a token."""
     sent, withheld = {}, []
     for name in PASSED_ON:
         value = os.environ.get(name)
@@ -144,14 +144,14 @@ def _connect(address: str) -> Any:
         def _do_request(self, *arguments: Any, **options: Any) -> Any:
             return super()._do_request(*arguments, timeout=(CONNECT_S, ANSWER_S), **options)
 
-    for chatty in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they tell of their uploads
+    for chatty in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they report their uploads
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray has it override what is named, and RAY_ADDRESS too
     return _ask(address, lambda: Client(address))
 
 
 def _ask(address: str, request: Any) -> Any:
-    """The answer to a request; whatever goes wrong is a sentence."""
+    """The answer to a request; failures end in one sentence."""
     from ray.exceptions import AuthenticationError
     from requests import RequestException
 
@@ -159,28 +159,29 @@ def _ask(address: str, request: Any) -> Any:
         return request()
     except AuthenticationError:
         raise InputError(
-            f"--address {redact(address)}: the cluster wants its token: set RAY_AUTH_MODE=token and put it into "
+            f"--address {redact(address)}: the cluster requires its token: set RAY_AUTH_MODE=token and put it into "
             "RAY_AUTH_TOKEN, or into a file that RAY_AUTH_TOKEN_PATH names"
         ) from None
     except (ConnectionError, RequestException, RuntimeError, ValueError, KeyError) as error:
         why = one_line(error, 200)
         raise InputError(
-            f"--address {redact(address)}: nobody takes Ray jobs there ({why}); give that of the head's dashboard"
+            f"--address {redact(address)}: no Ray Jobs server answers there ({why}); "
+            "give the address of the head's dashboard"
         ) from None
 
 
 def _first_words(address: str, client: Any, job: str) -> list[str]:
-    """The first lines of the command on the head; waits for them a while.
+    """Wait for the first lines that the command prints on the head.
 
     Raises:
-        InputError: it ended with exit code 2: the sentence it said.
+        InputError: it ended with exit code 2; the message is its own.
         JobError: it ended badly otherwise.
     """
     deadline, spoken = time.monotonic() + FIRST_WORDS_S, None
     lines: list[str] = []
     while time.monotonic() < min(deadline, (spoken or deadline) + END_S):
         details = _ask(address, lambda: client.get_job_info(job))
-        # Before our command's own words there are those of Ray, up to the line that repeats it.
+        # Ray prints lines of its own first, up to the one that repeats our command.
         log = _ask(address, lambda: client.get_job_logs(job)).partition("Running entrypoint for job ")[2]
         lines = [printable(line) for line in log.splitlines()[1:] if line.strip()]
         if lines and spoken is None:

@@ -17,7 +17,7 @@ __all__ = ["fast_start_environment", "fit", "free_abandoned", "free_resources", 
 
 LEFT_OUT = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
 ENVIRONMENT = {
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # another actor a job
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # another actor per job
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # up to 2 s at a job's end otherwise
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths stay relative to where the user is
@@ -28,7 +28,7 @@ ENVIRONMENT = {
 
 
 def fast_start_environment() -> None:
-    """Set what Ray reads when it is imported; values of the user's own stay."""
+    """Set variables that Ray reads when it is imported; values that are already set stay."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -37,7 +37,7 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, mac
     """Run `function({"spec": spec})` in Ray Train workers, one on each of the machines named; returns when all ended.
 
     Several workers can talk through torch.distributed's default group, of gloo: it works with and without GPUs, and
-    whoever has some adds a group of NCCL.
+    workers with GPUs add an NCCL group.
 
     Raises:
         Exception: a worker's or the controller's process was lost, or `function` raised.
@@ -55,7 +55,7 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, mac
 
     @dataclass
     class NoProcessGroup(BackendConfig):
-        """One worker has nobody to talk to."""
+        """A single worker needs no process group."""
 
         backend: str = "none"
 
@@ -73,7 +73,7 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, mac
         run_config=RunConfig(
             name=spec.node,
             storage_path=storage,
-            # Workers that find no room within a minute, as a machine went or others were quicker, are placed anew.
+            # Workers that find no room within a minute, as a machine went or others were quicker, are placed again.
             failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),  # type: ignore[call-arg]
         ),
     ).fit()

@@ -1,7 +1,7 @@
-"""Do the machines of a cluster have what the driver has: Python, Ray, torch, and sonogrid to the last line?
+"""Whether the machines of a cluster have the driver's versions of Python, Ray, torch, and sonogrid to the last line.
 
-A cluster with an older checkout of the same version is the common case, so sonogrid's version has a hash of its source
-files beside its number. Differences would otherwise be found late, as errors in jobs, or never, as other numbers.
+A cluster with an older checkout of the same version is the common case, so sonogrid's version includes a hash of its
+source files. Otherwise differences would be found late, as errors in jobs, or never, as other results.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def differing_nodes(known: set[str]) -> dict[str, str]:
             if identity in _alive():
                 slow = isinstance(error, GetTimeoutError)
                 why = f"within {ANSWER_S:g} s" if slow else f"({one_line(error)})"
-                found[identity] = f"{name} gave no answer when asked for its versions {why}: remove it or look there"
+                found[identity] = f"{name} did not answer when asked for its versions {why}: remove it or check it"
             continue
         differences = [
             f"{package} {theirs[package]}, not {version} as here"

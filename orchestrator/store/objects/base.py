@@ -1,7 +1,7 @@
 """Bytes by key under a root: one interface for a local folder (NFS too), S3 and Google Cloud Storage.
 
-There is no rename and no lock, since object stores have neither. What holds everywhere: a reader sees an object as it
-was before a write, as it is after, or not at all; and of several that `create` the same key, one is told that it did.
+Object stores have no rename and no lock, so the interface has none. Two guarantees hold everywhere: a reader sees an
+object as it was before a write, as it is after, or not at all; and if several `create` the same key, one succeeds.
 """
 
 import shutil
@@ -60,7 +60,7 @@ class ObjectStore(ABC):
 
         A local folder and NFS use a hard link, S3 and Google Cloud Storage a conditional write. Where a service that
         only looks like S3 knows no conditional write, the key is looked up and then written: there, two calls less than
-        a round trip apart can both be told True, and the later content stays.
+        a round trip apart can both return True, and the later content stays.
         """
 
     @abstractmethod
@@ -81,7 +81,7 @@ class ObjectStore(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object, ignoring a missing one."""
 
 
 def is_key(name: str) -> bool:

@@ -85,7 +85,7 @@ class GcsObjectStore(ObjectStore):
         if not answer.ok:
             raise StoreError(
                 f"{self.where(key)}: the store answers {answer.status_code} {answer.reason}; "
-                "check the bucket's name and your right to it"
+                "check the bucket's name and your access to it"
             )
         return True
 
@@ -177,7 +177,7 @@ class GcsObjectStore(ObjectStore):
             # 'google::cloud::Status(CODE: message error_info={...})'
             cause = " ".join(str(error).split()).partition(" error_info")[0].removeprefix("google::cloud::Status(")
             raise StoreError(
-                f"{where}: {cause}; check the bucket, your right to it and the network, then launch again"
+                f"{where}: {cause}; check the bucket, your access to it and the network, then launch again"
             ) from None
 
     @contextmanager

@@ -28,12 +28,12 @@ ATTEMPTS = 6
 """Of a call, the first included. Pauses between them are random and at most 1, 2, 4, 8 and 16 s."""
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_TIMEOUT_S = 60.0
-"""How long nothing may arrive; a slow transfer is no time-out."""
+"""Longest time without any data; a slow transfer is not a time-out."""
 
 REMEDIES = {
     "NoSuchBucket": "make the bucket or correct its name",
-    "AccessDenied": "give your key the right to it",
-    "403": "give your key the right to it",
+    "AccessDenied": "grant your key access",
+    "403": "grant your key access",
     "InvalidAccessKeyId": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that is valid",
     "SignatureDoesNotMatch": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that is valid",
     "ExpiredToken": "get new credentials",
@@ -105,7 +105,7 @@ class S3ObjectStore(ObjectStore):
                 if code == "NotImplemented":
                     condition = {}
                 _pause(attempt)
-        raise StoreError(f"{self.where(key)}: others write it all the time; launch again")
+        raise StoreError(f"{self.where(key)}: other writers keep winning; launch again")
 
     def _exists(self, key: str) -> bool:
         with self._errors(key):
@@ -146,7 +146,7 @@ class S3ObjectStore(ObjectStore):
             self._client.delete_object(**self._name(key))
 
     def _download(self, key: str, file: IO[bytes]) -> None:
-        """Write an object to a file that is empty so far; after a cut it goes on where it stopped, in the same object.
+        """Write an object to an empty file; after a lost connection it continues in the same object where it stopped.
 
         The client repeats requests by itself. It can't repeat what breaks while the answer's body is read.
         """

@@ -253,7 +253,7 @@ def test_a_damaged_download_is_repeated_once(
     proxy.faults = [None, flipped(faults)]
     with Cache(root, LIMIT) as cache, caplog.at_level(logging.WARNING, "orchestrator.store.cache"):
         cache.fetch(storage, "node")
-    assert "node/data came damaged" in caplog.text
+    assert "node/data arrived damaged" in caplog.text
     assert data_requests(proxy, "data") == 2
 
 

@@ -90,17 +90,17 @@ def test_what_can_not_be_submitted_is_a_sentence(
 ) -> None:
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "")  # put back when the test is over
     monkeypatch.setattr("orchestrator.executors.ray.submit.ANSWER_S", 0.5)
-    missing = "--submit needs the address of Ray Jobs, and --address"
+    needs = "--submit needs a Ray Jobs address;"
     hint = ": give --address http://HOST:8265"
-    assert tell("resume", "run", "--submit") == (f"{missing} is missing{hint}", 2)
+    assert tell("resume", "run", "--submit") == (f"{needs} --address is missing{hint}", 2)
     for address in ("auto", "ray://h:10001", "h:6379"):
-        assert tell("resume", "run", "--submit", "--address", address) == (f"{missing} {address} is no such{hint}", 2)
+        assert tell("resume", "run", "--submit", "--address", address) == (f"{needs} {address} is not one{hint}", 2)
     for place in ("127.0.0.1:1", silent):
         address = f"http://{place}"
         began = time.monotonic()
         words, code = tell("resume", "run", "--submit", "--address", address)
         assert code == 2
-        assert words.startswith(f"--address {address}: nobody takes Ray jobs there (")
+        assert words.startswith(f"--address {address}: no Ray Jobs server answers there (")
         assert time.monotonic() - began < 8
     words, code = tell("launch", "nowhere", "--data", "d", "--out", "run", "--submit", "--address", "http://h:8265")
     assert (words[:30], code) == ("there is no grid 'nowhere': gi", 2)
@@ -127,7 +127,7 @@ def test_addresses_that_lead_nowhere_are_sentences_and_soon(
     assert "hush" not in words
     for address, said in {
         "127.0.0.1:1": "no Ray cluster answers there; start one there ('ray start --head') or check the address",
-        silent: "what listens there gave no answer within 0.5 s",
+        silent: "no answer within 0.5 s",
         "x y": "no Ray cluster can be reached there (",
     }.items():
         began = time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batch import Batch, column
+from trainers.batch import Batch, column, on_device
 
 __all__ = [
     "additional_crop",
@@ -28,29 +28,39 @@ __all__ = [
 
 def additional_crop(batch: Batch, rng: np.random.Generator, *, p: float, low: float) -> Batch:
     """Keep a random part of low..1 of the crop in time, or of the clip where that is shorter; zeros elsewhere."""
-    offset, kept = _kept_run((batch.stop - batch.start).cpu(), rng, p, low)
-    start = batch.start + offset.to(batch.x.device)
-    stop = start + kept.to(batch.x.device)
-    keep = _between(start, stop, batch.x.shape[1])  # (B, T)
-    return replace(batch, x=batch.x * keep[:, :, None], start=start, stop=stop)
+    first, last = batch.inside()
+    extent, n = last - first, len(first)
+    share = np.where(rng.random(n) < p, rng.uniform(low, 1.0, n), 1.0)
+    kept = np.minimum((extent * share).round().clip(1), extent.clip(1)).astype(np.int64)
+    start = first + np.floor((extent - kept + 1) * rng.random(n)).astype(np.int64)
+    keep = _between(start, start + kept, batch.x.shape[1])  # (B, T)
+    return Batch(_masked(batch.x, keep[:, :, None]), batch.y, start, start + kept)
 
 
 def additional_crop_released(batch: Batch, rng: np.random.Generator, *, p: float, low: float) -> Batch:
-    """The released code's additional crop: of a clip that fills the crop, a part of the mel bands is kept, not of time.
+    """The released code's additional crop, which does to bands what it should do to frames, if a clip exceeds the crop.
 
-    A shorter clip is cropped on time, as `additional_crop` does it.
+    With r drawn from low..1, or 1 with probability 1 - p, and T frames in the crop:
+
+    - A clip longer than the crop: bands 0 to s - 1 and bands from s + int(r T) on are set to zero, with s uniform in
+      0 .. T - int(r T) - 1. From s = n_mels on, nothing is left of the crop. Its labels stay.
+    - Another clip, of L frames: a random piece of int(r L) frames is moved to a random place in the crop.
     """
-    _, frames, n_mels = batch.x.shape
-    extent = (batch.stop - batch.start).cpu()
-    fills = extent == frames
-    offset, kept = _kept_run(torch.where(fills, n_mels, extent), rng, p, low)
-    device = batch.x.device
-    start = batch.start + torch.where(fills, 0, offset).to(device)
-    stop = start + torch.where(fills, frames, kept).to(device)
-    first_band = torch.where(fills, offset, 0).to(device)
-    last_band = first_band + torch.where(fills, kept, n_mels).to(device)
-    keep = _between(start, stop, frames)[:, :, None] & _between(first_band, last_band, n_mels)[:, None, :]
-    return replace(batch, x=batch.x * keep, start=start, stop=stop)
+    n, frames, n_mels = batch.x.shape
+    length = batch.stop - batch.start
+    longer = length > frames
+    extent = np.where(longer, frames, length)
+    share = np.where(rng.random(n) < p, rng.uniform(low, 1.0, n), 1.0)
+    kept = np.floor(extent * share).astype(np.int64)
+    first = np.floor((extent - kept) * rng.random(n)).astype(np.int64)  # band of a longer clip, frame of another
+    place = np.floor((frames - kept) * rng.random(n)).astype(np.int64)
+    source = np.where(longer, 0, batch.start + first - place)[:, None] + np.arange(frames)  # (B, T)
+    index = on_device(source.clip(0, frames - 1), batch.x.device)[:, :, None]
+    keep_frames = longer[:, None] | _between(place, place + kept, frames)
+    keep_bands = ~longer[:, None] | _between(first, first + kept, n_mels)
+    x = _masked(torch.take_along_dim(batch.x, index, dim=1), keep_frames[:, :, None] & keep_bands[:, None, :])
+    start, stop = np.where(longer, batch.start, place), np.where(longer, batch.stop, place + kept)
+    return Batch(x, batch.y, start, stop)
 
 
 def mixup(batch: Batch, rng: np.random.Generator, *, p: float, alpha: float) -> Batch:
@@ -58,8 +68,8 @@ def mixup(batch: Batch, rng: np.random.Generator, *, p: float, alpha: float) -> 
     clips = len(batch.x) // 2
     own = np.where(rng.random(clips) < p, rng.beta(alpha, alpha, clips), 1.0)
     x, y = (torch.lerp(v[clips:], v[:clips], column(own, v, v.dim())) for v in (batch.x, batch.y))
-    start = torch.minimum(batch.start[:clips], batch.start[clips:])
-    stop = torch.maximum(batch.stop[:clips], batch.stop[clips:])
+    start = np.minimum(batch.start[:clips], batch.start[clips:])
+    stop = np.maximum(batch.stop[:clips], batch.stop[clips:])
     return Batch(x, y, start, stop)
 
 
@@ -72,7 +82,8 @@ def time_warp(batch: Batch, rng: np.random.Generator, *, p: float, frames: int) 
     are.
     """
     n, length, _ = batch.x.shape
-    start, last = batch.start.cpu().numpy(), (batch.stop - 1 - batch.start).cpu().numpy()
+    start, stop = batch.inside()
+    last = stop - 1 - start
     reach = np.minimum(frames, np.maximum(last, 0) / 4) * (rng.random(n) < p)
     centre = reach + rng.random(n) * (last - 2 * reach)
     moved = centre + reach * rng.uniform(-1.0, 1.0, n)
@@ -86,8 +97,8 @@ def time_warp(batch: Batch, rng: np.random.Generator, *, p: float, frames: int) 
     bent = (reach > 0)[:, None] & (place > 0) & (place < last[:, None])
     source = np.where(bent, source, place) + start[:, None]
     below = np.floor(source).astype(np.int64).clip(0, length - 1)
-    index = torch.as_tensor(below).to(batch.x.device, non_blocking=True)[:, :, None]
-    share = torch.as_tensor(source - below, dtype=torch.float32).to(batch.x.device, non_blocking=True)[:, :, None]
+    index = on_device(below, batch.x.device)[:, :, None]
+    share = on_device(source - below, batch.x.device, torch.float32)[:, :, None]
     one, two = (torch.take_along_dim(batch.x, i, dim=1) for i in (index, (index + 1).clamp_max(length - 1)))
     return replace(batch, x=torch.lerp(one, two, share))
 
@@ -102,18 +113,17 @@ def noise(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high:
     n, _, n_mels = batch.x.shape
     chosen, snr_db = rng.random(n) < p, rng.uniform(low, high, n)
     level = column(np.where(chosen, 10.0 ** (-snr_db / 10.0), 0.0), batch.x, 1)  # (B,)
-    power = batch.x.sum(dim=(1, 2)) / ((batch.stop - batch.start) * n_mels).clamp_min(1)
-    drawn = torch.as_tensor(rng.standard_exponential(batch.x.shape, dtype=np.float32))  # (B, T, n_mels)
-    inside = _between(batch.start, batch.stop, batch.x.shape[1])  # (B, T)
-    scale = (level * power)[:, None] * inside
-    return replace(batch, x=batch.x + drawn.to(batch.x.device, non_blocking=True) * scale[:, :, None])
+    start, stop = batch.inside()
+    power = batch.x.sum(dim=(1, 2)) / column(((stop - start) * n_mels).clip(1), batch.x, 1)
+    drawn = on_device(rng.standard_exponential(batch.x.shape, dtype=np.float32), batch.x.device)  # (B, T, n_mels)
+    scale = (level * power)[:, None] * on_device(_between(start, stop, batch.x.shape[1]), batch.x.device)  # (B, T)
+    return replace(batch, x=batch.x + drawn * scale[:, :, None])
 
 
 def frequency_mask(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
     """Set a random run of low..high mel bands to zero power (SpecAugment, Park et al. 2019)."""
     n, _, n_mels = batch.x.shape
-    keep = _outside_a_run(n, n_mels, rng, p, low, high).to(batch.x.device, non_blocking=True)
-    return replace(batch, x=batch.x * keep[:, None, :])
+    return replace(batch, x=_masked(batch.x, _outside_a_run(n, n_mels, rng, p, low, high)[:, None, :]))
 
 
 def frequency_mask_centred(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
@@ -126,8 +136,7 @@ def frequency_mask_centred(batch: Batch, rng: np.random.Generator, *, p: float, 
     centre = rng.integers(0, n_mels, n)
     band = np.arange(n_mels)
     masked = (band >= (centre - reach)[:, None]) & (band < (centre + reach)[:, None])  # (B, n_mels)
-    keep = torch.as_tensor(~masked).to(batch.x.device, non_blocking=True)
-    return replace(batch, x=batch.x * keep[:, None, :])
+    return replace(batch, x=_masked(batch.x, ~masked[:, None, :]))
 
 
 def time_mask(batch: Batch, rng: np.random.Generator, *, p: float, low: int, high: int) -> Batch:
@@ -136,8 +145,7 @@ def time_mask(batch: Batch, rng: np.random.Generator, *, p: float, low: int, hig
     The defaults are the shares of a crop of 512 frames that `frequency_mask` takes of 128 bands.
     """
     n, frames, _ = batch.x.shape
-    keep = _outside_a_run(n, frames, rng, p, low, high).to(batch.x.device, non_blocking=True)
-    return replace(batch, x=batch.x * keep[:, :, None])
+    return replace(batch, x=_masked(batch.x, _outside_a_run(n, frames, rng, p, low, high)[:, :, None]))
 
 
 def gain(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high: float) -> Batch:
@@ -147,24 +155,19 @@ def gain(batch: Batch, rng: np.random.Generator, *, p: float, low: float, high: 
     return replace(batch, x=batch.x * column(factor, batch.x, batch.x.dim()))
 
 
-def _kept_run(extent: Tensor, rng: np.random.Generator, p: float, low: float) -> tuple[Tensor, Tensor]:
-    """(B,) begin and length of a random run of low..1 of each extent, at least 1; with 1 - p the whole extent."""
-    n = len(extent)
-    share = torch.as_tensor(np.where(rng.random(n) < p, rng.uniform(low, 1.0, n), 1.0), dtype=torch.float64)
-    place = torch.as_tensor(rng.random(n), dtype=torch.float64)
-    kept = (extent * share).round().clamp_min(1).minimum(extent.clamp_min(1)).long()
-    return ((extent - kept + 1) * place).floor().long(), kept
+def _masked(x: Tensor, keep: np.ndarray) -> Tensor:
+    """x (B, T, n_mels) where `keep`, which broadcasts to its shape, and 0 elsewhere."""
+    return x * on_device(keep, x.device)
 
 
-def _outside_a_run(n: int, size: int, rng: np.random.Generator, p: float, low: int, high: int) -> Tensor:
+def _outside_a_run(n: int, size: int, rng: np.random.Generator, p: float, low: int, high: int) -> np.ndarray:
     """(n, size) false in a random run of low..high places, all of them if there are fewer; no run with 1 - p."""
     width = rng.integers(low, high, n, endpoint=True).clip(max=size) * (rng.random(n) < p)
     start = np.floor(rng.random(n) * (size - width + 1)).astype(np.int64)
-    place = np.arange(size)
-    return torch.as_tensor((place < start[:, None]) | (place >= (start + width)[:, None]))
+    return ~_between(start, start + width, size)
 
 
-def _between(start: Tensor, stop: Tensor, size: int) -> Tensor:
+def _between(start: np.ndarray, stop: np.ndarray, size: int) -> np.ndarray:
     """(B, size) true from start (B,) on and before stop (B,)."""
-    place = torch.arange(size, device=start.device)
+    place = np.arange(size)
     return (place >= start[:, None]) & (place < stop[:, None])

@@ -34,8 +34,8 @@ def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
     t = ratio / (ratio + balance * (1.0 - ratio))
     x = (t * batch.x[:clips] + (1.0 - t) * batch.x[clips:]) / torch.sqrt(t**2 + (1.0 - t) ** 2)
     y = torch.lerp(batch.y[clips:], batch.y[:clips], ratio)
-    start = torch.minimum(batch.start[:clips], batch.start[clips:])
-    stop = torch.maximum(batch.stop[:clips], batch.stop[clips:])
+    start = np.minimum(batch.start[:clips], batch.start[clips:])
+    stop = np.maximum(batch.stop[:clips], batch.stop[clips:])
     return Batch(x, y, start, stop)
 
 

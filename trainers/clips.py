@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.batch import on_device
 from trainers.settings import Padding
 
 __all__ = ["ClipBank", "ClipSource", "MemoryClips"]
@@ -53,6 +54,12 @@ class MemoryClips:
         return self.arrays[i]
 
 
+def staging(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> tuple[Tensor, np.ndarray]:
+    """A tensor of zeros on the host and an array that shares its memory; pinned memory is copied to a GPU in one go."""
+    tensor = torch.zeros(shape, dtype=dtype, pin_memory=pinned)
+    return tensor, tensor.numpy()
+
+
 class ClipBank:
     """The clips of one subset; a row is the position of a clip in the shard set."""
 
@@ -87,10 +94,9 @@ class ClipBank:
         """
         if self._flat is not None:
             return self._finish(self._gather(np.asarray(rows), starts, length, padding))
-        shape = (len(rows), length, *self.tail)
-        pin = self.device.type == "cuda"
-        out = torch.zeros(shape, dtype=self._dtype, pin_memory=pin)  # (B, length[, n_mels])
-        view = out.numpy()
+        out, view = staging(
+            (len(rows), length, *self.tail), self._dtype, pinned=self.device.type == "cuda"
+        )  # (B, length[, n_mels])
         for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
             begin, clip_length = int(start), int(self.lengths[row])
             first, last = max(0, begin), min(clip_length, begin + length)
@@ -111,14 +117,14 @@ class ClipBank:
         window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
         place = starts[:, None] + np.arange(length)
         source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
-        index = torch.as_tensor(source, device=self.device).reshape(*source.shape, *[1] * len(self.tail))
+        index = on_device(source, self.device).reshape(*source.shape, *[1] * len(self.tail))
         return torch.take_along_dim(window, index, dim=1)
 
     def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int, padding: Padding) -> Tensor:
         assert self._flat is not None
-        row = torch.as_tensor(rows, device=self.device)
-        place = torch.as_tensor(starts, device=self.device)[:, None] + torch.arange(length, device=self.device)
-        lengths = torch.as_tensor(self.lengths[rows], device=self.device)[:, None]
+        row = on_device(rows, self.device)
+        place = on_device(starts, self.device)[:, None] + torch.arange(length, device=self.device)
+        lengths = on_device(self.lengths[rows], self.device)[:, None]
         if padding == "repeat":
             place = place % lengths
         inside = (place >= 0) & (place < lengths)  # (B, length)

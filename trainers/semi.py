@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from trainers.batch import column, on_device
 from trainers.losses import activate
 from trainers.network import Tagger
 from trainers.randomness import generator
@@ -220,10 +221,10 @@ class MixMatch(Method[MixMatchSettings]):
         clips, device = len(x), x.device
         x, y = torch.cat([x, *seen]), torch.cat([y, *[guess] * len(seen)])  # (B + K B, ...)
         rng = generator(self.seed, "mixmatch", step)
-        partner = torch.as_tensor(rng.permutation(len(x)), device=device)
+        partner = on_device(rng.permutation(len(x)), device)
         ratio = rng.beta(self.semi.alpha, self.semi.alpha, len(x))
-        own = torch.as_tensor(ratio.clip(min=1.0 - ratio), dtype=torch.float32, device=device)
-        x, y = (torch.lerp(v[partner], v, own.reshape(-1, *[1] * (v.dim() - 1))) for v in (x, y))
+        own = ratio.clip(min=1.0 - ratio)
+        x, y = (torch.lerp(v[partner], v, column(own, v, v.dim())) for v in (x, y))
         return {**labelled, "curated": (x[:clips], y[:clips]), "unlabelled": (x[clips:], y[clips:])}
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainers.augment import augment, playback_rates
-from trainers.batch import Batch
+from trainers.batch import Batch, on_device
 from trainers.clips import ClipBank
 from trainers.randomness import generator
 from trainers.registry import Augmentations
@@ -119,9 +119,7 @@ class Stream:
         device = pool.bank.device
         if self.padding == "repeat":  # the clip fills the crop
             starts, lengths = np.zeros_like(starts), np.full_like(lengths, crop)
-        first = torch.as_tensor(np.clip(-starts, 0, crop), device=device)
-        last = torch.as_tensor(np.clip(lengths - starts, 0, crop), device=device)
-        return Batch(x, pool.targets[torch.as_tensor(index, device=device)], first, last)
+        return Batch(x, pool.targets[on_device(index, device)], -starts, lengths - starts)
 
 
 def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, border: int) -> np.ndarray:
@@ -137,8 +135,13 @@ def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, bor
 
 def _interleave(parts: list[tuple[np.ndarray, Batch]], clips: int) -> Batch:
     """Restore the order in which the clips of several pools were drawn."""
-    device = parts[0][1].x.device
-    order = torch.as_tensor(np.argsort(np.concatenate([chosen for chosen, _ in parts])), device=device)
+    order = np.argsort(np.concatenate([chosen for chosen, _ in parts]))
     assert len(order) == clips
-    fields = zip(*((part.x, part.y, part.start, part.stop) for _, part in parts), strict=True)
-    return Batch(*(torch.cat(field)[order] for field in fields))
+    batches = [batch for _, batch in parts]
+    there = on_device(order, batches[0].x.device)
+    return Batch(
+        torch.cat([batch.x for batch in batches])[there],
+        torch.cat([batch.y for batch in batches])[there],
+        np.concatenate([batch.start for batch in batches])[order],
+        np.concatenate([batch.stop for batch in batches])[order],
+    )

@@ -40,13 +40,13 @@ def mel_batch(clips: int, frames: int = 40, n_mels: int = 64, seed: int = 0) -> 
     y = rng.integers(0, 2, (clips, CLASSES))
     return Batch(
         *(torch.as_tensor(v, dtype=d) for v, d in ((x, torch.float32), (y, torch.float32))),
-        torch.as_tensor(start),
-        torch.as_tensor(stop),
+        start,
+        stop,
     )
 
 
 def arrays(batch: Batch) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    return batch.x.numpy(), batch.y.numpy(), batch.start.numpy(), batch.stop.numpy()
+    return batch.x.numpy(), batch.y.numpy(), batch.start, batch.stop
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
@@ -74,9 +74,7 @@ def test_additional_crop_keeps_one_run_of_frames(p: float) -> None:
 
 def test_additional_crop_keeps_a_quarter_to_all_of_the_time_axis() -> None:
     frames, n = 400, 3_000
-    full = Batch(
-        torch.ones(n, frames, 2), torch.zeros(n, 1), torch.zeros(n, dtype=torch.int64), torch.full((n,), frames)
-    )
+    full = Batch(torch.ones(n, frames, 2), torch.zeros(n, 1), np.zeros(n, np.int64), np.full(n, frames))
     kept = run("additional_crop", full, p=1.0, low=0.25).x
     assert torch.equal(kept[:, :, 0], kept[:, :, 1])  # along time, not along the bands
     share = kept[:, :, 0].mean(dim=1).numpy()
@@ -89,18 +87,16 @@ def test_additional_crop_keeps_a_quarter_to_all_of_the_time_axis() -> None:
 
 def test_additional_crop_of_a_short_clip_is_of_the_clip() -> None:
     n = 2_000
-    start, stop = torch.full((n,), 30), torch.full((n,), 50)
+    start, stop = np.full(n, 30), np.full(n, 50)
     x = torch.zeros(n, 100, 2)
     x[:, 30:50] = 1
     result = run("additional_crop", Batch(x, torch.zeros(n, 1), start, stop), p=1.0, low=0.25)
-    lengths = (result.stop - result.start).numpy()
+    lengths = result.stop - result.start
     assert set(lengths) == set(range(5, 21))
     assert int(result.start.min()) == 30
     assert int(result.stop.max()) == 50
     np.testing.assert_array_equal(result.x[:, :, 0].sum(dim=1), lengths)
-    one = Batch(
-        torch.ones(50, 1, 2), torch.zeros(50, 1), torch.zeros(50, dtype=torch.int64), torch.ones(50, dtype=torch.int64)
-    )
+    one = Batch(torch.ones(50, 1, 2), torch.zeros(50, 1), np.zeros(50, np.int64), np.ones(50, np.int64))
     assert bool(run("additional_crop", one, p=1.0, low=0.25).x.all())  # of one frame, one is left
 
 
@@ -133,7 +129,7 @@ def test_mixup_of_a_clip_that_is_left_alone_is_exact() -> None:
 def test_mixup_draws_lambda_from_beta(alpha: float) -> None:
     n = 4_000
     y = torch.cat([torch.ones(n, 1), torch.zeros(n, 1)])
-    position = torch.zeros(2 * n, dtype=torch.int64)
+    position = np.zeros(2 * n, np.int64)
     own = run("mixup", Batch(y[:, :, None], y, position, position + 1), p=1.0, alpha=alpha).y[:, 0].double().numpy()
     variance = 1 / (4 * (2 * alpha + 1))
     assert own.mean() == pytest.approx(0.5, abs=5 * np.sqrt(variance / n))
@@ -159,7 +155,7 @@ def test_frequency_mask_zeroes_one_run_of_bands(p: float) -> None:
 
 def masked(name: str, n: int, frames: int, n_mels: int, **parameters: int) -> NDArray[np.bool_]:
     """(n, T, n_mels) what a mask covers of ones."""
-    position = torch.zeros(n, dtype=torch.int64)
+    position = np.zeros(n, np.int64)
     batch = Batch(torch.ones(n, frames, n_mels), torch.zeros(n, 1), position, position + frames)
     covered: NDArray[np.bool_] = run(name, batch, p=1.0, **parameters).x.numpy() == 0
     return covered
@@ -226,32 +222,63 @@ def test_frequency_mask_centred_is_twice_as_wide_and_narrower_at_the_edges() -> 
     assert (np.abs(np.diff(covered, axis=1)).sum(axis=1) <= 2).all()
 
 
+def released_additional_crop(
+    clip: NDArray[Any], crop: int, begin: int, rate: float, u_first: float, u_place: float
+) -> NDArray[Any]:
+    """The released code's crop of a clip (bands, frames), from draws in 0..1; a longer clip is cut from `begin` on."""
+    bands, frames = clip.shape
+    made = np.zeros((bands, crop), np.float32)
+    if frames <= crop:
+        kept = int(frames * rate)
+        first = 0 if frames == kept else int(u_first * (frames - kept))
+        place = 0 if crop == kept else int(u_place * (crop - kept))
+        made[:, place : place + kept] = clip[:, first : first + kept]
+    else:
+        made[:] = clip[:, begin : begin + crop]
+        kept = int(crop * rate)
+        first = 0 if crop == kept else int(u_first * (crop - kept))
+        made[:first] = 0
+        made[first + kept :] = 0
+    return made
+
+
+@pytest.mark.parametrize(("crop", "n_mels"), [(40, 64), (100, 16)])
 @pytest.mark.parametrize("p", [0.5, 1.0])
-def test_additional_crop_released_keeps_bands_of_clips_that_fill_the_crop(p: float) -> None:
-    n, n_mels = 60, 64
-    batch = mel_batch(n, n_mels=n_mels)
+def test_additional_crop_released_is_the_released_codes(p: float, crop: int, n_mels: int) -> None:
+    n = 80
+    rng = np.random.default_rng(5)
+    lengths = np.where(np.arange(n) % 2, crop + rng.integers(1, 300, n), rng.integers(1, crop + 1, n))
+    starts = np.floor((lengths - crop) * rng.random(n)).astype(np.int64)  # negative: the clip begins within the crop
+    clips = [rng.uniform(0.1, 1.0, (n_mels, length)).astype(np.float32) for length in lengths]
+    x = np.zeros((n, crop, n_mels), np.float32)
+    for clip, made, start, length in zip(clips, x, starts, lengths, strict=True):
+        made[max(0, -start) : length - start] = clip.T[max(0, start) : start + crop]
+    batch = Batch(torch.as_tensor(x), torch.rand(n, CLASSES), -starts, lengths - starts)
     result = run("additional_crop_released", batch, p=p, low=0.25)
     rng = draw("additional_crop_released")
-    chance, share, place = rng.random(n), rng.uniform(0.25, 1.0, n), rng.random(n)
-    x, y, start, stop = arrays(batch)
-    filled = 0
-    for clip in range(n):
-        fills = (start[clip], stop[clip]) == (0, 40)
-        filled += fills
-        extent = n_mels if fills else stop[clip] - start[clip]
-        kept = max(1, round(extent * share[clip])) if chance[clip] < p else extent
-        offset = int(np.floor((extent - kept + 1) * place[clip]))
-        wanted = np.zeros_like(x[clip])
-        if fills:
-            wanted[:, offset : offset + kept] = x[clip, :, offset : offset + kept]
-            part = (0, 40)
-        else:
-            part = (start[clip] + offset, start[clip] + offset + kept)
-            wanted[slice(*part)] = x[clip, slice(*part)]
-        np.testing.assert_array_equal(result.x[clip], wanted)
-        assert (int(result.start[clip]), int(result.stop[clip])) == part
-    np.testing.assert_array_equal(result.y, y)
-    assert filled == 40
+    chance, share, u_first, u_place = rng.random(n), rng.uniform(0.25, 1.0, n), rng.random(n), rng.random(n)
+    for i in range(n):
+        rate = share[i] if chance[i] < p else 1.0
+        wanted = released_additional_crop(clips[i], crop, int(starts[i]), rate, u_first[i], u_place[i])
+        np.testing.assert_array_equal(result.x[i].T, wanted)
+        if lengths[i] <= crop and wanted.any():
+            inside = np.flatnonzero(wanted.any(axis=0))
+            assert (result.start[i], result.stop[i]) == (inside[0], inside[-1] + 1)
+    np.testing.assert_array_equal(result.y, batch.y)
+
+
+def test_additional_crop_released_silences_15_percent_of_long_clips() -> None:
+    """p times the chance that s, uniform below 512 (1 - r), reaches 128: 1 - 1 / (3 u) integrated from 1/3 to 1."""
+    n = 20_000
+    batch = Batch(torch.ones(n, 512, 1), torch.ones(n, 1), np.full(n, -10), np.full(n, 2_000))
+    rng = draw("additional_crop_released")
+    chance, share, u_first = rng.random(n), rng.uniform(0.25, 1.0, n), rng.random(n)
+    shift = np.where(chance < 0.5, np.floor((512 - np.floor(512 * share)) * u_first), 0)
+    assert (shift >= 128).mean() == pytest.approx(0.5 * (2 / 3 - np.log(3) / 3), abs=0.01)
+    # With one band, every shift from 1 on silences the crop.
+    silent = ~run("additional_crop_released", batch).x.flatten(1).any(dim=1).numpy()
+    np.testing.assert_array_equal(silent, shift >= 1)
+    assert bool((run("additional_crop_released", batch).y == 1).all())
 
 
 @pytest.mark.parametrize("frames", [3, 80])
@@ -274,13 +301,13 @@ def test_time_warp_is_linear_on_both_sides_of_a_moved_frame(frames: int) -> None
                 part[:] = np.interp(source, np.arange(last + 1), part.copy())
         np.testing.assert_allclose(result.x[clip], wanted, atol=2e-6)
     np.testing.assert_array_equal(result.y, y)
-    assert torch.equal(result.start, batch.start)
+    np.testing.assert_array_equal(result.start, batch.start)
 
 
 def test_time_warp_moves_frames_both_ways_by_up_to_its_reach() -> None:
     n, frames = 2_000, 101
     ramp = torch.arange(1.0, frames + 1)[None, :, None].expand(n, frames, 1)
-    position = torch.zeros(n, dtype=torch.int64)
+    position = np.zeros(n, np.int64)
     x = run("time_warp", Batch(ramp, torch.zeros(n, 1), position, position + frames), p=1.0, frames=10).x[:, :, 0]
     assert (x[:, 0] == 1).all()
     assert (x[:, -1] == frames).all()
@@ -310,7 +337,7 @@ def test_noise_is_exponential_below_the_clips_mean_power() -> None:
 
 def test_noise_has_its_level_in_every_band() -> None:
     n, frames = 50, 200
-    start, stop = torch.full((n,), 50), torch.full((n,), 150)
+    start, stop = np.full(n, 50), np.full(n, 150)
     x = torch.zeros(n, frames, 8)
     x[:, 50:150] = 3.0
     added = run("noise", Batch(x, torch.zeros(n, 1), start, stop), p=1.0, low=20.0, high=20.0).x - x
@@ -352,14 +379,15 @@ def test_small_and_silent_batches(name: str, frames: int, n_mels: int, power: fl
     for start, stop in {(0, frames), (frames - 1, frames), (0, 1), (0, 0)}:
         x = torch.zeros(clips, frames, n_mels)
         x[:, start:stop] = power
-        position = torch.zeros(clips, dtype=torch.int64)
+        position = np.zeros(clips, np.int64)
         batch = Batch(x, torch.ones(clips, CLASSES), position + start, position + stop)
         result = run(name, batch, p=1.0)
         assert result.x.shape == (1, frames, n_mels)
         assert result.x.isfinite().all()
         assert (result.x >= 0).all()
-        assert not result.x[:, :start].any()
-        assert not result.x[:, stop:].any()
+        if name != "additional_crop_released":  # it moves what it keeps
+            assert not result.x[:, :start].any()
+            assert not result.x[:, stop:].any()
         if power == 0:
             assert not result.x.any()
         assert torch.equal(result.y, torch.ones(1, CLASSES))

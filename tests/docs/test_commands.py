@@ -1,0 +1,137 @@
+"""Every command that the pages show is run here, or at least read by the real parser; code and grids likewise."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.main import _parser, main
+from orchestrator.grids.load import grid_names, load_grid
+from orchestrator.run.bound import Run
+from tests.docs.pages import PAGES, ROOT, Block, blocks, mentioned, prose, typed, words_of
+
+PARSED_ONLY = {
+    "--submit": "needs a cluster's head that takes Ray Jobs",
+    "--address": "needs a Ray cluster",
+    "--gpus-per-job": "needs GPUs",
+    "--workers": "needs Ray; tests/trainers/test_parallel.py runs several workers",
+    "--place": "needs GPUs of a type",
+    "ui": "serves until it is stopped",
+    "launch paper": "takes days and the challenge's audio",
+    "launch paper-mini": "takes twenty minutes and data with a group column",
+    "launch esc10": "takes half an hour and data with a group column",
+    "launch docs/study.yaml": "takes an hour and data with a group column",
+    "check /data/FSDKaggle2019": "needs the challenge's audio",
+    "/data/": "runs on a cluster's head",
+}
+"""What a command contains that can't be run in a test, and why."""
+
+OTHER_PROGRAMS = {
+    "ray": "needs a cluster; tests/whole/cluster runs these lines and checks their options",
+    "source": "changes the shell that reads it",
+    "install": "writes to the home folder; tests/whole/cluster runs it",
+    "sed": "changes files of the project; tests/whole/cluster runs it",
+    "apt-get": "installs packages",
+    "mlflow": "serves until it is stopped",
+    "aws": "needs an account", "AMI": "needs an account", "SG": "needs an account", "TRUST": "sets a variable",
+    "for": "needs an account", "done": "ends a loop", "gcloud": "needs an account",
+    "docker": "builds an image", "helm": "needs Kubernetes", "kubectl": "needs Kubernetes",
+    "HEAD": "needs Kubernetes",
+}  # fmt: skip
+"""Programs other than ours, each with the reason why its lines are not run here."""
+
+SONOGRID = [line for line in typed() if words_of(line)[0] == "sonogrid"]
+
+
+def reason_not_to_run(line: str) -> str:
+    """Why a command is parsed only; empty if it can be run."""
+    return next(
+        (reason for part, reason in PARSED_ONLY.items() if f" {part} " in f" {line} " or part == "/data/" in line), ""
+    )
+
+
+@pytest.mark.parametrize("line", [line for line in SONOGRID if not reason_not_to_run(line)])
+def test_a_command_runs(
+    line: str, copy: Run, small_data: Path, tiny_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = next(iter(sorted((small_data / "test").glob("*.wav"))))
+    stand_ins = {
+        "RUN": copy.folder, "runs/mine": copy.folder, "runs/demo": copy.folder, "DATA": small_data, "GRID": tiny_grid,
+        "mine.yaml": tiny_grid, "CSV": small_data / "test_labels.csv", "NAME": "A-all", "new.wav": clip,
+        "runs/demo/data/test/0c836b82.wav": clip, "conditions.A.epochs=30": "conditions.A.epochs=1",
+    }  # fmt: skip
+    words = [str(stand_ins.get(word, word)) for word in words_of(line)[1:]]
+    if words[0] in ("launch", "resume"):
+        words += ["--executor", "inline"]
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize("line", [*SONOGRID, *mentioned()])
+def test_a_command_is_understood(line: str) -> None:
+    arguments = _parser().parse_args(words_of(line)[1:])
+    if getattr(arguments, "grid", None) in grid_names():
+        load_grid(arguments.grid, arguments.set, arguments.overlay)
+
+
+def test_every_reason_not_to_run_is_needed() -> None:
+    for part in PARSED_ONLY:
+        lines = [*SONOGRID, *mentioned()]
+        assert any(f" {part} " in f" {line} " or part in line for line in lines), f"no command has {part}"
+
+
+@pytest.mark.parametrize("line", [line for line in typed() if words_of(line)[0] not in ("sonogrid", "make", "python")])
+def test_a_line_of_another_program_has_a_reason(line: str) -> None:
+    assert re.split(r"[ =]", line)[0] in OTHER_PROGRAMS
+
+
+def test_every_target_of_make_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lines = [line for line in typed() if line.startswith("make ")]
+    lines += [line for page in PAGES for line in re.findall(r"`(make [^`]+)`", prose(page))]
+    targets = {word for line in lines for word in words_of(line)[1:] if "=" not in word}
+    assert {"demo", "services"} <= targets
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"no target {target}"
+
+
+def test_every_module_that_is_run_exists() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    modules = {*re.findall(r"python -m ([\w.]+)", text)}
+    assert "benchmarks.scale_bench" in modules
+    for module in modules:
+        assert importlib.util.find_spec(module), module
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.language == "yaml"], ids=lambda block: block.page)
+def test_a_grid_on_a_page_is_a_grid(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(block.text, encoding="utf-8")
+    assert load_grid(str(path)).conditions
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.language == "python"], ids=lambda block: block.page)
+def test_python_on_a_page_runs(block: Block, copy: Run, small_data: Path, tiny_grid: Path) -> None:
+    text = block.text
+    for name, stand_in in {
+        '"runs/mine"': copy.folder, '"DATA"': small_data, '"mine.yaml"': tiny_grid,
+        '"new.wav"': next(iter(sorted((small_data / "test").glob("*.wav")))),
+        '"labels.csv"': small_data / "test_labels.csv",
+    }.items():  # fmt: skip
+        text = text.replace(name, repr(str(stand_in)))
+    exec(compile(text, block.page, "exec"), {})
+
+
+def test_the_guide_has_every_verb_and_option(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    verbs = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.MULTILINE)
+    assert "launch" in verbs
+    for verb in verbs:
+        assert f"`{verb}" in guide, verb
+        with pytest.raises(SystemExit):
+            main([verb, "--help"])
+        for option in {*re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)} - {"--help"}:
+            assert option in guide, f"{verb} {option}"

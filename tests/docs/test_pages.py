@@ -11,7 +11,7 @@ from tests.docs.pages import PAGES, ROOT, name_of, prose
 
 MOST_WORDS = 700
 WIDEST = 120
-QUOTED = re.compile(r"…|RUN|HOST|\d+|'[ab]'|\"|`")
+QUOTED = re.compile(r"…|train-A-0|RUN|HOST|\d+|'[ab]'|\"|`")
 """What stands for something else in a quoted message."""
 LONG = 12
 

@@ -1,1 +1,17 @@
-"""Plans, runs, remembers and reports a grid of experiments; the only package that imports Ray, MLflow and Optuna."""
+"""Plans, runs, remembers and reports grids of experiments; the only package that imports Ray, MLflow and Optuna.
+
+Rooms, each of which imports only those below it:
+
+    cli                    the command line
+    api                    the public functions, which `sonogrid` re-exports and the command line calls
+    launch, tune           the driver: one process takes a RUN to its end; the blend again
+    executors/             where jobs run: this process, or a Ray cluster
+    tracking/              MLflow as a view of the store
+    tagger/                the blend of a finished run, which tags new files
+    views/                 what people see of a run, made from the store only
+    run/                   a RUN folder: a grid bound to a dataset and a store
+    planning/, jobs/       what work there is, in which order and at what cost; what each kind of job does
+    blending/              ensemble weights, tuned on out-of-fold predictions
+    grids/, store/         a grid file as a Recipe; results and where they lie
+    redact, without_gc, interrupts
+"""

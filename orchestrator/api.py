@@ -15,7 +15,8 @@ Arguments that several functions share:
     force             names of jobs to run again although they are done
     skip_bad          set bad clips aside instead of refusing the dataset
     execution         where and how jobs run; by default on Ray, on this machine
-    console           shows progress and tables; by default nothing is printed
+    console           shows progress and tables, best with `Console(markup=False, highlight=False)`, as names come from
+                      files; by default nothing is printed
 """
 
 from __future__ import annotations

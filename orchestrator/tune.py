@@ -1,4 +1,4 @@
-"""`sonogrid tune`: the blend again, in its node's own folder, from predictions that are there."""
+"""`sonogrid tune`: tune the blend again, from predictions that are there, into the folder of its own node."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> T
     """Tune the weights of a run's members, with another number of trials or another budget if given.
 
     Raises:
-        InputError: `trials` is not positive, or `budget` doesn't pay for one member.
+        InputError: `trials` is not positive, or `budget` is too small for one member.
         StoreError: predictions are missing.
     """
     run = Run.open(folder)
@@ -41,7 +41,7 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> T
         raise InputError(f"--trials {trials}: must be at least 1")
     if budget is not None and budget < run.recipe.data.folds:
         folds = run.recipe.data.folds
-        raise InputError(f"--budget {budget}: a member takes {folds} predictions, one a fold; give at least that")
+        raise InputError(f"--budget {budget}: a member needs {folds} predictions, one per fold; give at least {folds}")
     changes = {key: value for key, value in (("trials", trials), ("budget", budget)) if value is not None}
     if changes:
         blend = run.recipe.blend.model_copy(update=changes)

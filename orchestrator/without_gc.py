@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept away from functions that only make what stays."""
+"""Run a function without Python's garbage collector, where everything it makes stays in use."""
 
 import gc
 from collections.abc import Callable
@@ -14,8 +14,8 @@ R = TypeVar("R")
 def uncollected(function: Callable[P, R]) -> Callable[P, R]:
     """The function with the collector off while it runs.
 
-    A graph of ten thousand nodes is a million objects that all stay; as they come, the collector would look through
-    them and through all of torch again and again, a quarter of the time of `plan` and `status`.
+    A graph of ten thousand nodes is a million objects, all of which stay. While they are made, the collector would
+    search them, and all of torch, again and again: a quarter of the time of `plan` and `status`.
     """
 
     @wraps(function)

@@ -1,1 +1,9 @@
-"""The command line: options, what each verb does, what a terminal gets to see."""
+"""The command line: what a user types, what each verb does, and what the terminal shows.
+
+    main.py      verbs with their arguments and helps, and the exit codes
+    verbs.py     what each verb does: arguments in, a call of `orchestrator.api`, output
+    terminal.py  types of options, errors as sentences, output that is plain text
+    __main__.py  `python -m orchestrator.cli`
+
+Everything that is not about words typed or printed lives in `orchestrator.api` and below.
+"""

@@ -38,10 +38,10 @@ def serve(run: Run, port: int, console: Console) -> int:
     bring_up_to_date(run)
     uri = tracking_uri()
     if uri.startswith("http"):
-        console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names", highlight=False)
+        console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names")
         return 0
     _require_free(port)
-    console.print(f"http://127.0.0.1:{port}  experiment {run.recipe.name}; Ctrl-C ends it", highlight=False)
+    console.print(f"http://127.0.0.1:{port}  experiment {run.recipe.name}; Ctrl-C ends it")
     # One worker and no job queue are enough for one user.
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     # A process that a shell starts in the background ignores SIGINT; SIGTERM must not leave the server behind either.

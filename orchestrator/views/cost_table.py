@@ -28,7 +28,7 @@ def print_cost(cost: Cost, console: Console) -> None:
         f"{cost.ratio:.3f}",
     )
     for line in lines:
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
 
 def _cells(row: NodeCost, machines: Machines) -> tuple[str, ...]:

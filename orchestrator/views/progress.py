@@ -50,7 +50,7 @@ class LaunchView(Events):
                 self.shards_since = time.monotonic()
             self.shards_running += 1
         if node.kind == "train":
-            self.console.print(f"{self._clock()}  {node.name} started", highlight=False)
+            self.console.print(f"{self._clock()}  {node.name} started")
 
     def on_finish(self, node: Node, finished: Finished) -> None:
         """Print the outcome of a job."""
@@ -67,11 +67,9 @@ class LaunchView(Events):
             if node.kind == "train":
                 result = TrainResult.of(self.run.store.done(node))
                 score = f"  lwlrap {result.last_lwlrap:.3f} (best {result.best_lwlrap:.3f})"
-            self.console.print(f"{self._clock()}  {node.name} done{score}", highlight=False)
+            self.console.print(f"{self._clock()}  {node.name} done{score}")
         else:
-            self.console.print(
-                f"{self._clock()}  {node.name} {finished.outcome}: {finished.cause}", markup=False, highlight=False
-            )
+            self.console.print(f"{self._clock()}  {node.name} {finished.outcome}: {finished.cause}")
 
     def _shard_done(self, clips: int) -> None:
         self.clips_done += clips
@@ -82,9 +80,7 @@ class LaunchView(Events):
         if self.features is not None:
             self.progress.update(self.features, completed=self.clips_done, rate=f"{rate:.1f} clips/s")
         if self.clips_done == self.clips_total:
-            self.console.print(
-                f"{self._clock()}  features of {self.clips_total} clips done, {rate:.1f} clips/s", highlight=False
-            )
+            self.console.print(f"{self._clock()}  features of {self.clips_total} clips done, {rate:.1f} clips/s")
 
     def on_tick(self) -> None:
         """Show the epochs of running jobs."""

@@ -31,7 +31,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(_comparisons_table(report.comparisons))
     console.print(_blend_table(report))
     for sentence in report.skipped:
-        console.print(f"skipped: {sentence}", highlight=False, markup=False)
+        console.print(f"skipped: {sentence}")
 
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:

@@ -33,11 +33,11 @@ def test_a_second_call_does_nothing_and_other_files_are_safe(tmp_path: Path) -> 
     before = (tmp_path / "a" / "train_curated.csv").stat().st_mtime_ns
     generate(tmp_path / "a", seed=3, curated=6, noisy=2, test=2)
     assert (tmp_path / "a" / "train_curated.csv").stat().st_mtime_ns == before
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="holds files other than"):
         generate(tmp_path / "a", seed=4, curated=6, noisy=2, test=2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("words")
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="holds files other than"):
         generate(tmp_path / "mine", seed=3)
     assert content(tmp_path / "mine") == {"thesis.txt": b"words"}
 

@@ -70,7 +70,7 @@ def submit(arguments: argparse.Namespace, run: Path, console: Console, grid: Pat
         job = _ask(address, lambda: client.submit_job(entrypoint=_entrypoint(words, run), runtime_env=runtime_env))
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
+        console.print(text)
 
     say(f"submitted as {job} to {redact(address)}; what runs there outlives this machine")
     for name in withheld:

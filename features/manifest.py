@@ -21,7 +21,7 @@ from features.files import atomic, hash_of, read_json, write_json
 from features.folds import group_kfold, kfold, stratified_kfold
 from features.layout import Layout, Part, Row, find_layout
 from features.settings import DataSettings
-from features.words import count, listed, nearest, short
+from features.words import count, listed, nearest, plural, short
 
 __all__ = ["SUBSETS", "Manifest", "Subset", "build_manifest"]
 
@@ -236,11 +236,11 @@ def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str
     csv = layout.parts["curated"].csv
     notes = []
     if missing := [name for name in layout.classes if not counts[name]]:
-        notes.append(f"{csv} has no usable clip of {count(len(missing), 'class', 'classes')}: {listed(missing)}")
+        notes.append(f"{csv} has {count(len(missing), 'class', 'classes')} without a usable clip: {listed(missing)}")
     if rare := [name for name in layout.classes if counts[name] == 1]:
         notes.append(
-            f"{csv} has a single usable clip of {count(len(rare), 'class', 'classes')}, {listed(rare)}: the fold that "
-            "scores it cannot train on it; add clips"
+            f"{csv} has {count(len(rare), 'class', 'classes')} with a single usable clip, {listed(rare)}: "
+            "the fold that scores it cannot train on it; add clips"
         )
     return notes
 
@@ -253,9 +253,10 @@ def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
     twins = [paths for paths in names.values() if len(paths) > 1]
     if not twins:
         return []
+    what = f"{count(len(twins), 'recording')} {plural(len(twins), 'is', 'are')}"
     return [
-        f"{count(len(twins), 'recording')} in the dataset under several names, such as {' = '.join(twins[0][:3])}: "
-        "scores are too high where one copy is trained on and another is scored; keep one copy"
+        f"{what} in the dataset under several names, such as {' = '.join(twins[0][:3])}: scores are too high where one "
+        "copy is trained on and another is scored; keep one copy"
     ]
 
 

@@ -210,8 +210,8 @@ def test_classes_without_a_clip_or_with_one_are_noted(tiny: Path, append: Append
     shutil.copy(tiny / "train_curated" / "a0.wav", tiny / "train_curated" / "d.wav")
     append("d.wav,D")
     notes = " ".join(build_manifest(tiny, DataSettings(folds=3)).notes)
-    assert "no usable clip of 1 class: Bathtub_(filling_or_washing)" in notes
-    assert "a single usable clip of 1 class, D: the fold that scores it cannot train on it; add clips" in notes
+    assert "1 class without a usable clip: Bathtub_(filling_or_washing)" in notes
+    assert "1 class with a single usable clip, D: the fold that scores it cannot train on it; add clips" in notes
 
 
 def test_files_of_refused_data_are_not_remembered_where_there_is_no_store_yet(tiny: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_options_and_places(dataset: Path, tmp_path: Path, tell: Tell, keep: Kee
         ("launch", *grid, "--out", "/dev/null/run"),
         ("launch", "tiny.yaml", "--data", "file", "--out", "run"), ("launch", *grid, "--out", "x" * 300),
         ("check", "file"), ("check", "x" * 300), ("demo", "--out", "file"), ("status", "file"), ("report", "nowhere"),
-        ("resume", "nowhere"), ("submit", "x" * 300), ("score", "other", "--labels", "file"),
+        ("resume", "nowhere"), ("submission", "x" * 300), ("score", "other", "--labels", "file"),
         ("predict", "other", "file.wav", "--csv", "file.wav"), ("predict", "other", "x.wav", "--csv", "pipe"),
         ("predict", "other", "x.wav", "--csv", "/dev/stdout"),
         ("launch", *grid, "--out", "data/test"), ("launch", *grid, "--out", "run", "--store", "data/train_curated/x"),
@@ -106,7 +106,7 @@ def test_a_dataset_without_test_clips_has_a_report_and_no_submission(
     assert tell("launch", "small.yaml", "--data", "data", "--out", "run", "--executor", "inline", *more)[1] == 0
     assert read_json(tmp_path / "run" / "report.json")["blend"]["oof_lwlrap"] > 0
     assert not (tmp_path / "run" / "submission.csv").exists()
-    for verb in (["submit", "run"], ["score", "run", "--labels", small_data / "test_labels.csv"]):
+    for verb in (["submission", "run"], ["score", "run", "--labels", small_data / "test_labels.csv"]):
         words, code = tell(*verb)
         assert (words, code) == ("data has no test clips: list some in its CSV and launch the grid again", 2)
     assert tell("predict", "run", next((tmp_path / "data" / "train_curated").iterdir()))[1] == 0
@@ -116,7 +116,7 @@ def test_a_working_folder_that_is_gone(tmp_path: Path, tell: Tell, monkeypatch: 
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert tell("check", tmp_path) == ("the working folder does not exist any more: change to another one", 2)
+    assert tell("check", tmp_path) == ("the working folder no longer exists: change to another one", 2)
 
 
 def test_ui_on_a_port_that_is_taken(run: Path, tell: Tell) -> None:

@@ -142,15 +142,19 @@ def make_console() -> Console:
 
 def names(text: str) -> tuple[str, ...]:
     """Type of an option: a comma-separated list of names, at least one."""
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not found:
-        raise argparse.ArgumentTypeError("expected a comma-separated list of names")
-    return found
+    return _parts(text, "names")
 
 
 def numbers(text: str) -> tuple[int, ...]:
     """Type of an option: a comma-separated list of whole numbers, at least one."""
-    return tuple(whole(0, 10**6)(part) for part in names(text))
+    return tuple(whole(0, 10**6)(part) for part in _parts(text, "numbers"))
+
+
+def _parts(text: str, what: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected a comma-separated list of {what}")
+    return found
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

@@ -236,7 +236,7 @@ def test_of_a_thousand_problems_check_tells_all_and_launch_the_first(dataset: Pa
     assert (code, words.count("is missing")) == (2, 1_000)
     words, code = tell("launch", "demo", "--data", "data", "--out", "run")
     assert (code, words.count("is missing")) == (2, 50)
-    assert words.endswith("and 950 more problems ('sonogrid check DATA' lists all of a dataset)")
+    assert words.endswith("and 950 more problems ('sonogrid check DATA' lists all)")
 
 
 def test_the_shared_folder_case_by_case(dataset: Path, tell: Tell, keep: Keep) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from features.files import read_json, sha256_file
 from features.synthetic import generate
@@ -14,8 +13,8 @@ from orchestrator.cli.main import main
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, prepare
+from tests.fixtures.harm import INLINE, QUIET, Compare
 from trainers.history import read_history
 
 pytest_plugins = ["tests.fixtures.services"]
@@ -89,7 +88,7 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     """The tiny grid, run in this process. Do not modify it; see `copy`."""
     out = tmp_path_factory.mktemp("inline") / "run"
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
+    assert launch(run, INLINE, Selection(), QUIET).ok
     return Run.open(out)
 
 
@@ -111,7 +110,7 @@ TIMES = ("seconds", "samples_per_s", "time")
 
 
 @pytest.fixture(scope="session")
-def same_numbers() -> Callable[[Run, Run], None]:
+def same_numbers() -> Compare:
     """A function that compares two runs of a grid, file by file."""
 
     def compare(first: Run, second: Run) -> None:

@@ -11,8 +11,7 @@ from features.errors import DataError, GridError, InputError
 from orchestrator import api
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
-
-INLINE = Execution(executor="inline")
+from tests.fixtures.harm import INLINE
 
 
 def test_check_returns_a_summary_or_raises_all_problems(small_data: Path, tmp_path: Path) -> None:

@@ -4,19 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from features.errors import GridError, InputError
 from features.files import read_json
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import LaunchResult, launch, resume
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.views.report import build_report
-
-INLINE, QUIET = Execution(executor="inline"), Console(quiet=True)
+from tests.fixtures.harm import INLINE, QUIET
 
 
 def test_only_forced_jobs_run_again(copy: Run) -> None:

@@ -1,11 +1,9 @@
 """The same grid on real Ray: Ray tasks for shards and predictions, one Ray Train job a condition x fold."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import ray
-from rich.console import Console
 
 from features.files import read_json
 from orchestrator.executors.ray.executor import RayExecutor
@@ -16,6 +14,7 @@ from orchestrator.planning.scheduler import Needs
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, prepare
+from tests.fixtures.harm import QUIET, Compare
 
 pytestmark = pytest.mark.ray
 
@@ -27,14 +26,12 @@ def ray_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_gri
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out.parent / 'mlflow.db'}")
         run = prepare(load_grid(str(tiny_grid)), small_data, out)
-        assert launch(run, Execution(), Selection(), Console(quiet=True)).ok
+        assert launch(run, Execution(), Selection(), QUIET).ok
     assert not ray.is_initialized(), "what a launch starts it ends"
     return Run.open(out)
 
 
-def test_ray_and_inline_agree_to_the_bit(
-    ray_run: Run, inline_run: Run, same_numbers: Callable[[Run, Run], None]
-) -> None:
+def test_ray_and_inline_agree_to_the_bit(ray_run: Run, inline_run: Run, same_numbers: Compare) -> None:
     same_numbers(ray_run, inline_run)
 
 

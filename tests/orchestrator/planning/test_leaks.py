@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from features.errors import GridError
 from features.files import load_npy, read_json
@@ -14,9 +13,9 @@ from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.planning.leaks import labels_seen, leaky_conditions
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.store.results import PredictResult
+from tests.fixtures.harm import INLINE, QUIET
 
 GRID = """
 name: leaks
@@ -50,7 +49,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(grid: Path, data: Path, out: Path) -> Run:
     run = prepare(load_grid(str(grid)), data, out)
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
+    assert launch(run, INLINE, Selection(), QUIET).ok
     return Run.open(out)
 
 

@@ -13,12 +13,12 @@ import mlflow
 import psutil
 import pytest
 import requests
-from rich.console import Console
 
 from features.errors import InputError
 from orchestrator.run.bound import Run
 from orchestrator.tracking import Mirror
 from orchestrator.tracking.server import serve
+from tests.fixtures.harm import QUIET
 from tests.fixtures.services import free_port
 
 
@@ -105,4 +105,4 @@ def test_a_port_in_use_is_refused_before_the_server_starts(inline_run: Run, own_
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"--port {port} can't be used"):
-            serve(inline_run, port, Console(quiet=True))
+            serve(inline_run, port, QUIET)

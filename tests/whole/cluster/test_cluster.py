@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from features.errors import InputError
 from features.files import read_json, sha256_file
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
-from orchestrator.run.execution import Execution
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.services import find_postgres
+from tests.fixtures.harm import INLINE, QUIET
 from tests.whole.cluster.hosts import Share, why_not
 from tests.whole.cluster.rack import CLUSTER, ROOT, SHARED, VENV, Rack
 from tests.whole.cluster.story import GRID, STORE, Story, tell, timeline
@@ -65,7 +64,7 @@ def inline_story(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> 
     folder = tmp_path_factory.mktemp("inline-story")
     (folder / "story.yaml").write_text(GRID, encoding="utf-8")
     run = prepare(load_grid(str(folder / "story.yaml")), small_data, folder / "run")
-    assert launch(run, Execution(executor="inline"), Selection(), Console(quiet=True)).ok
+    assert launch(run, INLINE, Selection(), QUIET).ok
     return Run.open(folder / "run")
 
 

@@ -141,6 +141,7 @@ def test_the_version_of_sonogrid_is_that_of_its_sources(tmp_path: Path) -> None:
     root = Path(connect.__file__).resolve().parents[3]
     for package in ("features", "trainers", "orchestrator"):
         shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "sonogrid.py", tmp_path)
 
     def of_the_copy() -> dict[str, str]:
         ask = "import json; from orchestrator.executors.ray.versions import installed; print(json.dumps(installed()))"

@@ -68,7 +68,7 @@ def test_another_seed_gives_other_numbers_and_other_signatures(inline_run: Run, 
 def test_launching_again_does_nothing_and_reports_it(inline_run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     before = {p: p.stat().st_mtime_ns for p in inline_run.store.root.rglob("*") if p.is_file()}
     assert main(["resume", str(inline_run.folder), "--executor", "inline"]) == 0
-    assert "nothing to do: all" in capsys.readouterr().out
+    assert "nothing to do: " in capsys.readouterr().out
     assert before == {p: p.stat().st_mtime_ns for p in inline_run.store.root.rglob("*") if p.is_file()}
 
 
@@ -134,7 +134,7 @@ def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pyt
     folder = str(inline_run.folder)
     assert main(["score", folder, "--labels", str(small_data / "test_labels.csv"), "--json"]) == 0
     scored = json.loads(capsys.readouterr().out)
-    assert main(["submit", folder]) == 0
+    assert main(["submission", folder]) == 0
     submission = pd.read_csv(inline_run.folder / "submission.csv")
     wanted = pd.read_csv(small_data / "sample_submission.csv")
     assert list(submission.columns) == list(wanted.columns)
@@ -144,7 +144,7 @@ def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pyt
     truth = np.array([[float(c in labels[f].split(",")) for c in classes] for f in submission["fname"]])
     assert scored["lwlrap"] == pytest.approx(lwlrap(truth, submission[classes].to_numpy()), abs=1e-6)
     # An ensemble has a submission and a score of its own.
-    assert main(["submit", folder, "--ensemble", "A+D"]) == 0
+    assert main(["submission", folder, "--ensemble", "A+D"]) == 0
     ensemble = pd.read_csv(inline_run.folder / "submission-A+D.csv")
     assert list(ensemble.columns) == list(wanted.columns)
     assert scored["ensembles"]["A+D"] == pytest.approx(lwlrap(truth, ensemble[classes].to_numpy()), abs=1e-6)
@@ -157,7 +157,7 @@ def test_score_submit_and_predict(inline_run: Run, small_data: Path, capsys: pyt
     assert waveforms["test_difference"] == pytest.approx(difference)
     assert waveforms["test_interval"][0] <= difference <= waveforms["test_interval"][1]
     assert (nothing["test_difference"], nothing["test_interval"]) == (0, [0, 0])
-    assert main(["submit", folder, "--ensemble", "sub"]) == 2
+    assert main(["submission", folder, "--ensemble", "sub"]) == 2
     assert "no such ensemble; it has A-all, A+D" in capsys.readouterr().err
     # New files: the same audio as the test clips has to get the same scores, but for batching of unequal lengths.
     capsys.readouterr()
@@ -271,8 +271,7 @@ def test_tune_again_with_more_trials(inline_run: Run, tmp_path: Path, capsys: py
     assert blend.predictions == frugal["predictions"]
     assert main(["tune", str(copy), "--budget", "1"]) == 2
     assert (
-        capsys.readouterr().err
-        == "sonogrid: --budget 1: a member takes 2 predictions, one a fold; give at least that\n"
+        capsys.readouterr().err == "sonogrid: --budget 1: a member needs 2 predictions, one per fold; give at least 2\n"
     )
 
 

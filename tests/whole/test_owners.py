@@ -59,7 +59,7 @@ def test_a_run_has_one_owner_and_a_dead_owner_is_replaced(
     holder.wait()
     code, said = ran(copy, capsys)
     assert code == 0
-    assert f"process {holder.pid} on {socket.gethostname()} is gone; this one goes on with its run" in said
+    assert f"process {holder.pid} on {socket.gethostname()} has exited; taking over its run" in said
     assert read_status(RecordedRun.open(copy.folder)).owner is None
 
 

@@ -57,7 +57,12 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
     assert {job.state for job in read_status(RecordedRun.open(run.folder)).jobs} <= {"done", "cached"}
     capsys.readouterr()
     folder = str(run.folder)
-    for arguments in (["report", folder, "--json"], ["submit", folder], ["sync", folder], ["status", folder, "--json"]):
+    for arguments in (
+        ["report", folder, "--json"],
+        ["submission", folder],
+        ["sync", folder],
+        ["status", folder, "--json"],
+    ):
         assert main(arguments) == 0
     clip = next((run.data_root / "test").glob("*.wav"))
     assert main(["predict", folder, str(clip), "--json"]) == 0

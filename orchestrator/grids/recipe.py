@@ -92,8 +92,8 @@ class Recipe(Settings):
                 self._can_cross(name, condition.train.pseudo.teacher)
         if self.blend.budget is not None and self.blend.budget < self.data.folds:
             raise ValueError(
-                f"blend.budget is {self.blend.budget}: a member takes {self.data.folds} predictions, one a fold; "
-                "give at least that"
+                f"blend.budget is {self.blend.budget}: a member needs {self.data.folds} predictions, one per fold; "
+                f"set at least {self.data.folds}"
             )
         check_ensembles(self.ensembles, self.published, self.comparisons, self.conditions)
         return self

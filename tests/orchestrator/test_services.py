@@ -194,7 +194,7 @@ def test_a_killed_blend_starts_over(environment: Mapping[str, str], tmp_path: Pa
 
 def test_a_bad_database_url_is_one_sentence_without_its_password(tmp_path: Path) -> None:
     for url in ("nonsense", "oracle+nothing://u:hush-hush@h/d"):
-        with pytest.raises(InputError, match=r"SONOGRID_OPTUNA_STORAGE is no URL") as caught:
+        with pytest.raises(InputError, match=r"SONOGRID_OPTUNA_STORAGE is not a database URL") as caught:
             tune(url, "x")
         assert "hush-hush" not in str(caught.value)
     with pytest.raises(StoreError, match="launch again when it answers") as failed:

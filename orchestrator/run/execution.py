@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from features.errors import InputError
 from features.settings import Settings
+from features.words import count
 from orchestrator.jobs.spec import JobExecution
 
 __all__ = ["Execution", "Place"]
@@ -105,7 +106,7 @@ def check_share(option: str, gpus: float | None, workers: int) -> None:
     """
     if gpus is None or gpus == 0:
         return
-    given = f"{option}: {gpus:g} GPUs with {workers} workers"
+    given = f"{option}: {gpus:g} GPUs with {count(workers, 'worker')}"
     if gpus > 1 and gpus != int(gpus):
         raise ValueError(
             f"{given} can't work: above 1 only whole GPUs can be given; use {int(gpus)} or {int(gpus) + 1}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from features.words import count
 from orchestrator.views.report_types import ComparisonReport, ConditionReport, EnsembleReport, Interval, Report
 
 __all__ = ["print_report"]
@@ -96,10 +97,10 @@ def _comparisons_table(comparisons: Sequence[ComparisonReport]) -> Table:
 
 def _blend_table(report: Report) -> Table:
     blend = report.blend
-    counts = f"{len(blend.members)} members"
+    counts = count(len(blend.members), "member")
     if blend.predictions is not None:
         used = sum(weight > 0 for weight in blend.weights)
-        counts += f", {used} with a weight, {blend.predictions} predictions"
+        counts += f", {used} with a weight, {count(blend.predictions, 'prediction')}"
     title = f"{_marked('blend', 'blend' in report.leaky)}: {counts}"
     table = _table(title, "weights", ["out-of-fold", "test"])
     test = report.test.lwlrap if report.test else None

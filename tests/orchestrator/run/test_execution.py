@@ -27,7 +27,7 @@ def test_shares_of_conditions() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--gpus-per-job", "1.5"], "--gpus-per-job: 1.5 GPUs with 1 workers can't work: above 1 only whole GPUs"),
+        (["--gpus-per-job", "1.5"], "--gpus-per-job: 1.5 GPUs with 1 worker can't work: above 1 only whole GPUs"),
         (["--gpus-per-job", "0.5", "--workers", "2"], "--gpus-per-job: 0.5 GPUs with 2 workers can't work: workers"),
         (["--gpus-per-job", "2"], "a worker uses one GPU; give as many workers as GPUs"),
         (["--gpus-per-job", "0.5", "--place", "B.workers=2"], "--place B: 0.5 GPUs with 2 workers can't work"),

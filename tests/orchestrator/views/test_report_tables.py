@@ -24,7 +24,7 @@ COMPARISON = types.ComparisonReport("step", "A", "A+D", 0.2, (-0.1, 0.3), None, 
 
 
 def printed(report: types.Report) -> str:
-    console = Console(file=io.StringIO(), width=140)
+    console = Console(file=io.StringIO(), width=140, markup=False)
     print_report(report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

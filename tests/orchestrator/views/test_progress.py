@@ -15,7 +15,9 @@ def view_of(run: Run, *, terminal: bool = False) -> tuple[LaunchView, io.StringI
     """A view of a launch to which everything is new."""
     file = io.StringIO()
     plan = Plan(run.graph, tuple(PlannedNode(node, "new", "") for node in run.graph.nodes.values()))
-    return LaunchView(run, plan, Console(file=file, width=200, force_terminal=terminal, highlight=False)), file
+    return LaunchView(
+        run, plan, Console(file=file, width=200, force_terminal=terminal, highlight=False, markup=False)
+    ), file
 
 
 def by_name(run: Run) -> dict[str, Node]:

@@ -182,25 +182,29 @@ class _Loop:
         self.nodes = {planned.node.signature: planned.node for planned in plan.pending}
         self.cached = len(self.known) - len(self.nodes)
         self.rank = remaining_path(plan)
-        self.children: dict[str, list[str]] = {signature: [] for signature in self.nodes}
-        self.unmet: dict[str, int] = {}
-        for signature, node in self.nodes.items():
-            parents = {parent for parent in node.parents if parent in self.nodes}
-            self.unmet[signature] = len(parents)
-            for parent in parents:
-                self.children[parent].append(signature)
+        self.children: dict[str, list[str]] = {signature: [] for signature in self.known}
+        """Of all known nodes: a cached one may turn out to be damaged."""
+        self.unmet: dict[str, set[str]] = {}
+        """Parents that a pending node waits for."""
+        for signature, node in self.known.items():
+            for parent in dict.fromkeys(node.parents):
+                if parent in self.known:
+                    self.children[parent].append(signature)
+            if signature in self.nodes:
+                self.unmet[signature] = {parent for parent in node.parents if parent in self.nodes}
         # One queue per needs, so that a job that does not fit holds up only jobs with the same needs.
         self.ready: dict[Needs, list[tuple[float, int, str]]] = {}
         self.later: list[tuple[float, str]] = []
         """(time.monotonic, signature) of the nodes that pause before their next attempt."""
         self.number = {signature: index for index, signature in enumerate(self.known)}
-        for signature, parents_left in self.unmet.items():
-            if parents_left == 0:
+        for signature, parents in self.unmet.items():
+            if not parents:
                 self._push(signature)
         self.running: dict[str, float] = {}
         self.tries: dict[str, int] = {}
         self.reached: dict[str, int] = {}
         self.done: set[str] = set()
+        self.blocked: set[str] = set()
         self.summary = Summary()
 
     def _push(self, signature: str) -> None:
@@ -256,21 +260,36 @@ class _Loop:
         signature = finished.signature
         match finished.outcome:
             case "done":
-                self.done.add(signature)
-                for child in self.children[signature]:
-                    self.unmet[child] -= 1
-                    if self.unmet[child] == 0:
-                        self._push(child)
+                self._finish(signature)
             case "stopped":
                 self.summary.stopped = True
             case "preempted":
-                self._push(signature)
+                self._pause(signature, 0.0)
             case "busy":
                 self._pause(signature, BUSY_PAUSE_S)
             case "failed":
                 self._fail(signature, finished.cause)
             case "lost" | "memory" | "damaged":
                 self._again(finished)
+
+    def _finish(self, signature: str) -> None:
+        """Count a node as done, and start the children that waited for nothing else."""
+        self.done.add(signature)
+        for child in self.children[signature]:
+            waits = self.unmet.get(child)
+            if waits is not None and signature in waits:
+                waits.discard(signature)
+                if not waits and self._is_open(child):
+                    self._push(child)
+
+    def _is_open(self, signature: str) -> bool:
+        """Whether a node is neither running nor accounted for."""
+        return signature in self.nodes and not (
+            signature in self.running
+            or signature in self.done
+            or signature in self.blocked
+            or signature in self.summary.failed
+        )
 
     def _again(self, finished: Finished) -> None:
         """Retry, unless there were too many attempts without progress."""
@@ -289,32 +308,49 @@ class _Loop:
             self._pause(signature, min(LONGEST_PAUSE_S, self.pause_s * 2 ** (tries - 1)))
 
     def _redo(self, signature: str, damaged: Iterable[str]) -> None:
-        """Compute damaged inputs of a node again, then the node."""
-        waits = 0
+        """Compute damaged inputs of a node again, then the node; until then, none of their children starts."""
         for parent in damaged:
+            if parent in self.blocked or parent in self.summary.failed:
+                self._block([signature])
+                return
             if parent not in self.nodes or parent in self.done:
                 self.done.discard(parent)
-                self.nodes[parent] = self.known[parent]
-                self.children[parent] = []
-                self.unmet[parent] = 0
-                self._push(parent)
-            self.children[parent].append(signature)
-            waits += 1
-        self.unmet[signature] = waits
-        if waits == 0:
-            self._push(signature)
+                node = self.nodes[parent] = self.known[parent]
+                self.unmet[parent] = {p for p in node.parents if p in self.nodes and p not in self.done}
+                for child in self.children[parent]:
+                    if child in self.nodes and child not in self.done:
+                        self.unmet[child].add(parent)
+                if not self.unmet[parent]:
+                    self._push(parent)
+        self._take_back()
+        self._pause(signature, 0.0)
+
+    def _take_back(self) -> None:
+        """Take nodes that wait for a parent again out of the queues; `_finish` of the parent puts them back."""
+        for queue in self.ready.values():
+            queue[:] = [entry for entry in queue if not self.unmet[entry[2]]]
+            heapq.heapify(queue)
+        self.later = [entry for entry in self.later if not self.unmet[entry[1]]]
+        heapq.heapify(self.later)
 
     def _pause(self, signature: str, seconds: float) -> None:
-        heapq.heappush(self.later, (time.monotonic() + seconds, signature))
+        """Start a node again after a pause, or when the parents that it waits for are done."""
+        if not self.unmet[signature]:
+            heapq.heappush(self.later, (time.monotonic() + seconds, signature))
 
     def _fail(self, signature: str, cause: str) -> None:
         self.summary.failed[signature] = cause
-        waiting = list(self.children[signature])
+        self._block(self.children[signature])
+
+    def _block(self, nodes: Iterable[str]) -> None:
+        """Give up nodes and all that depend on them, but for those that are running: they may have read their input."""
+        waiting = list(nodes)
         while waiting:
-            child = waiting.pop()
-            if child not in self.summary.blocked:
-                self.summary.blocked.append(child)
-                waiting += self.children[child]
+            signature = waiting.pop()
+            if self._is_open(signature):
+                self.blocked.add(signature)
+                self.summary.blocked.append(signature)
+                waiting += self.children[signature]
 
     def _check_nothing_left(self) -> None:
         accounted = len(self.done) + len(self.summary.failed) + len(self.summary.blocked)

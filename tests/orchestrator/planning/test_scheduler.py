@@ -1,8 +1,10 @@
 """The scheduler with a fake executor; the real ones are in test_inline_run.py and test_ray.py."""
 
 import time
+from dataclasses import replace
 
-from orchestrator.planning.scheduler import Events, Needs, Standing, remaining_path, run_plan
+from orchestrator.planning.scheduler import Events, Finished, Needs, Standing, remaining_path, run_plan
+from orchestrator.store.node import Node
 from tests.fixtures.fake_executor import FakeExecutor, node, plan
 
 
@@ -140,3 +142,85 @@ def test_own_cost_a_job_is_below_5_ms() -> None:
     started = time.process_time()
     assert run_plan(plan(*nodes), FakeExecutor(cpus=64)).done == len(nodes)
     assert (time.process_time() - started) / len(nodes) < 0.005
+
+
+def test_siblings_wait_until_a_damaged_input_is_repaired() -> None:
+    """While the input is computed again, a sibling that started would find no input and fail for good."""
+
+    class Reads(FakeExecutor):
+        """A job reads its input when it starts."""
+
+        whole, found_none = True, ()
+
+        def submit(self, node: Node) -> None:
+            super().submit(node)
+            if node.name != "a" and not self.whole:
+                self.found_none = (*self.found_none, node.name)
+
+    for cached in (("a",), ()):
+        executor = Reads(cpus=3)
+
+        def outcome(n: Node, tries: int, executor: Reads = executor) -> str:
+            if n.name == "a":
+                executor.whole = True
+            elif n.name in ("b0", "b1") and tries == 1:  # both read the damaged input
+                executor.whole = False
+                return "damaged"
+            return "done"
+
+        executor.outcome = outcome
+        executor.damaged = ("a",)
+        children = [node(f"b{i}", "a", cost=10.0 - i) for i in range(6)]
+        nodes = plan(node("a", cost=30.0), *children, node("c", "b5"), cached=cached)
+        summary = run_plan(nodes, executor, pause_s=0)
+        assert executor.found_none == ()
+        assert summary.failed == {}
+        assert summary.done == 8
+        assert executor.started.count("a") == 1 + (not cached)
+
+
+def test_a_node_that_was_lost_while_its_input_is_repaired_waits_for_it() -> None:
+    ended = []
+
+    def outcome(n: Node, tries: int) -> str:
+        ended.append(n.name)
+        if tries > 1 or n.name == "a":
+            return "done"
+        return "damaged" if n.name == "b0" else "lost"
+
+    executor = FakeExecutor(cpus=2, outcome=outcome, damaged=("a",))
+    nodes = plan(node("a", cost=5.0), node("b0", "a"), node("b1", "a", cost=2.0), cached=("a",))
+    assert run_plan(nodes, executor, pause_s=0).done == 3
+    assert ended[:3] == ["b0", "b1", "a"]
+
+
+def test_a_child_that_reports_damage_after_its_input_has_failed_is_blocked() -> None:
+    """It is neither forgotten nor run again: every node is done, failed or blocked."""
+
+    def outcome(n: Node, tries: int) -> str:
+        if n.name == "a":
+            return "failed"
+        return "damaged" if n.name.startswith("b") else "done"
+
+    executor = FakeExecutor(cpus=2, outcome=outcome, damaged=("a",))
+    slow = node("b1", "a", cost=20.0)
+    summary = run_plan(plan(node("a"), node("b0", "a"), slow, node("c", "b1"), cached=("a",)), executor, pause_s=0)
+    assert summary.failed == {"a": "a broke"}
+    assert sorted(summary.blocked) == ["b0", "b1", "c"]
+    assert summary.done == 0
+
+
+def test_a_damaged_input_of_a_damaged_input_is_repaired_first() -> None:
+    class Executor(FakeExecutor):
+        def wait(self, timeout_s: float) -> list[Finished]:
+            found = super().wait(timeout_s)
+            parents = {"c": ("b",), "b": ("a",)}
+            return [replace(f, damaged=parents[f.signature]) if f.outcome == "damaged" else f for f in found]
+
+    executor = Executor(outcome=lambda n, tries: "damaged" if n.name in "bc" and tries == 1 else "done")
+    nodes = plan(node("a"), node("b", "a"), node("c", "b"), node("d", "a"), cached=("a", "b"))
+    summary = run_plan(nodes, executor, pause_s=0)
+    assert not summary.failed
+    assert summary.done == 4
+    assert executor.started[-1] == "c"
+    assert executor.started.count("b") == 2

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from orchestrator.executors.ray.executor import RayExecutor
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.pseudo import PseudoSpec
-from orchestrator.jobs.spec import JobExecution, JobSpec
+from orchestrator.jobs.spec import JobSpec
 from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.scheduler import Needs, run_plan
 from orchestrator.run.execution import Execution

@@ -1,6 +1,7 @@
 """What a job does, in whatever process it runs: it reads its inputs' folders, computes, and writes its own folder.
 
     spec.py       `JobSpec`: an attempt at a node, its work, and how to execute it
+    execution.py  how to execute it: GPUs, workers, the device
     run.py        `run_job`: an attempt from its first read to its done-mark
     attempt.py    may the attempt still write, is it alive, should it stop; its log
     inputs.py     the manifest and the results that a job reads

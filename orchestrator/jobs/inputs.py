@@ -1,28 +1,26 @@
 """What a job reads: the manifest and the results of finished nodes, as local folders in which every file is checked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.manifest import Manifest
-from orchestrator.jobs.spec import JobExecution, JobSpec
 from orchestrator.store.interfaces import MarkReader
 
 if TYPE_CHECKING:
-    import torch
-
     from features.shards import ShardSet
 
-__all__ = ["Inputs", "device_of", "open_shards", "resident_bytes"]
+__all__ = ["Inputs", "open_shards"]
 
 
 class Inputs:
     """The inputs of a job.
 
     Args:
-        spec: the job.
-        store: where its inputs are.
+        manifest: name of the manifest's folder in the store.
+        nodes: role -> names of the folders of finished nodes.
+        store: where they are.
         progress: called after each input.
 
     Raises:
@@ -30,11 +28,17 @@ class Inputs:
         StoreError: an input is not done.
     """
 
-    def __init__(self, spec: JobSpec, store: MarkReader, progress: Callable[[], None] = lambda: None) -> None:
-        self._manifest_folder = store.results_of(spec.manifest)
+    def __init__(
+        self,
+        manifest: str,
+        nodes: Mapping[str, Sequence[str]],
+        store: MarkReader,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._manifest_folder = store.results_of(manifest)
         self.folders: dict[str, tuple[Path, ...]] = {}
         """By role."""
-        for role, names in spec.inputs.items():
+        for role, names in nodes.items():
             found = []
             for name in names:
                 found.append(store.results_of(name))
@@ -56,15 +60,3 @@ def open_shards(folders: Sequence[Path], manifest: Manifest, subset: str) -> "Sh
     from features.shards import ShardSet
 
     return ShardSet.open(folders).select(manifest.subset(subset)["clip"].tolist())
-
-
-def device_of(execution: JobExecution) -> "torch.device":
-    """Where a job's networks are: the GPU that it was given, or the CPU."""
-    import torch
-
-    return torch.device("cuda" if execution.gpus > 0 and torch.cuda.is_available() else "cpu")
-
-
-def resident_bytes(execution: JobExecution) -> int:
-    """`JobExecution.resident_bytes`, or 0 on a CPU, where all jobs of a machine share the mapped pages."""
-    return execution.resident_bytes if device_of(execution).type == "cuda" else 0

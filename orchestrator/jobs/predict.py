@@ -12,7 +12,8 @@ from features.errors import JobError
 from features.manifest import SUBSETS
 from orchestrator.blending.predictions import Predictions
 from orchestrator.grids.condition import ConditionSettings
-from orchestrator.jobs.inputs import Inputs, device_of, resident_bytes
+from orchestrator.jobs.execution import device_of, resident_bytes
+from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.store.node import Node
 from orchestrator.store.results import PredictResult

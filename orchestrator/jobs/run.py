@@ -45,7 +45,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
     store = open_store(spec.store, listed=False)
     try:
         with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
-            result = spec.work.do(spec, Inputs(spec, store, attempt.progress), attempt)
+            result = spec.work.do(spec, Inputs(spec.manifest, spec.inputs, store, attempt.progress), attempt)
             if result is None:
                 return False
             attempt.finish(
@@ -83,7 +83,7 @@ def run_share(spec: JobSpec) -> None:
     assert isinstance(spec.work, TrainSpec), f"{spec.name} is not a training job"
     store = open_store(spec.store, listed=False)
     try:
-        spec.work.share(spec, Inputs(spec, store))
+        spec.work.share(spec, Inputs(spec.manifest, spec.inputs, store))
     except BaseException as error:
         if not isinstance(error, PeerLostError) and store.may_write(spec.node, spec.attempt):
             _remember_failure(store, spec, error)

@@ -12,29 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.recipe import Recipe
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.store.node import Node
 
 if TYPE_CHECKING:
     from orchestrator.jobs.attempt import Attempt
     from orchestrator.jobs.inputs import Inputs
 
-__all__ = ["Binding", "JobExecution", "JobSpec", "Work"]
-
-
-@dataclass(frozen=True)
-class JobExecution:
-    """How a job is executed; changes no result."""
-
-    gpus: float = 0.0
-    """GPUs of each worker."""
-    workers: int = 1
-    """Processes that share a training job."""
-    resident_bytes: int = 0
-    """Copy the features of a subset to a GPU if they take at most this."""
-    checkpoint_steps: int = 0
-    """Checkpoints within an epoch, every so many steps; 0: none."""
-    stall_s: float = 0.0
-    """After so long without progress the log gets the stack of every thread; 0: never."""
+__all__ = ["Binding", "JobSpec", "Work"]
 
 
 @dataclass(frozen=True)
@@ -91,4 +76,4 @@ class JobSpec:
     input_signatures: Mapping[str, tuple[str, ...]]
     """Role -> signatures of the same."""
     work: Work
-    execution: JobExecution = JobExecution()
+    execution: JobExecution

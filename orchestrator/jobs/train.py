@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from features.files import load_npy
 from orchestrator.grids.condition import ConditionSettings
-from orchestrator.jobs.inputs import Inputs, device_of, resident_bytes
-from orchestrator.jobs.spec import Binding, JobExecution, JobSpec, Work
+from orchestrator.jobs.execution import JobExecution, device_of, resident_bytes
+from orchestrator.jobs.inputs import Inputs
+from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.store.node import Node, split_name
 from orchestrator.store.results import TrainResult
 

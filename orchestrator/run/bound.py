@@ -14,8 +14,9 @@ from features.errors import GridError, InputError, StoreError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.registry import work_of
-from orchestrator.jobs.spec import Binding, JobExecution, JobSpec
+from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
 from orchestrator.run.record import existing_run_json, store_of, write_run_json

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from features.errors import InputError
 from features.settings import Settings
 from features.words import count
-from orchestrator.jobs.spec import JobExecution
+from orchestrator.jobs.execution import JobExecution
 
 __all__ = ["Execution", "Place"]
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from features.errors import DamagedInputError
-from orchestrator.jobs.inputs import Inputs, device_of, resident_bytes
-from orchestrator.jobs.spec import JobExecution
+from orchestrator.jobs.execution import JobExecution
+from orchestrator.jobs.inputs import Inputs
 from orchestrator.run.bound import Run
 
 
@@ -14,20 +14,14 @@ def test_inputs_are_checked_folders_by_role(copy: Run) -> None:
     node = copy.graph.nodes[copy.graph.train["A", 0]]
     spec = copy.claim(node, JobExecution())
     progress: list[None] = []
-    inputs = Inputs(spec, copy.store, lambda: progress.append(None))
+    inputs = Inputs(spec.manifest, spec.inputs, copy.store, lambda: progress.append(None))
     assert inputs.folders.keys() == {"curated", "noisy"}
     assert len(progress) == sum(map(len, inputs.folders.values()))
     assert inputs.manifest.classes == copy.manifest.classes
     assert len(inputs.shards("curated")) == len(copy.manifest.subset("curated"))
     shutil.copyfile(inputs.folders["noisy"][0] / "done.json", inputs.folders["curated"][0] / "data.npy")
     with pytest.raises(DamagedInputError, match=r"data\.npy is damaged"):
-        Inputs(spec, copy.store)
-
-
-def test_without_a_gpu_a_job_is_on_the_cpu_and_copies_no_features() -> None:
-    execution = JobExecution(gpus=0.0, resident_bytes=10)
-    assert device_of(execution).type == "cpu"
-    assert resident_bytes(execution) == 0
+        Inputs(spec.manifest, spec.inputs, copy.store)
 
 
 def test_soft_labels_come_from_the_curated_heads_of_all_teachers(inline_run: Run, tmp_path: Path) -> None:

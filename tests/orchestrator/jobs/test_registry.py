@@ -9,11 +9,11 @@ import pytest
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs import JobSpec
 from orchestrator.jobs.blend import BlendSpec
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.predict import PredictSpec
 from orchestrator.jobs.pseudo import PseudoSpec
 from orchestrator.jobs.registry import KINDS
 from orchestrator.jobs.shard import ShardSpec
-from orchestrator.jobs.spec import JobExecution
 from orchestrator.jobs.train import TrainSpec
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare

@@ -9,9 +9,10 @@ from typing_extensions import override
 from features.errors import JobError, NotFiniteError, PeerLostError
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.attempt import Attempt
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.run import run_job, run_share, versions
-from orchestrator.jobs.spec import Binding, JobExecution, JobSpec, Work
+from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare
 from orchestrator.store.marks import Failure

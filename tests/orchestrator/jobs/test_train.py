@@ -2,8 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.inputs import Inputs
-from orchestrator.jobs.spec import JobExecution
 from orchestrator.jobs.train import TrainSpec, _last_snapshot
 from orchestrator.run.bound import Run
 
@@ -12,7 +12,7 @@ def test_a_training_job_gets_clips_labels_and_a_start(inline_run: Run, copy: Run
     node = copy.graph.nodes[copy.graph.train["B", 1]]
     spec = copy.claim(node, JobExecution(checkpoint_steps=3, resident_bytes=10))
     assert isinstance(spec.work, TrainSpec)
-    job = spec.work._job(spec.execution, Inputs(spec, copy.store), [Path("earlier")])
+    job = spec.work._job(spec.execution, Inputs(spec.manifest, spec.inputs, copy.store), [Path("earlier")])
     folds = copy.manifest.subset("curated")["fold"].to_numpy()
     assert job.split == "1"
     assert job.settings == copy.recipe.conditions["B"].train

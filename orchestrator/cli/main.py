@@ -48,7 +48,7 @@ LAUNCH_EXAMPLES = """\
 examples:
   sonogrid launch demo --data DATA --out runs/demo
   sonogrid launch my-grid.yaml --data DATA --out runs/mine --set defaults.epochs=20
-  sonogrid launch paper --data FSDKaggle2019 --out s/runs/paper --only A,B --folds 0,1
+  sonogrid launch paper --data FSDKaggle2019 --out runs/paper --only A,B --folds 0,1
   sonogrid launch paper --data FSDKaggle2019 --out /nfs/paper --address http://HEAD:8265 --submit
 """
 PREDICT_EXAMPLES = """\

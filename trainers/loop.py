@@ -25,6 +25,7 @@ from trainers.losses import FUNCTIONS
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
 from trainers.parallel import Group
+from trainers.precision import use_precision
 from trainers.predict import predict
 from trainers.randomness import seed_of
 from trainers.registry import AUGMENTATIONS
@@ -111,7 +112,6 @@ class _Training:
         if job.start_from is not None:
             warm_start(job.start_from, self.network)
         self.group.adapt(self.network)
-        cuda = job.device.type == "cuda"
         # Channels last is the faster layout for 2-d convolutions on both devices.
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(settings, self.network)
@@ -120,7 +120,7 @@ class _Training:
         self.method = make_method(settings, self.network, self.steps_per_epoch, seed)
         self.views: list[Stream] = []
         self.streams = self._make_streams()
-        self.autocast = torch.autocast(job.device.type, dtype=torch.bfloat16, enabled=cuda)
+        self.autocast = use_precision(settings.precision, job.device)
         self.checkpoints = Checkpoints(folder, self.steps_per_epoch, settings.epochs)
 
     def _make_streams(self) -> dict[str, Stream]:
@@ -132,7 +132,9 @@ class _Training:
         if job.noisy is not None:
             noisy = self._bank(job.noisy)
             if settings.multitask:
-                pools["noisy"] = [self._pool(noisy, job.noisy.train_rows, _tensor(job.noisy.targets, job.device))]
+                rows = np.arange(len(noisy.lengths)) if settings.noisy == "all" else job.noisy.train_rows
+                pools["noisy"] = [self._pool(noisy, rows, _tensor(job.noisy.targets, job.device))]
+            if settings.validate_noisy:
                 self.valid.append(("noisy", noisy, job.noisy))
             if job.soft_labels is not None:
                 soft = self._pool(noisy, job.noisy.train_rows, _tensor(job.soft_labels, job.device))
@@ -161,6 +163,7 @@ class _Training:
             },
             seed=seed_of(settings.seed, f"stream/{self.job.split}"),
             padding=settings.padding,
+            partners=settings.pseudo.partners if name == "pseudo" and settings.pseudo else "balanced",
             view=view,
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainers.registry import Activation
 
-__all__ = ["FUNCTIONS", "Loss", "activate", "bce", "bce_twice", "kl", "mse"]
+__all__ = ["FUNCTIONS", "Loss", "activate", "bce", "bce_twice", "kl", "kl_mean", "mse"]
 
 Loss = Callable[[Tensor, Tensor, Activation], Tensor]
 
@@ -54,9 +54,20 @@ def kl(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     return F.kl_div(F.log_softmax(logits, dim=1), shares, reduction="batchmean")
 
 
+def kl_mean(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
+    """The released code's Kullback-Leibler divergence: y (log y - log p), mean over clips *and* classes.
+
+    The labels y are not scaled, so a clip with two labels counts twice. For clips with one label it is `kl` divided by
+    the number of classes, and so is its gradient: with the authors' learning rate this scale is part of the recipe.
+    """
+    if activation != "softmax":
+        raise ValueError("the kl_mean loss needs a softmax head")
+    return F.kl_div(F.log_softmax(logits, dim=1), targets, reduction="none").mean()
+
+
 def mse(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     """Mean squared error of the scores (the loss of soft pseudo labels, docs/paper.md, Training)."""
     return F.mse_loss(activate(logits, activation), targets)
 
 
-FUNCTIONS: dict[str, Loss] = {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse}
+FUNCTIONS: dict[str, Loss] = {"bce": bce, "bce_twice": bce_twice, "kl": kl, "kl_mean": kl_mean, "mse": mse}

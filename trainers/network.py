@@ -1,6 +1,7 @@
 """A tagger: a trunk with a curated and, for multitask learning, a noisy head of the same form."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -76,8 +77,7 @@ class Tagger(nn.Module):
 
     def forward(self, x: Tensor, head: Head = "curated") -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, C) logits."""
-        logits: Tensor = self.heads[head](self.embed(x))
-        return logits
+        return self.logits(self.embed(x), head)
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, features), the input of all heads."""
@@ -86,6 +86,13 @@ class Tagger(nn.Module):
             x = (db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db)
         features: Tensor = self.trunk(x)
         return features
+
+    def logits(self, features: Tensor, head: Head = "curated") -> Tensor:
+        """(B, features) -> (B, C) logits, always computed in float32: bfloat16 would round scores to ties."""
+        # Without values, on the meta device, there is no autocast to switch off.
+        with nullcontext() if features.is_meta else torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.heads[head](features.float())
+        return logits
 
     def scores(self, x: Tensor, head: Head = "curated") -> Tensor:
         """Like `forward`, but (B, C) scores in [0, 1]."""

@@ -93,8 +93,7 @@ def predict(
             for n, network in enumerate(networks):
                 features = network.embed(padded)  # (B, features)
                 for h, head in enumerate(heads):
-                    logits = network.heads[head](features)
-                    scores = activate(logits, network.activation).float().cpu().numpy()  # (B, C)
+                    scores = activate(network.logits(features, head), network.activation).cpu().numpy()  # (B, C)
                     if result is None:
                         shape = (len(networks), len(heads), len(pads), len(rows), scores.shape[1])
                         result = np.zeros(shape, dtype=np.float32)

@@ -1,21 +1,40 @@
-"""Soft pseudo labels of the noisy clips (paper section 3.3; docs/paper.md, Training)."""
+"""Pseudo labels of the noisy clips by a teacher (paper sections 2.2 and 3.3; docs/paper.md, Training)."""
 
 import numpy as np
 
-__all__ = ["soft_labels"]
+__all__ = ["hard_labels", "soft_labels"]
 
 
 def soft_labels(predictions: np.ndarray, temperature: float) -> np.ndarray:
-    """Mean over a teacher's predictions, sharpened: mean^T / sum over classes of mean^T.
+    """Mean of a teacher's predictions, sharpened: mean^T / sum over classes of mean^T.
 
     Args:
-        predictions: (K, N, C) scores of K models (folds, snapshots).
+        predictions: (K, N, C) scores of K models (folds, snapshots, pads).
         temperature: T, the exponent; 2 in the paper.
 
     Returns:
         (N, C) float32, each row summing to 1 (a row of zeros stays zeros).
     """
-    sharpened = predictions.astype(np.float64).mean(axis=0) ** temperature  # (N, C)
+    mean = predictions.astype(np.float64).mean(axis=0)  # (N, C)
+    best = mean.max(axis=1, keepdims=True)
+    # Relative to the best class, so that no power of all classes underflows to 0.
+    sharpened = np.where(best > 0, mean / np.where(best > 0, best, 1.0), 0.0) ** temperature
     total = sharpened.sum(axis=1, keepdims=True)
     labels: np.ndarray = (sharpened / np.where(total > 0, total, 1.0)).astype(np.float32)
+    return labels
+
+
+def hard_labels(predictions: np.ndarray) -> np.ndarray:
+    """The most likely class of the mean of a teacher's predictions: the limit of `soft_labels` for a large T.
+
+    Args:
+        predictions: (K, N, C) scores of K models.
+
+    Returns:
+        (N, C) float32 with one 1 per row (a row of zeros stays zeros).
+    """
+    mean = predictions.astype(np.float64).mean(axis=0)  # (N, C)
+    labels = np.zeros(mean.shape, dtype=np.float32)
+    labels[np.arange(len(mean)), mean.argmax(axis=1)] = 1.0
+    labels[mean.max(axis=1) <= 0] = 0.0
     return labels

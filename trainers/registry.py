@@ -175,7 +175,12 @@ LOSSES: dict[str, LossEntry] = {
         "the released code's binary cross-entropy, which applies the sigmoid twice", needs="sigmoid"
     ),
     "kl": LossEntry(
-        "Kullback-Leibler divergence from the labels, scaled to sum 1, to the scores; mean over clips", needs="softmax"
+        "Kullback-Leibler divergence of the labels, scaled to sum 1, from the scores; mean over clips (BC learning)",
+        needs="softmax",
+    ),
+    "kl_mean": LossEntry(
+        "the released code's Kullback-Leibler divergence: of the labels as they are; mean over clips and classes",
+        needs="softmax",
     ),
     "mse": LossEntry("mean squared error of the scores, mean over clips and classes"),
 }

@@ -56,6 +56,16 @@ def _known_loss(name: str) -> str:
 LossName = Annotated[str, AfterValidator(_known_loss)]
 
 
+def _distinct(pads: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(pads)) != len(pads) or min(pads) < 0 or max(pads) > MAX_PAD:
+        raise ValueError(f"pads must be distinct, not negative and at most {MAX_PAD}")
+    return pads
+
+
+# YAML has lists, not tuples, so fields of this type have `strict=False`, which converts only the outer type.
+Pads = Annotated[tuple[int, ...], Field(min_length=1, max_length=64), AfterValidator(_distinct)]
+
+
 class ResNetSettings(Settings):
     """Residual network on mel power. The paper's is ResNet-34: depth 34, width 64."""
 
@@ -95,7 +105,7 @@ NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings,
 
 
 class PseudoSettings(Settings):
-    """Soft pseudo labels (paper section 3.3): a third batch through the curated head."""
+    """Pseudo labels by another condition (paper section 3.3): a third batch through the curated head."""
 
     teacher: str = Field(description="condition whose predictions of the noisy clips become labels")
     folds: Literal["same", "all", "crossed"] = Field(
@@ -104,8 +114,17 @@ class PseudoSettings(Settings):
         "folds (leaks validation labels); crossed: the mean of models that hold out this fold and one other (no leak, "
         "an ensemble; one more training job per pair of folds)",
     )
+    labels: Literal["soft", "hard"] = Field(
+        "soft", description="soft: the mean prediction, sharpened; hard: 1 for its most likely class, 0 for the others"
+    )
+    pads: Pads = Field((0,), strict=False, description="pads at which the teacher predicts the noisy clips")
+    partners: Literal["balanced", "uniform"] = Field(
+        "balanced",
+        description="how mixup partners are drawn in this stream; balanced: curated or noisy with equal probability, "
+        "as clips are; uniform: every clip with equal probability (released code)",
+    )
     weight: Factor = Field(20.0, description="factor of this stream's loss")
-    temperature: Temperature = Field(2.0, description="exponent T that sharpens the mean prediction")
+    temperature: Temperature = Field(2.0, description="exponent T that sharpens the mean prediction of soft labels")
     loss: LossName = Field("mse", description="loss of this stream, a declared name")
 
 
@@ -164,15 +183,11 @@ SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSet
 class PredictSettings(Settings):
     """Which predictions of a condition are made: by every snapshot, at every pad."""
 
-    # YAML has lists, not tuples: only the outer type may be converted.
-    pads: tuple[int, ...] = Field(
+    pads: Pads = Field(
         (8, 32),
-        min_length=1,
-        max_length=64,
         strict=False,
         description="zeros added on both sides of a clip, in frames or samples; one prediction per pad",
     )
-
     heads: tuple[Literal["curated", "noisy"], ...] = Field(
         ("curated",),
         strict=False,
@@ -186,13 +201,6 @@ class PredictSettings(Settings):
         if heads not in (("curated",), ("curated", "noisy")):
             raise ValueError("heads is [curated] or [curated, noisy]")
         return heads
-
-    @field_validator("pads")
-    @classmethod
-    def _distinct(cls, pads: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(pads)) != len(pads) or min(pads) < 0 or max(pads) > MAX_PAD:
-            raise ValueError(f"pads must be distinct, not negative and at most {MAX_PAD}")
-        return pads
 
 
 class RescueSettings(Settings):
@@ -226,7 +234,13 @@ class TrainSettings(Settings):
     loss: LossName = Field("bce", description="loss of the curated head, a declared name")
     noisy_loss: LossName = Field("bce", description="loss of the noisy head, a declared name")
     multitask: bool = Field(False, description="train a second head on the noisy clips, with equal weight")
-    pseudo: PseudoSettings | None = Field(None, description="train on soft labels that another condition predicts")
+    noisy: Literal["all", "folds"] = Field(
+        "all", description="noisy clips that train the second head: all of them, or those outside the held-out folds"
+    )
+    validate_noisy: bool = Field(
+        False, description="after each epoch, score the noisy clips of the held-out folds by the second head"
+    )
+    pseudo: PseudoSettings | None = Field(None, description="train on labels that another condition predicts")
     semi: SemiSettings | None = Field(
         None, description="semi-supervised method that uses the noisy clips without their labels"
     )
@@ -241,6 +255,11 @@ class TrainSettings(Settings):
     rescue: dict[str, RescueSettings] = Field(
         default_factory=dict,
         description="held-out fold, such as '0' (or '0-1' for a pair) -> lower learning rate after a diverged loss",
+    )
+    precision: Literal["bf16", "fp32"] = Field(
+        "bf16",
+        description="number format of the networks' trunks on a GPU, in training and prediction; heads, losses and "
+        "scores are float32, and so is everything on a CPU",
     )
     seed: Seed = Field(0, description="seed of weights, draws and dropout")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of the job; results depend on it in the last bits")
@@ -280,6 +299,8 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"semi.ramp_start {self.semi.ramp_start} leaves nothing of the {self.total_epochs} epochs; lower it"
             )
+        if self.validate_noisy and not (self.multitask and self.noisy == "folds"):
+            raise ValueError("validate_noisy needs 'multitask: true', and 'noisy: folds' so that clips are held out")
         losses = {"loss": self.loss}
         losses |= {"noisy_loss": self.noisy_loss} if self.multitask else {}
         losses |= {"pseudo.loss": self.pseudo.loss} if self.pseudo else {}

@@ -5,6 +5,7 @@ A stream is endless and stateless: its batch at a step is a function of (seed, s
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from trainers.registry import Augmentations
 from trainers.settings import Padding
 
 __all__ = ["Pool", "Stream", "crop_starts"]
+
+
+Partners = Literal["balanced", "uniform"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Stream:
     """Batches of B augmented crops with labels.
 
     One pool: passes over it in random order, one after the other. Two pools: each clip comes from either with
-    probability 1/2 (docs/paper.md, Training). Mixup partners are drawn at random from the same pools.
+    probability 1/2 (docs/paper.md, Training). Mixup partners are drawn at random from the same pools: from each pool
+    with equal probability (`partners="balanced"`), or every clip with equal probability ("uniform").
 
     Given several crop lengths, each step draws one, the same in all streams of a seed: such a step equals one of a
     training with that length only, and batches of two streams can be mixed.
@@ -51,6 +56,7 @@ class Stream:
         augmentations: Augmentations,
         seed: int,
         padding: Padding = "zeros",
+        partners: Partners = "balanced",
         view: int = 0,
     ) -> None:
         """Streams that differ only in `view` return the same clips, cropped and augmented by their own draws."""
@@ -59,6 +65,7 @@ class Stream:
         self.pools = pools
         self.crop = crop
         self.padding = padding
+        self.partners = partners
         self.batch_size = batch_size
         self.augmentations = augmentations
         self.seed = seed
@@ -96,7 +103,13 @@ class Stream:
         clips = 2 * self.batch_size
         sizes = np.array([len(pool.rows) for pool in self.pools])
         which = rng.integers(0, len(self.pools), clips)
-        index = np.floor(rng.random(clips) * sizes[which]).astype(np.int64)
+        share = rng.random(clips)
+        index = np.floor(share * sizes[which]).astype(np.int64)
+        if self.partners == "uniform":
+            ends = np.cumsum(sizes)
+            place = np.floor(share[self.batch_size :] * ends[-1]).astype(np.int64)
+            which[self.batch_size :] = pool = np.searchsorted(ends, place, side="right")
+            index[self.batch_size :] = place - (ends - sizes)[pool]
         if len(self.pools) == 1:
             place = step * self.batch_size + np.arange(self.batch_size)
             passes, offset = np.divmod(place, sizes[0])

@@ -1,7 +1,7 @@
 """The folder of one prediction: which clips its arrays hold, in which order; the only place that writes and reads them.
 
     curated.npy   (cycles, heads, pads, N, C) scores of the curated clips in the held-out folds
-    noisy.npy     the same of all noisy clips
+    noisy.npy     the same of all noisy clips, in a folder of its own and only of teachers
     test.npy      the same of all test clips
 
 Clips are in manifest order. Cycles, heads and pads are listed in the result of the done-mark.

@@ -1,6 +1,6 @@
 """A condition: a row of the grid, trained and predicted on every fold."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,9 @@ class ConditionSettings(Settings):
     features: FeatureSettings = Field(description="input of the network")
     train: TrainSettings = Field(description="how it is trained")
     predict: PredictSettings = Field(description="which predictions it makes")
+    cv: Literal["best", "last"] = Field(
+        "best", description="epoch of each fold whose lwlrap the report averages; changes no result"
+    )
 
     @model_validator(mode="after")
     def _features_fit(self) -> Self:

@@ -49,7 +49,7 @@ TOP_FIELDS = (
     "name", "data", "features", "defaults", "conditions", "blend", "members", "paper_weights", "ensembles", "published",
     "comparisons",
 )  # fmt: skip
-ROW_FIELDS = ("base", "features", "predict", *TrainSettings.model_fields)
+ROW_FIELDS = ("base", "features", "predict", "cv", *TrainSettings.model_fields)
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
 """Longest chain of base rows, of overlays that list overlays, and of parts of a --set path."""
@@ -278,7 +278,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: str) -> dict[str, Any]:
     """Split a merged row into the parts of `ConditionSettings`."""
-    train = {key: value for key, value in row.items() if key not in ("features", "predict")}
+    train = {key: value for key, value in row.items() if key not in ("features", "predict", "cv")}
     if train.get("augment") is None:
         train.pop("augment", None)
     elif isinstance(train["augment"], dict):
@@ -294,7 +294,8 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
     feature_kind = "waveform" if is_envnet else "mel"
     chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
     predict = _mapping(row.get("predict"), f"conditions.{name}.predict", where)
-    return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": predict}
+    own_score = {"cv": row["cv"]} if "cv" in row else {}
+    return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": predict, **own_score}
 
 
 def _mapping(value: Any, field: str, where: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A prediction: the scores of the held-out curated clips, and of all noisy and test clips, by a job's snapshots."""
+"""A prediction: scores of some subsets by the snapshots of a training job.
+
+Of the curated clips, those of the held-out folds are predicted; of the noisy and the test clips, all.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from features.errors import JobError
-from features.manifest import SUBSETS
+from features.manifest import SUBSETS, Subset
 from orchestrator.blending.predictions import Predictions
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.jobs.execution import device_of, resident_bytes
@@ -17,6 +20,7 @@ from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.store.node import Node
 from orchestrator.store.results import PredictResult
+from trainers.settings import PredictSettings
 
 if TYPE_CHECKING:
     import torch
@@ -29,9 +33,13 @@ __all__ = ["PredictSpec", "load_networks"]
 
 @dataclass(frozen=True)
 class PredictSpec(Work):
-    """Whose snapshots predict, and which curated clips."""
+    """Whose snapshots predict, and what."""
 
     condition: ConditionSettings
+    form: PredictSettings
+    """Pads and heads."""
+    subsets: tuple[Subset, ...]
+    """Subsets whose clips are predicted."""
     held_out: tuple[int, ...]
     """Folds of the curated clips that are predicted."""
     labels_seen: tuple[int, ...]
@@ -41,27 +49,30 @@ class PredictSpec(Work):
     @classmethod
     def of(cls, node: Node, binding: Binding) -> Self:
         seen = tuple(sorted(binding.labels_seen(node.signature)))
-        return cls(binding.condition_of(node), node.held_out, seen)
+        form = PredictSettings.model_validate(node.payload["predict"])
+        subsets = tuple(subset for subset in SUBSETS if subset in node.payload["clips"])
+        return cls(binding.condition_of(node), form, subsets, node.held_out, seen)
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
         import torch
 
         from trainers.clips import ClipBank
+        from trainers.precision import use_precision
         from trainers.predict import predict
 
-        train, form = self.condition.train, self.condition.predict
+        train, form = self.condition.train, self.form
         torch.set_num_threads(train.threads)
         manifest, device = inputs.manifest, device_of(spec.execution)
         networks = load_networks(inputs.folders["train"][0], self.condition, len(manifest.classes), device)
         result = PredictResult(len(networks), tuple(form.heads), tuple(form.pads), self.labels_seen)
         predictions = Predictions(attempt.folder, manifest, self.held_out, result)
-        for subset in SUBSETS:
+        for subset in self.subsets:
             rows = predictions.rows(subset)
             scores = np.zeros(predictions.shape(subset), dtype=np.float32)
             if len(rows):
                 bank = ClipBank(inputs.shards(subset), device, resident_bytes=resident_bytes(spec.execution))
-                with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+                with use_precision(train.precision, device):
                     scores = predict(  # (cycles, heads, pads, N, C)
                         networks, bank, rows, form.pads,
                         heads=form.heads, padding=train.padding, progress=attempt.progress,

@@ -1,4 +1,4 @@
-"""Soft pseudo labels of the noisy clips, from the predictions of their teachers."""
+"""Pseudo labels of the noisy clips, from the predictions of their teachers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,22 +21,25 @@ __all__ = ["PseudoSpec"]
 
 @dataclass(frozen=True)
 class PseudoSpec(Work):
-    """How soft the labels are."""
+    """How labels are made from predictions."""
 
-    temperature: float
+    temperature: float | None
+    """Exponent of soft labels; None for hard ones."""
 
     @override
     @classmethod
     def of(cls, node: Node, binding: Binding) -> Self:
-        return cls(float(node.payload["temperature"]))
+        temperature = node.payload.get("temperature")
+        return cls(None if temperature is None else float(temperature))
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
-        from trainers.pseudo import soft_labels
+        from trainers.pseudo import hard_labels, soft_labels
 
-        # A teacher's snapshots and pads count alike. Its noisy head has learnt the wrong labels too and is left out.
+        # A teacher's snapshots and pads count alike.
         teachers = [Predictions.open(folder, inputs.manifest) for folder in inputs.folders["teacher"]]
         curated = [teacher.read("noisy")[:, 0] for teacher in teachers]  # (cycles, pads, N, C) each
         stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
-        save_npy(attempt.folder / "soft_labels.npy", soft_labels(stacked, self.temperature))
+        labels = hard_labels(stacked) if self.temperature is None else soft_labels(stacked, self.temperature)
+        save_npy(attempt.folder / "labels.npy", labels)
         return {"models": len(stacked)}

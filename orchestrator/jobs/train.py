@@ -84,7 +84,7 @@ class TrainSpec(Work):
             classes=len(inputs.manifest.classes),
             curated=curated,
             noisy=self._clips(inputs, "noisy"),
-            soft_labels=load_npy(folders["pseudo"][0] / "soft_labels.npy") if "pseudo" in folders else None,
+            soft_labels=load_npy(folders["pseudo"][0] / "labels.npy") if "pseudo" in folders else None,
             start_from=_last_snapshot(folders["init"][0]) if "init" in folders else None,
             device=device_of(execution),
             resident_bytes=resident_bytes(execution),

@@ -22,6 +22,7 @@ from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.simulate import lower_bound_s, makespan_s
 from orchestrator.store.node import Kind, Node
 from trainers.flops import Clips, checkpoint_bytes, prediction_flops, snapshot_bytes, training_flops
+from trainers.settings import PredictSettings
 
 __all__ = ["START_UP_S", "Cost", "Machines", "NodeCost", "in_counted_order", "node_costs"]
 
@@ -148,7 +149,7 @@ class _Counter:
     def _training(self, node: Node) -> NodeCost:
         condition = self._condition(node)
         train = condition.train
-        validated = ("curated", "noisy") if train.multitask else ("curated",)
+        validated = ("curated", "noisy") if train.validate_noisy else ("curated",)
         valid = [self._clips(node, subset, held_out=True) for subset in validated]
         clips = self._trained_on(node.held_out)
         form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
@@ -162,9 +163,10 @@ class _Counter:
 
     def _prediction(self, node: Node) -> NodeCost:
         condition = self._condition(node)
-        network, cycles, predict = condition.train.network, condition.train.cycles, condition.predict
+        network, cycles = condition.train.network, condition.train.cycles
+        predict = PredictSettings.model_validate(node.payload["predict"])
         heads, flops, count = len(predict.heads), 0.0, 0
-        for subset in self.folds:
+        for subset in (name for name in self.folds if name in node.inputs):
             clips = self._clips(node, subset, held_out=subset == "curated")
             count += len(clips.lengths)
             flops += prediction_flops(network, self.classes, _n_mels(condition), clips, predict.pads, heads)

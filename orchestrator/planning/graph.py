@@ -1,11 +1,13 @@
 """The graph of a grid: one node with a signature for each piece of work.
 
     shard (features of some clips) ──> train (condition x fold) ──> predict (condition x fold) ──> blend
-                                          ^        ^                    │
+                                          ^        ^        │
+                                          │        │        └── predict-noisy, only of teachers
                                           │        └── init: train of another condition, same fold
-                                          └── pseudo (soft labels of a fold) <── predict of the teacher
+                                          └── pseudo (labels of a fold) <── predict-noisy of the teacher
 
-A teacher of *crossed* soft labels is trained once more for each pair of folds, with both held out: the labels for fold
+The blend needs predictions of the curated and test clips. Only a teacher predicts the noisy clips, in nodes of their
+own. A teacher of *crossed* labels is trained once more for each pair of folds, with both held out: the labels for fold
 k come from the models that hold out k and one other fold.
 """
 
@@ -17,14 +19,14 @@ import numpy as np
 import pandas as pd
 
 from features.files import hash_of
-from features.manifest import SUBSETS, Manifest
+from features.manifest import SUBSETS, Manifest, Subset
 from features.settings import MelSettings, WaveformSettings
 from features.shard_plan import plan_shards
 from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
 from orchestrator.store.node import Kind, Node, signature_of, split_name
 from orchestrator.without_gc import uncollected
-from trainers.settings import PseudoSettings
+from trainers.settings import PredictSettings, PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]
 
@@ -36,8 +38,8 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.train: dict[tuple[str, int], str] = {}
         self.predict: dict[tuple[str, int], str] = {}
-        self.paired: dict[tuple[str, tuple[int, ...]], tuple[str, str]] = {}
-        """(condition, pair of held-out folds) -> its train and predict nodes, for crossed soft labels."""
+        self.taught: dict[tuple[str, tuple[int, ...], tuple[int, ...]], tuple[str, str]] = {}
+        """(teacher, held-out folds, pads) -> the train node and its predictions of the noisy clips."""
         self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
         """(hash of the feature settings, subset) -> shards in clip order."""
         self.blend: str | None = None
@@ -59,9 +61,10 @@ class Graph:
         return signature
 
     def jobs_of(self, condition: str) -> list[tuple[str, str]]:
-        """(train, predict) nodes of a condition: one per fold, then one per pair of folds that it is a teacher for."""
+        """(train, predict) nodes of a condition: one per fold, then one per pair of folds that it is a teacher of."""
         folds = [(signature, self.predict[key]) for key, signature in self.train.items() if key[0] == condition]
-        return folds + [pair for (name, _), pair in self.paired.items() if name == condition]
+        pairs = [jobs for (name, held_out, _), jobs in self.taught.items() if name == condition and len(held_out) > 1]
+        return folds + pairs
 
     def closure(self, targets: Iterable[str]) -> "Graph":
         """The part of the graph that the targets need."""
@@ -73,7 +76,7 @@ class Graph:
         part.nodes = {signature: node for signature, node in self.nodes.items() if signature in wanted}
         part.train = {key: s for key, s in self.train.items() if s in wanted}
         part.predict = {key: s for key, s in self.predict.items() if s in wanted}
-        part.paired = {key: pair for key, pair in self.paired.items() if pair[1] in wanted}
+        part.taught = {key: pair for key, pair in self.taught.items() if pair[1] in wanted}
         part.shards = self.shards
         part.blend = self.blend if self.blend in wanted else None
         return part
@@ -192,40 +195,59 @@ class _Builder:
     def soft_labels(self, pseudo: PseudoSettings, held_out: tuple[int, ...]) -> str:
         (fold,) = held_out
         teacher = pseudo.teacher
-        if pseudo.folds == "crossed":
-            teachers = tuple(self.pair(teacher, fold, other) for other in self.folds if other != fold)
-        else:
-            teachers = tuple(self.graph.predict[teacher, k] for k in ([fold] if pseudo.folds == "same" else self.folds))
+        splits: dict[str, list[tuple[int, ...]]] = {
+            "same": [held_out],
+            "all": [(k,) for k in self.folds],
+            "crossed": [(min(fold, other), max(fold, other)) for other in self.folds if other != fold],
+        }
+        teachers = tuple(self.noisy_prediction(teacher, split, pseudo.pads) for split in splits[pseudo.folds])
         name = f"pseudo-{teacher}-{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
         held = () if pseudo.folds == "all" else held_out
-        payload = {"temperature": pseudo.temperature}
+        payload: dict[str, Any] = {"labels": pseudo.labels}
+        if pseudo.labels == "soft":
+            payload["temperature"] = pseudo.temperature
         return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, held_out=held)
 
-    def pair(self, name: str, fold: int, other: int) -> str:
-        """Predictions by a condition's model that held out two folds; the soft labels of both folds use them."""
-        key = (name, tuple(sorted((fold, other))))
-        if key not in self.graph.paired:
-            train = self.training(*key)
-            self.graph.paired[key] = (train, self.prediction(*key, train))
-        return self.graph.paired[key][1]
+    def noisy_prediction(self, name: str, held_out: tuple[int, ...], pads: tuple[int, ...]) -> str:
+        """A teacher's predictions of the noisy clips, by its curated head; all labels made from them share the node."""
+        key = (name, held_out, pads)
+        if key not in self.graph.taught:
+            train = self.training(name, held_out)
+            predict = PredictSettings(pads=pads, heads=("curated",)).model_dump(mode="json")
+            title = f"predict-noisy-{name}-{split_name(held_out)}"
+            self.graph.taught[key] = (train, self._predict(title, name, held_out, train, ("noisy",), predict))
+        return self.graph.taught[key][1]
 
     def prediction(self, name: str, held_out: tuple[int, ...], train: str) -> str:
+        title = f"predict-{name}-{split_name(held_out)}"
+        return self._predict(title, name, held_out, train, ("curated", "test"), self.facts(name)["predict"])
+
+    def _predict(
+        self,
+        title: str,
+        name: str,
+        held_out: tuple[int, ...],
+        train: str,
+        subsets: tuple[Subset, ...],
+        predict: dict[str, Any],
+    ) -> str:
         condition = self.recipe.conditions[name]
         payload = {
             "network": self.facts(name)["train"]["network"],
-            "predict": self.facts(name)["predict"],
+            "predict": predict,
             "padding": condition.train.padding,
+            "precision": condition.train.precision,
             "threads": condition.train.threads,
             "held_out": list(held_out),
-            "clips": self.hashes,
+            "clips": {subset: self.hashes[subset] for subset in subsets},
         }
-        inputs = {"train": (train,), **self.features(condition.features)}
-        passes = condition.train.cycles * len(condition.predict.pads) * len(condition.predict.heads)
-        cost = 0.02 * passes * sum(self.counts.values())
+        shards = self.features(condition.features)
+        inputs: dict[str, tuple[str, ...]] = {"train": (train,)}
+        inputs |= {subset: shards[subset] for subset in subsets}
+        passes = condition.train.cycles * len(predict["pads"]) * len(predict["heads"])
+        cost = 0.02 * passes * sum(self.counts[subset] for subset in subsets)
         more = {"held_out": held_out, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
-        return self.graph.add(
-            f"predict-{name}-{split_name(held_out)}", "predict", payload, inputs, condition=name, **more
-        )
+        return self.graph.add(title, "predict", payload, inputs, condition=name, **more)
 
     def blend(self) -> None:
         recipe, blended = self.recipe, self.recipe.blended

@@ -27,6 +27,7 @@ from trainers.weights import load_snapshot, read_tensors
 MakeJob = Callable[..., TrainJob]
 CPU = torch.device("cpu")
 MTL = {"multitask": True}
+VALIDATED = {"multitask": True, "noisy": "folds", "validate_noisy": True}
 SPL = {"multitask": True, "pseudo": {"teacher": "A"}}
 STREAMS = pytest.mark.parametrize("streams", [{}, MTL, SPL], ids=["plain", "mtl", "mtl+spl"])
 TIMES = {"seconds", "samples_per_s", "time"}
@@ -292,7 +293,7 @@ def test_records_and_snapshots(make_job: MakeJob, tmp_path: Path, streams: dict[
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5, 6]
     wanted = {"epoch", "loss_curated", "valid_loss", "lwlrap", "lr", *TIMES}
     if "multitask" in streams:
-        wanted |= {"loss_noisy", "valid_loss_noisy", "lwlrap_noisy"}
+        wanted |= {"loss_noisy"}
     if "pseudo" in streams:
         wanted |= {"loss_pseudo"}
     for record in history:
@@ -312,7 +313,7 @@ def test_records_and_snapshots(make_job: MakeJob, tmp_path: Path, streams: dict[
 
 @pytest.mark.parametrize("kind", ["resnet", "envnet"])
 def test_validation_is_of_whole_clips_by_their_own_head(make_job: MakeJob, tmp_path: Path, kind: str) -> None:
-    job = make_job(kind, cycles=1, epochs=1, **MTL)
+    job = make_job(kind, cycles=1, epochs=1, **VALIDATED)
     train(job, tmp_path)
     (record,) = read_history(tmp_path)
     network = Tagger(job.settings.network, job.classes, noisy_head=True)
@@ -328,11 +329,34 @@ def test_validation_is_of_whole_clips_by_their_own_head(make_job: MakeJob, tmp_p
 
 
 def test_a_noisy_fold_without_clips_is_not_scored(make_job: MakeJob, tmp_path: Path) -> None:
-    job = make_job(cycles=1, epochs=1, **MTL)
+    job = make_job(cycles=1, epochs=1, **VALIDATED)
     assert job.noisy is not None
     noisy = dataclasses.replace(job.noisy, train_rows=np.arange(12), valid_rows=np.arange(0))
     assert train(dataclasses.replace(job, noisy=noisy), tmp_path)
     assert not [key for key in read_history(tmp_path)[0] if key.startswith(("valid_loss_", "lwlrap_"))]
+
+
+@pytest.mark.parametrize("noisy", ["all", "folds"])
+def test_the_second_head_learns_from_all_noisy_clips_or_those_of_the_training_folds(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noisy: str
+) -> None:
+    """Soft labels are always of the training folds alone."""
+    rows: dict[str, list[int]] = {}
+    stream = Stream.__init__
+
+    def seen(self: Stream, name: str, pools: list[Any], **more: Any) -> None:
+        rows[name] = pools[-1].rows.tolist()
+        stream(self, name, pools, **more)
+
+    monkeypatch.setattr(Stream, "__init__", seen)
+    job = make_job(cycles=1, epochs=1, noisy=noisy, **SPL)
+    assert job.noisy is not None
+    assert train(job, tmp_path)
+    held_out = set(job.noisy.valid_rows.tolist())
+    assert held_out
+    assert rows["noisy"] == ([*range(12)] if noisy == "all" else job.noisy.train_rows.tolist())
+    assert rows["pseudo"] == job.noisy.train_rows.tolist()
+    assert not held_out & set(rows["pseudo"])
 
 
 # --- what diverges

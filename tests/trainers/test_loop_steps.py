@@ -45,7 +45,8 @@ def by_hand(job: TrainJob, epochs: int) -> Tagger:
     pools = {"curated": [Pool(curated, rows, torch.from_numpy(job.curated.targets[rows]))]}
     if job.noisy is not None:
         noisy, of_noisy = ClipBank(job.noisy.shards, CPU), job.noisy.train_rows
-        pools["noisy"] = [Pool(noisy, of_noisy, torch.from_numpy(job.noisy.targets[of_noisy]))]
+        every = np.arange(len(job.noisy.targets))
+        pools["noisy"] = [Pool(noisy, every, torch.from_numpy(job.noisy.targets))]
         if job.soft_labels is not None:
             soft = Pool(noisy, of_noisy, torch.from_numpy(job.soft_labels[of_noisy]))
             pools["pseudo"] = [pools["curated"][0], soft]

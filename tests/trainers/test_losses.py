@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.losses import FUNCTIONS, activate, bce, bce_twice, kl, mse
+from trainers.losses import FUNCTIONS, activate, bce, bce_twice, kl, kl_mean, mse
 from trainers.registry import LOSSES, Activation
 
 BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
@@ -25,11 +25,12 @@ def value(name: str, targets: np.ndarray, activation: Activation, logits: np.nda
 
 
 def test_every_declared_loss_has_its_function() -> None:
-    assert {"bce": bce, "bce_twice": bce_twice, "kl": kl, "mse": mse} == FUNCTIONS
+    assert {"bce": bce, "bce_twice": bce_twice, "kl": kl, "kl_mean": kl_mean, "mse": mse} == FUNCTIONS
     assert FUNCTIONS.keys() == LOSSES.keys()
     assert {name: loss.needs for name, loss in LOSSES.items() if loss.needs} == {
         "bce_twice": "sigmoid",
         "kl": "softmax",
+        "kl_mean": "softmax",
     }
 
 
@@ -123,3 +124,27 @@ def test_a_diverged_network_has_a_loss_that_is_not_finite(name: str, activation:
     logits = LOGITS.copy()
     logits[3, 2] = np.nan
     assert np.isnan(value(name, SOFT, activation, logits))
+
+
+@pytest.mark.parametrize("targets", [LABELS, SOFT], ids=["hard", "soft"])
+def test_kl_mean_is_the_released_codes(targets: np.ndarray) -> None:
+    """torch's KLDivLoss() of log-softmax: y (log y - log p), with 0 log 0 = 0, mean over all clips and classes."""
+    scores = scores_of(LOGITS, "softmax")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(targets > 0, targets * (np.log(targets) - np.log(scores)), 0.0)
+    assert value("kl_mean", targets, "softmax") == pytest.approx(terms.mean(), rel=1e-12)
+
+
+def test_kl_mean_is_kl_over_the_classes_for_one_label_and_twice_that_for_two() -> None:
+    one, two = np.eye(6), np.eye(6) + np.eye(6)[::-1]
+    logits = LOGITS[:6]
+    assert value("kl_mean", one, "softmax", logits) == pytest.approx(value("kl", one, "softmax", logits) / 6)
+
+    def gradient(name: str, targets: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(logits).requires_grad_()
+        FUNCTIONS[name](x, torch.from_numpy(targets), "softmax").backward()
+        assert x.grad is not None
+        return x.grad.numpy()
+
+    np.testing.assert_allclose(gradient("kl_mean", one), gradient("kl", one) / 6, atol=1e-12)
+    np.testing.assert_allclose(gradient("kl_mean", two), 2 * gradient("kl", two) / 6, atol=1e-12)

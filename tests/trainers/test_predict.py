@@ -167,3 +167,23 @@ def test_softmax_scores_sum_to_one() -> None:
 def test_nothing_to_predict_is_told() -> None:
     with pytest.raises(ValueError, match="there are no clips to predict"):
         predict([tagger(SMALL, 0)], mel_bank([20]), np.zeros(0, np.int64), [0])
+
+
+@pytest.mark.parametrize("settings", [SMALL, SMALL_ENV], ids=["mel", "waveform"])
+def test_scores_are_float32_whatever_the_trunk_computes_in(settings: ResNetSettings | EnvNetSettings) -> None:
+    """With a trunk in bfloat16 the head still computes in float32: bfloat16 has 8 bits, and its scores tie."""
+    network = tagger(settings, 0)
+    if settings.kind == "envnet":
+        rng = np.random.default_rng(0)
+        bank = ClipBank(MemoryClips([rng.integers(-9_000, 9_000, 22_000, dtype=np.int16) for _ in range(9)]), CPU)
+    else:
+        bank = mel_bank([30, 41, 55, 60, 61, 77, 78, 90, 91])
+    plain = predict([network], bank, np.arange(9), [0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert network.embed(bank.crop([0], np.zeros(1, np.int64), 22_000)).dtype == torch.bfloat16
+        rounded = predict([network], bank, np.arange(9), [0])
+    assert rounded.dtype == np.float32
+    assert not np.array_equal(rounded, plain)
+    np.testing.assert_allclose(rounded, plain, atol=0.01)
+    as_bfloat16 = torch.from_numpy(rounded).bfloat16().float().numpy()
+    assert (rounded != as_bfloat16).mean() > 0.9, "scores use the bits that bfloat16 lacks"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainers.pseudo import soft_labels
+from trainers.pseudo import hard_labels, soft_labels
 
 PREDICTIONS = np.random.default_rng(0).random((5, 30, 8)).astype(np.float32)
 
@@ -45,3 +45,24 @@ def test_a_row_of_zeros_stays_zeros() -> None:
 
 def test_tiny_scores_are_not_lost() -> None:
     np.testing.assert_allclose(soft_labels(np.full((2, 1, 4), 1e-30, np.float32), 2.0), [[0.25] * 4])
+
+
+def test_a_high_temperature_does_not_underflow() -> None:
+    """0.9^1000 is 1.7e-46 and 0.1^1000 is no double; their ratio is what counts."""
+    scores = np.array([[[0.9, 0.899, 0.1], [0.02, 0.01, 0.01]]])
+    labels = soft_labels(scores, 1_000.0)
+    ratio = (0.899 / 0.9) ** 1_000
+    np.testing.assert_allclose(labels, [[1 / (1 + ratio), ratio / (1 + ratio), 0], [1, 0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(labels.sum(axis=1), 1.0)
+
+
+def test_hard_labels_are_the_limit_of_soft_ones() -> None:
+    labels = hard_labels(PREDICTIONS)
+    assert labels.dtype == np.float32
+    for clip in range(30):
+        mean = [sum(float(PREDICTIONS[k, clip, c]) for k in range(5)) / 5 for c in range(8)]
+        assert labels[clip].tolist() == [float(c == mean.index(max(mean))) for c in range(8)]
+    np.testing.assert_array_equal(labels, soft_labels(PREDICTIONS, 1e9).round())
+    silent = PREDICTIONS.copy()
+    silent[:, 3] = 0
+    assert not hard_labels(silent)[3].any()

@@ -14,7 +14,8 @@ def test_defaults_are_condition_a_without_its_streams() -> None:
     assert (settings.optimizer, settings.lr_max, settings.lr_min) == ("adam", 1e-3, 1e-6)
     assert settings.total_epochs == 512
     assert PseudoSettings(teacher="A").model_dump() == {
-        "teacher": "A", "folds": "same", "weight": 20.0, "temperature": 2.0, "loss": "mse"
+        "teacher": "A", "folds": "same", "labels": "soft", "pads": (0,), "partners": "balanced", "weight": 20.0,
+        "temperature": 2.0, "loss": "mse",
     }  # fmt: skip
     assert EnvNetSettings().width == 32
     assert PredictSettings().pads == (8, 32)
@@ -36,8 +37,15 @@ def test_defaults_are_condition_a_without_its_streams() -> None:
         ({"lr_max": float("inf")}, "lr_max"),
         ({"lr_max": 0.0}, "lr_max"),
         ({"lr_max": 1e-4, "lr_min": 1e-3}, r"lr_min 0\.001 is above lr_max 0\.0001"),
-        ({"loss": "focal"}, "'focal' is not a loss; there are bce, bce_twice, kl, mse"),
+        ({"loss": "focal"}, "'focal' is not a loss; there are bce, bce_twice, kl, kl_mean, mse"),
         ({"noisy_loss": "focal"}, "'focal' is not a loss"),
+        ({"validate_noisy": True}, "validate_noisy needs 'multitask: true', and 'noisy: folds'"),
+        ({"validate_noisy": True, "multitask": True}, "validate_noisy needs .* so that clips are held out"),
+        ({"noisy": "some"}, "noisy"),
+        ({"precision": "fp16"}, "precision"),
+        ({"pseudo": {"teacher": "A", "labels": "firm"}}, r"pseudo\.labels"),
+        ({"pseudo": {"teacher": "A", "pads": [0, 0]}}, "pads must be distinct"),
+        ({"pseudo": {"teacher": "A", "pads": []}}, r"pseudo\.pads"),
         ({"pseudo": {"teacher": "A", "loss": "focal"}}, "'focal' is not a loss"),
         ({"loss": "kl"}, "loss: kl needs network.activation softmax, not sigmoid"),
         ({"multitask": True, "noisy_loss": "kl"}, "noisy_loss: kl needs network.activation softmax, not sigmoid"),

@@ -10,7 +10,7 @@ from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.randomness import generator
 from trainers.registry import AUGMENTATIONS, Augmentation, resolve_augmentations
-from trainers.streams import Pool, Stream, crop_starts
+from trainers.streams import Partners, Pool, Stream, crop_starts
 
 CPU = torch.device("cpu")
 ALL = {
@@ -35,9 +35,17 @@ def pool_of(clips: int, *, first: int = 0, classes: int = 100, kind: str = "mel"
 
 
 def stream_of(
-    pools: list[Pool], *, name: str = "s", batch_size: int = 8, seed: int = 0, augment: dict[str, Any] | None = None
+    pools: list[Pool],
+    *,
+    name: str = "s",
+    batch_size: int = 8,
+    seed: int = 0,
+    augment: dict[str, Any] | None = None,
+    partners: Partners = "balanced",
 ) -> Stream:
-    return Stream(name, pools, crop=16, batch_size=batch_size, augmentations=augment or {}, seed=seed)
+    return Stream(
+        name, pools, crop=16, batch_size=batch_size, augmentations=augment or {}, seed=seed, partners=partners
+    )
 
 
 def numbers_of(labels: torch.Tensor) -> NDArray[np.int64]:
@@ -244,3 +252,24 @@ def test_views_are_the_same_clips_read_anew(kind: str) -> None:
         for _, y in views:
             assert torch.equal(y, plain[1])
         assert len({x.numpy().tobytes() for x, _ in views}) == 3
+
+
+@pytest.mark.usefixtures("registry")
+def test_uniform_partners_are_any_clip_of_both_pools() -> None:
+    """The clips themselves stay balanced, and are the same ones."""
+
+    def partners(batch: Batch, rng: np.random.Generator) -> Batch:
+        half = len(batch.x) // 2
+        return Batch(batch.x[half:], batch.y[half:], batch.start[half:], batch.stop[half:])
+
+    AUGMENTATIONS["partners"], FUNCTIONS["partners"] = Augmentation(("mel",), "mix", ""), partners
+    made = [pool_of(5), pool_of(20, first=5, seed=1)]
+
+    def numbers(**more: Any) -> NDArray[np.int64]:
+        stream = stream_of(made, batch_size=100, **more)
+        return np.concatenate([numbers_of(stream.batch(step)[1]) for step in range(60)])
+
+    seen = numbers(augment={"partners": {}}, partners="uniform")
+    assert_uniform(seen, 0, 24)
+    assert (seen < 5).mean() == pytest.approx(0.2, abs=4 * 0.4 / np.sqrt(len(seen)))
+    np.testing.assert_array_equal(numbers(partners="uniform"), numbers())

@@ -46,7 +46,7 @@ def cut(path: Path) -> None:
         ("train-A-1", "snapshot-1.safetensors", flip, "its checksum is not the one"),
         ("predict-B-0", "curated.npy", flip, "its checksum is not the one"),
         ("shard-waveform-curated-0000", "index.parquet", cut, r"it has \d+ bytes, not \d+"),
-        ("pseudo-A-0", "soft_labels.npy", Path.unlink, "it can't be read"),
+        ("pseudo-A-0", "labels.npy", Path.unlink, "it can't be read"),
         ("blend", "blend.json", cut, r"it has \d+ bytes, not \d+"),
     ],
 )

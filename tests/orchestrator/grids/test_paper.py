@@ -1,5 +1,6 @@
-"""The grid `paper` against the recipe's tables, and one real step of each of its conditions at full size."""
+"""The grid `paper` against the tables of docs/paper.md, and one real step of each of its conditions at full size."""
 
+import math
 from functools import cache
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.grids.ensembles import Member, ensemble_members
+from features.assumed import assumed_manifest
+from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weights
 from orchestrator.grids.load import load_grid
 from orchestrator.grids.recipe import Recipe
 from trainers.checkpoints import snapshot_path
@@ -30,7 +32,7 @@ TABLE = {
     "A": ("resnet", 8, 64, 512, 64, AUGMENTED, True, None, None),
     "B": ("resnet", 7, 64, 512, 32, AUGMENTED | {"additional_crop"}, True, "all", "c1"),
     "c6": ("resnet", 7, 64, 512, 32, AUGMENTED | {"additional_crop"}, True, "same", "c1"),
-    "C": ("resnet", 6, 64, 1024, 64, AUGMENTED | {"additional_crop"}, True, None, None),
+    "C": ("resnet", 6, 64, 1024, 64, AUGMENTED, True, None, None),
     "c8": ("envnet", 1, 400, 133_300, 16, WAVE, True, None, None),
     "D": ("envnet", 3, 80, 133_300, 64, WAVE, True, None, "c8"),
     "E": ("envnet", 5, 80, 133_300, 16, WAVE, True, None, "c8"),
@@ -80,10 +82,20 @@ def test_optimizers_rates_losses_and_pads(paper: Recipe, name: str) -> None:
     assert (train.optimizer, train.lr_max, train.lr_min) == (("sgd", 1e-1, 1e-6) if wave else ("adam", 1e-3, 1e-6))
     softmax = name in ("c8", "E", "F")
     assert train.network.activation == ("softmax" if softmax else "sigmoid")
-    assert train.loss == train.noisy_loss == ("kl" if softmax else "bce")
+    assert train.loss == train.noisy_loss == ("kl_mean" if softmax else "bce")
     assert condition.predict.pads == ((8_000, 32_000) if wave else (8, 32))
     assert condition.predict.heads == ("curated",)
     assert not train.precise_bn
+    assert condition.cv == ("last" if name == "c8" else "best"), "Table 2: #8 is of the last epoch"
+
+
+def test_where_the_paper_says_nothing_the_released_code_decides(paper: Recipe) -> None:
+    for name, condition in paper.conditions.items():
+        assert condition.train.noisy == "all", name
+        assert not condition.train.validate_noisy, name
+    pseudo = paper.conditions["B"].train.pseudo
+    assert pseudo is not None
+    assert (pseudo.labels, pseudo.pads, pseudo.partners) == ("soft", (0,), "balanced")
 
 
 def test_augmentations_have_the_papers_values(paper: Recipe) -> None:
@@ -145,9 +157,11 @@ SWITCHES = [
     ("released-frequency-mask", "A", "augment.frequency_mask_centred.high", None, 31),
     ("released-additional-crop", "B", "augment.additional_crop.p", 0.5, None),
     ("released-additional-crop", "c6", "augment.additional_crop_released.p", None, 0.5),
-    ("released-additional-crop", "C", "augment.additional_crop_released.p", None, 0.5),
+    ("released-additional-crop", "C", "augment.additional_crop_released.p", None, None),
     ("released-waveform-mixup", "D", "augment.bc_mix.p", 1.0, None),
     ("released-waveform-mixup", "F", "augment.bc_mix_released.p", None, 1.0),
+    ("released-partners", "B", "pseudo.partners", "balanced", "uniform"),
+    ("released-precision", "D", "precision", "bf16", "fp32"),
     ("released-B", "B", "batch_size", 32, 64),
     ("released-B", "B", "init_from", "c1", "A"),
     ("released-F", "F", "cycles", 10, 5),
@@ -181,7 +195,17 @@ TRIED = [
     ("mel-noise", "A", "train.augment.noise.p", 0.5),
     ("bands-64", "A", "features.n_mels", 64),
     ("bands-256", "c1", "features.n_mels", 256),
-    ("rate-22050", "A", "features.sample_rate_hz", 22_050),
+    ("rate-22050", "c8", "features.sample_rate_hz", 22_050),
+    ("rate-22050", "D", "train.crop", 66_650),
+    ("rate-22050", "F", "train.crop", 100_000),
+    ("rate-22050", "E", "predict.pads", (4_000, 16_000)),
+    ("mel-rate-22050", "A", "features.sample_rate_hz", 22_050),
+    ("kl-by-clip", "E", "train.loss", "kl"),
+    ("kl-by-clip", "F", "train.noisy_loss", "kl"),
+    ("noisy-folds", "A", "train.noisy", "folds"),
+    ("noisy-validation", "B", "train.validate_noisy", True),
+    ("noisy-validation", "D", "train.validate_noisy", True),
+    ("soft-label-pads", "c6", "train.pseudo.pads", (8, 32)),
     ("crop-256", "A", "train.crop", 256),
     ("crop-1024", "B", "train.crop", 1024),
     ("dataset-normalisation", "A", "train.network.normalise", "dataset"),
@@ -189,7 +213,8 @@ TRIED = [
     ("temperature-1.5", "B", "train.pseudo.temperature", 1.5),
     ("resnet-18", "C", "train.network.depth", 18),
     ("se-resnext-50", "B", "train.network.kind", "seresnext"),
-    ("pseudo-label", "B", "train.semi.method", "pseudo_label"),
+    ("pseudo-label", "B", "train.pseudo.labels", "hard"),
+    ("self-training", "B", "train.semi.method", "pseudo_label"),
     ("mean-teacher", "c6", "train.semi.method", "mean_teacher"),
     ("mixmatch", "B", "train.semi.method", "mixmatch"),
     ("mixed-crops", "A", "train.crop", (256, 512, 1024)),
@@ -220,13 +245,55 @@ def test_released_weights_pads_and_the_two_runs_of_f(paper: Recipe) -> None:
     assert [paper.paper_weights[name] for name in "ABC"] == [3, 4, 3]
     assert [released.paper_weights[name] for name in "ABC"] == [4, 3, 3]
     assert released.conditions["A"].predict.pads == (8, 64)
-    assert released.conditions["D"].predict.pads == (0, 32_000)
+    assert released.conditions["D"].predict.pads == (0, 8_000, 32_000)
+    pads = {"submission-1": {0, 32_000}, "submission-2": {8_000}, "D-all": {8_000, 32_000}, "D+E+F": {8_000, 32_000}}
+    for name, wanted in pads.items():
+        assert {m.pad for m in members_of(released, name) if m.condition == "D"} == wanted, name
     assert released.conditions["E"].predict.pads == (8_000, 32_000)
     assert len(members_of(released, "submission-1")) * 5 == 170
     assert len(members_of(released, "submission-2")) * 5 == 95
     assert len(members_of(released, "F-all")) == 12
     second = {m.cycle for m in members_of(released, "submission-1") if m.condition == "F2"}
     assert second == {2, 4}, "the paper's cycles 7 and 9"
+
+
+def test_rate_22050_leaves_mel_and_submissions_alone(paper: Recipe) -> None:
+    changed = overlaid("rate-22050")
+    assert changed.conditions["A"] == paper.conditions["A"]
+    assert changed.ensemble_predictions("submission-2") == 95
+    assert overlaid("mel-rate-22050").conditions["D"] == paper.conditions["D"]
+
+
+@pytest.mark.parametrize("overlay", [None, "released"])
+def test_both_submissions_have_their_members_pads_and_weights(overlay: str | None) -> None:
+    """Numbers of predictions and weights of the paper's Table 3 and the released scripts, in full and in small."""
+    overlays = [overlay] if overlay else []
+    for recipe in (load_grid("paper", overlays=overlays), load_grid("paper-mini", overlays=overlays)):
+        folds = recipe.data.folds
+        counts = {name: recipe.ensemble_predictions(name) // folds for name in recipe.ensembles}
+        assert (counts["submission-1"], counts["submission-2"]) == (34, 19)
+        rows = ("A-all", "B-all", "C-all", "D-all", "E-all", "F-all", "A+C", "A+B+C", "D+E+F")
+        assert [counts[row] for row in rows] == [16, 14, 12, 6, 10, 12, 28, 42, 28]
+        for name in ("submission-1", "submission-2"):
+            members = members_of(recipe, name)
+            weights = ensemble_weights(recipe.ensembles[name], members)
+            share: dict[str, float] = {}
+            for member, weight in zip(members, weights, strict=True):
+                letter = member.condition[0]
+                share[letter] = share.get(letter, 0.0) + 13 * weight
+            wanted = (4, 3, 3, 1, 1, 1) if overlay else (3, 4, 3, 1, 1, 1)
+            assert share == pytest.approx(dict(zip("ABCDEF", wanted, strict=True)))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_steps_and_clips_of_an_epoch_at_the_real_sizes(paper: Recipe, name: str) -> None:
+    """4/5 of 4,970 curated clips: 63 steps of 64 clips, 125 of 32, 249 of 16 in each stream."""
+    manifest = assumed_manifest(paper.data)
+    batch_size = paper.conditions[name].train.batch_size
+    for fold in range(5):
+        clips = int((manifest.subset("curated")["fold"] != fold).sum())
+        assert clips == 3_976
+        assert math.ceil(clips / batch_size) == {64: 63, 32: 125, 16: 249}[batch_size]
 
 
 def test_paper_mini_is_the_same_graph_with_two_folds(paper: Recipe) -> None:

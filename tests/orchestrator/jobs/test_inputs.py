@@ -27,7 +27,7 @@ def test_inputs_are_checked_folders_by_role(copy: Run) -> None:
 def test_soft_labels_come_from_the_curated_heads_of_all_teachers(inline_run: Run, tmp_path: Path) -> None:
     """`jobs/pseudo.py`, from real predictions."""
     node = next(node for node in inline_run.graph.nodes.values() if node.kind == "pseudo")
-    labels = np.load(inline_run.store.results(node) / "soft_labels.npy")
+    labels = np.load(inline_run.store.results(node) / "labels.npy")
     assert labels.shape == (len(inline_run.manifest.subset("noisy")), len(inline_run.manifest.classes))
     np.testing.assert_array_less(labels, 1.0 + 1e-6)
     assert (labels >= 0).all()

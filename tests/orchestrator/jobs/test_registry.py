@@ -18,6 +18,7 @@ from orchestrator.jobs.train import TrainSpec
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare
 from orchestrator.store.node import Kind
+from trainers.settings import PredictSettings
 
 
 @pytest.fixture
@@ -56,7 +57,10 @@ def test_work_holds_what_its_kind_needs(run: Run) -> None:
     train = claimed(run, "train-B-1").work
     assert train == TrainSpec(run.recipe.conditions["B"], (1,))
     predict = claimed(run, "predict-A-0").work
-    assert predict == PredictSpec(run.recipe.conditions["A"], (0,), labels_seen=(1,))
+    a = run.recipe.conditions["A"]
+    assert predict == PredictSpec(a, a.predict, ("curated", "test"), (0,), labels_seen=(1,))
+    noisy = claimed(run, "predict-noisy-A-0").work
+    assert noisy == PredictSpec(a, PredictSettings(pads=(0,)), ("noisy",), (0,), labels_seen=(1,))
     pseudo = next(node.name for node in run.graph.nodes.values() if node.kind == "pseudo")
     assert isinstance(claimed(run, pseudo).work, PseudoSpec)
     blend = claimed(run, "blend").work

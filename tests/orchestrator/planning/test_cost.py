@@ -61,12 +61,14 @@ def test_full_size_networks_are_counted_in_seconds(tmp_path: Path) -> None:
     # 3,976 clips a fold make 63 steps of 64 crops; validation of 994 clips a fold comes on top.
     steps = 5 * 512 * 63 * 64 * crop_flops(recipe.conditions["one"].train.network, 80, 512, 128).both
     assert 1.1 * steps < one.training_flops < 1.25 * steps
-    # Multitask doubles the steps and validates 3,963 noisy clips of some 15 s too.
-    assert 2 * one.training_flops < a.training_flops < 3 * one.training_flops
-    assert a.prediction_flops == pytest.approx(8 * one.prediction_flops)
+    # Multitask doubles the steps; no noisy clip is validated. A teaches B: it predicts the noisy clips too, at pad 0.
+    assert a.training_flops - one.training_flops == pytest.approx(steps)
+    taught = {signature for _, signature in cost.plan.graph.taught.values()}
+    assert len(taught) == 5
+    teaching = sum(cost.nodes[signature].prediction_flops for signature in taught)
+    assert a.prediction_flops - teaching == pytest.approx(8 * one.prediction_flops)
     assert a.snapshots_bytes == pytest.approx(5 * 8 * 4 * 24_592_224, rel=0.001)
-    clips = 5 * (19_815 + 4_481) + 4_970
-    assert a.predictions_bytes == 8 * 2 * clips * 80 * 4
+    assert a.predictions_bytes == 8 * (2 * (5 * 4_481 + 4_970) + 5 * 19_815) * 80 * 4
     seconds = (cost.total.training_flops + cost.total.prediction_flops) / (0.3 * 312e12) + 20 * START_UP_S
     assert cost.total.gpu_s(A100) == pytest.approx(seconds)
     assert 1 <= cost.ratio < 1.3

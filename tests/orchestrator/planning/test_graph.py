@@ -68,3 +68,38 @@ def test_no_two_nodes_have_one_name(manifest: Manifest) -> None:
     assert len(set(names)) == len(names)
     assert sum(name.startswith("train-A-0-1") for name in names) == 2
     assert sum(name.startswith("shard-mel-curated-0000") for name in names) == 2
+
+
+SPL = {"multitask": True, "pseudo": {"teacher": "c0"}}
+
+
+def test_only_teachers_predict_the_noisy_clips(manifest: Manifest) -> None:
+    graph = graph_of(manifest, {}, SPL, {**SPL, "pseudo": {"teacher": "c0", "folds": "all"}}, {"multitask": True})
+    noisy = [node for node in graph.nodes.values() if node.kind == "predict" and "noisy" in node.inputs]
+    assert [node.name for node in noisy] == ["predict-noisy-c0-0", "predict-noisy-c0-1"], "one per fold, for all pupils"
+    for node in noisy:
+        assert node.inputs.keys() == {"train", "noisy"}
+        assert node.payload["clips"].keys() == {"noisy"}
+        assert node.payload["predict"] == {"pads": [0], "heads": ["curated"]}
+    for signature in graph.predict.values():
+        assert graph.nodes[signature].inputs.keys() == {"train", "curated", "test"}
+
+
+def test_a_pupil_needs_its_teachers_noisy_predictions_only(manifest: Manifest) -> None:
+    graph = graph_of(manifest, {}, SPL)
+    part = graph.closure([graph.predict["c1", 0]])
+    names = {node.name for node in part.nodes.values() if node.kind != "shard"}
+    assert names == {"train-c0-0", "predict-noisy-c0-0", "pseudo-c0-0", "train-c1-0", "predict-c1-0"}
+
+
+def test_labels_at_other_pads_or_of_another_kind_are_other_nodes(manifest: Manifest) -> None:
+    pseudo = [{}, {"pads": [2, 4]}, {"labels": "hard"}, {"labels": "hard", "temperature": 1.0}]
+    graph = graph_of(manifest, {}, *({"pseudo": {"teacher": "c0", **change}} for change in pseudo))
+    kinds = [node.kind for node in graph.nodes.values()]
+    assert kinds.count("predict") == 5 * 2 + 2 * 2, "noisy clips at pad 0, and at 2 and 4"
+    assert kinds.count("pseudo") == 3 * 2, "hard labels have no temperature"
+
+
+def test_what_the_report_averages_changes_no_work(manifest: Manifest) -> None:
+    graph = graph_of(manifest, {}, {"cv": "last"})
+    assert len(set(graph.predict.values())) == 2

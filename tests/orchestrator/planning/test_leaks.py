@@ -63,7 +63,7 @@ def test_labels_seen_follow_every_edge(run: Run) -> None:
     by_name = {node.name: seen[node.signature] for node in run.graph.nodes.values()}
     assert by_name["predict-plain-0"] == by_name["predict-A-0"] == by_name["predict-same-0"] == {1, 2}
     assert by_name["predict-all-0"] == by_name["predict-from_all-0"] == by_name["pseudo-A-all"] == {0, 1, 2}
-    assert by_name["predict-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
+    assert by_name["predict-noisy-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
     assert by_name["pseudo-A-0x"] == by_name["predict-crossed-0"] == {1, 2}
     assert not any(seen[node.signature] for node in run.graph.nodes.values() if node.kind == "shard")
 
@@ -72,7 +72,10 @@ def test_a_pair_is_trained_once_for_both_of_its_folds(run: Run) -> None:
     pairs = sorted(node.name for node in run.graph.nodes.values() if node.kind == "train" and len(node.held_out) == 2)
     assert pairs == [f"train-{name}-{pair}" for name in ("A", "plain") for pair in ("0-1", "0-2", "1-2")]
     crossed = next(node for node in run.graph.nodes.values() if node.name == "pseudo-A-1x")
-    assert {run.graph.nodes[parent].name for parent in crossed.parents} == {"predict-A-0-1", "predict-A-1-2"}
+    assert {run.graph.nodes[parent].name for parent in crossed.parents} == {
+        "predict-noisy-A-0-1",
+        "predict-noisy-A-1-2",
+    }
 
 
 def test_leaky_conditions_are_named(run: Run, grid: Path) -> None:

@@ -340,7 +340,7 @@ def test_only_and_folds_run_what_they_need(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
     names = {p.node.name for p in plan_of(run, Selection(("B",), (1,))).nodes if p.node.kind != "shard"}
-    assert names == {"train-plain-1", "train-A-1", "predict-A-1", "pseudo-A-1", "train-B-1", "predict-B-1"}
+    assert names == {"train-plain-1", "train-A-1", "predict-noisy-A-1", "pseudo-A-1", "train-B-1", "predict-B-1"}
 
 
 @pytest.mark.parametrize(

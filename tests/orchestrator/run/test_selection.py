@@ -21,7 +21,7 @@ def names(run: Run, selection: Selection) -> set[str]:
 def test_a_selection_brings_what_it_needs(run: Run) -> None:
     assert names(run, Selection(("plain",), (0,))) == {"train-plain-0", "predict-plain-0"}
     chosen = names(run, Selection(("B",), (1,)))
-    assert {"train-plain-1", "train-A-1", "predict-A-1", "train-B-1", "predict-B-1"} <= chosen
+    assert {"train-plain-1", "train-A-1", "predict-noisy-A-1", "train-B-1", "predict-B-1"} <= chosen
     assert not any(name.endswith("-0") for name in chosen)
     assert Selection().apply(run) is run.graph
 

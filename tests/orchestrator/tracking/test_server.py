@@ -69,7 +69,7 @@ def test_ui_serves_every_fold_on_localhost(server: Server, inline_run: Run) -> N
     runs = runs_of(mlflow.MlflowClient(server.url))
     assert set(runs) == {"blend"} | {n for c in ("plain", "A", "B", "D") for n in (c, f"{c} fold 0", f"{c} fold 1")}
     assert runs["A fold 0"]["lwlrap"] == 2
-    assert runs["A fold 0"]["lwlrap_noisy"] == 2
+    assert runs["A fold 0"]["loss_noisy"] == 2
     page = requests.get(server.url, timeout=10)
     assert "<title>" in page.text
     listening = {c.laddr.ip for p in psutil.Process(server.process.pid).children(recursive=True)

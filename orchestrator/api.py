@@ -2,21 +2,6 @@
 
 Each function imports what it needs when it is called, so that `import sonogrid` takes no time. Bad input raises an
 exception (`features.errors`) whose message is one sentence; nothing exits the process.
-
-Arguments that several functions share:
-
-    grid              name of a grid that ships with sonogrid, a YAML file, or a Recipe from `load_grid`
-    data              folder of the dataset
-    out, run          RUN folder: what a launch writes, and everything else reads
-    store             folder, s3:// or gs:// URL where results lie; by default RUN/store
-    overlays          names of overlays of the grid
-    settings          changes, as 'PATH=VALUE': 'defaults.epochs=20'
-    only, folds       conditions and folds that are wanted, with what they need; by default all
-    force             names of jobs to run again although they are done
-    skip_bad          set bad clips aside instead of refusing the dataset
-    execution         where and how jobs run; by default on Ray, on this machine
-    console           shows progress and tables, best with `Console(markup=False, highlight=False)`, as names come from
-                      files; by default nothing is printed
 """
 
 from __future__ import annotations
@@ -133,15 +118,15 @@ def plan(
     """What a launch would do, why, and what it would cost; nothing is run.
 
     Args:
-        grid: see above.
+        grid: name of a shipped grid, a YAML file, or a Recipe from `load_grid`.
         data: by default, the sizes of FSDKaggle2019 are assumed.
         out: the run to compare with; by default all work is new.
-        only: see above.
-        folds: see above.
-        overlays: see above.
-        settings: see above.
-        store: see above.
-        skip_bad: see above.
+        only: conditions that are wanted, with what they need; by default all.
+        folds: folds that are wanted; by default all.
+        overlays: names of overlays of the grid.
+        settings: changes to the grid, such as 'defaults.epochs=20'.
+        store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
+        skip_bad: set bad clips aside instead of refusing the dataset.
         gpu: GPU model to estimate time for.
         gpus: how many of them.
         utilisation: fraction of the peak FLOP/s to assume, above 0 and at most 1.
@@ -190,19 +175,19 @@ def launch(
     """Run everything of a grid that is not done. Launching again resumes.
 
     Args:
-        grid: see above.
-        data: see above.
-        out: see above.
-        only: see above.
-        folds: see above.
-        overlays: see above.
-        settings: see above.
-        store: see above.
-        skip_bad: see above.
-        force: see above.
-        execution: see above.
+        grid: name of a shipped grid, a YAML file, or a Recipe from `load_grid`.
+        data: folder of the dataset.
+        out: RUN folder; made if it is not there.
+        only: conditions that are wanted, with what they need; by default all.
+        folds: folds that are wanted; by default all.
+        overlays: names of overlays of the grid.
+        settings: changes to the grid, such as 'defaults.epochs=20'.
+        store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
+        skip_bad: set bad clips aside instead of refusing the dataset.
+        force: names of jobs to run again although they are done.
+        execution: where and how jobs run; by default on Ray, on this machine.
         labels: CSV of the test labels, if they are known: the report then has the test scores.
-        console: see above.
+        console: shows progress and tables; by default nothing is printed.
 
     Returns:
         Failed jobs with their causes, and the report. A failed job raises nothing.
@@ -235,13 +220,13 @@ def resume(
     """Launch again what a RUN folder describes.
 
     Args:
-        run: see above.
-        settings: see above.
-        skip_bad: see above.
+        run: RUN folder.
+        settings: changes to the grid, such as 'defaults.epochs=20'.
+        skip_bad: set bad clips aside instead of refusing the dataset.
         failed: run only the failed jobs, and those that they alone block.
-        force: see above.
-        execution: see above.
-        console: see above.
+        force: names of jobs to run again although they are done.
+        execution: where and how jobs run; by default on Ray, on this machine.
+        console: shows progress and tables; by default nothing is printed.
 
     Returns:
         Failed jobs with their causes, and the report. A failed job raises nothing.
@@ -276,7 +261,7 @@ def logs(run: Place, job: str, *, attempt: int | None = None, follow: bool = Fal
     """The lines of a job's log, read from the store only.
 
     Args:
-        run: see above.
+        run: RUN folder.
         job: its name, as `status` shows it.
         attempt: by default the latest.
         follow: wait for more lines until the job is done or failed.
@@ -308,7 +293,7 @@ def tune(run: Place, *, trials: int | None = None, budget: int | None = None) ->
     """Tune the weights of the blend again.
 
     Args:
-        run: see above.
+        run: RUN folder.
         trials: by default as many as the grid says.
         budget: most predictions of the blend; by default as many as the grid says.
 

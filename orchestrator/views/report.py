@@ -1,5 +1,7 @@
 """Builds the report of a run from the store, and writes the files made from it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from features.files import write_json
@@ -43,8 +45,8 @@ def build_report(run: Run) -> Report:
         blend=BlendReport.of(blend) if blend else BlendReport(),
         ensembles=tuple(_ensemble(run, name, oof, test, name in leaky_ensembles) for name in recipe.ensembles),
         comparisons=tuple(
-            _comparison(name, before, after, oof, test, bool({before, after} & {*leaky, *leaky_ensembles}))
-            for name, (before, after) in recipe.comparisons.items()
+            _comparison(name, sides, conditions, oof, test, leaky=bool({*sides} & {*leaky, *leaky_ensembles}))
+            for name, sides in recipe.comparisons.items()
         ),
         test=scores_on_test(known[0], blended_test(run), known[1]) if known and blend else None,
         leaky=tuple(leaky),
@@ -54,12 +56,14 @@ def build_report(run: Run) -> Report:
 
 def _condition(run: Run, name: str, oof: Scores, test: Scores) -> ConditionReport:
     folds = tuple(_fold(run, name, fold) for fold in range(run.recipe.data.folds))
-    best = [fold.best_lwlrap for fold in folds if fold.state == "done" and fold.best_lwlrap is not None]
+    epoch = run.recipe.conditions[name].cv
+    scores = [score for fold in folds if fold.state == "done" and (score := fold.lwlrap(epoch)) is not None]
     return ConditionReport(
         name=name,
         features=run.recipe.conditions[name].features.kind,
         folds=folds,
-        cv_lwlrap=float(np.mean(best)) if len(best) == len(folds) else None,
+        cv_epoch=epoch,
+        cv_lwlrap=float(np.mean(scores)) if len(scores) == len(folds) else None,
         published_cv_lwlrap=run.recipe.published.cv.get(name),
         oof_lwlrap=oof.lwlrap(name),
         interval=oof.interval(name),
@@ -90,13 +94,19 @@ def _ensemble(run: Run, name: str, oof: Scores, test: Scores, leaky: bool) -> En
     )
 
 
-def _comparison(name: str, before: str, after: str, oof: Scores, test: Scores, leaky: bool) -> ComparisonReport:
+def _comparison(
+    name: str, sides: Sequence[str], conditions: Sequence[ConditionReport], oof: Scores, test: Scores, *, leaky: bool
+) -> ComparisonReport:
+    before, after = sides
+    cv = {condition.name: condition.cv_lwlrap for condition in conditions}
+    first, second = cv.get(before), cv.get(after)
     oof_difference, interval = oof.difference(before, after)
     test_difference, test_interval = test.difference(before, after)
     return ComparisonReport(
         name=name,
         before=before,
         after=after,
+        cv_difference=None if first is None or second is None else second - first,
         oof_difference=oof_difference,
         interval=interval,
         test_difference=test_difference,

@@ -16,6 +16,7 @@ NETWORKS = {"mel": "Table 1: networks on mel", "waveform": "Table 2: networks on
 def print_report(report: Report, console: Console) -> None:
     """Conditions with their folds, ensembles, comparisons, the blend.
 
+    Scores of folds, their mean `cv` and the paper's figure are all of the `epoch` that the row names.
     A grid with ensembles or published figures is printed as the paper's Tables 1-3.
     """
     conditions, grid = report.conditions, f"grid {report.grid}"
@@ -48,13 +49,15 @@ def _conditions_table(title: str, conditions: Sequence[ConditionReport], leaky: 
     folds = [f"fold {number}" if len(numbers) <= 5 else f"f{number}" for number in numbers]  # ten folds fit a screen
     published = any(condition.published_cv_lwlrap is not None for condition in conditions)
     paper = ["paper"] if published else []
-    table = _table(title, "condition", [*folds, "cv (best)", *paper, "out-of-fold", "95 %", "test"])
+    table = _table(title, "condition", [*folds, "cv", "epoch", *paper, "out-of-fold", "95 %", "test"])
     for condition in conditions:
-        cells = [_number(fold.best_lwlrap) if fold.state == "done" else fold.state for fold in condition.folds]
+        epoch = condition.cv_epoch
+        cells = [_number(fold.lwlrap(epoch)) if fold.state == "done" else fold.state for fold in condition.folds]
         table.add_row(
             _marked(condition.name, condition.name in leaky),
             *cells,
             _number(condition.cv_lwlrap),
+            epoch,
             *([_number(condition.published_cv_lwlrap)] if published else []),
             _number(condition.oof_lwlrap),
             _interval(condition.interval),
@@ -81,12 +84,13 @@ def _ensembles_table(title: str, ensembles: Sequence[EnsembleReport]) -> Table:
 
 def _comparisons_table(comparisons: Sequence[ComparisonReport]) -> Table:
     title = "gain of each step: difference in lwlrap, 95 % interval over resampled clips"
-    table = _table(title, "step", ["from", "to", "out-of-fold", "95 %", "test", "95 %"])
+    table = _table(title, "step", ["from", "to", "cv", "out-of-fold", "95 %", "test", "95 %"])
     for comparison in comparisons:
         table.add_row(
             _marked(comparison.name, comparison.leaky),
             comparison.before,
             comparison.after,
+            _number(comparison.cv_difference, "+.3f"),
             _number(comparison.oof_difference, "+.3f"),
             _interval(comparison.interval, "+.3f"),
             _number(comparison.test_difference, "+.3f"),

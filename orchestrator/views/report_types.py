@@ -4,7 +4,7 @@ A score that does not exist yet is None. `Report.as_dict` is the JSON form (docs
 """
 
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from orchestrator.blending.result import Blend
 from orchestrator.grids.ensembles import Member
@@ -31,6 +31,10 @@ class FoldReport:
     """Of the best epoch."""
     last_lwlrap: float | None
 
+    def lwlrap(self, epoch: Literal["best", "last"]) -> float | None:
+        """Of the best or the last epoch."""
+        return self.best_lwlrap if epoch == "best" else self.last_lwlrap
+
 
 @dataclass(frozen=True)
 class ConditionReport:
@@ -40,8 +44,10 @@ class ConditionReport:
     features: str
     """mel or waveform."""
     folds: tuple[FoldReport, ...]
+    cv_epoch: Literal["best", "last"]
+    """Epoch of each fold that `cv_lwlrap` is of, and the published figure; the best one is optimistic."""
     cv_lwlrap: float | None
-    """Mean over folds of the best epoch, as the paper reports it; optimistic."""
+    """Mean over folds."""
     published_cv_lwlrap: float | None
     oof_lwlrap: float | None
     """Of the stitched mean of the members; no epoch is chosen."""
@@ -101,6 +107,8 @@ class ComparisonReport:
     name: str
     before: str
     after: str
+    cv_difference: float | None
+    """Of `cv_lwlrap`, between two conditions; None for an ensemble."""
     oof_difference: float | None
     interval: Interval | None
     test_difference: float | None

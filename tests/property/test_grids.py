@@ -92,7 +92,7 @@ def grid_form(recipe: Recipe) -> dict[str, Any]:
     """A Recipe as a plain grid file: the training fields of a condition lie flat in its row."""
     raw = recipe.model_dump(mode="json")
     raw["conditions"] = {
-        name: {**row["train"], "features": row["features"], "predict": row["predict"]}
+        name: {**row["train"], "features": row["features"], "predict": row["predict"], "cv": row["cv"]}
         for name, row in raw["conditions"].items()
     }
     return raw

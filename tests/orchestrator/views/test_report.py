@@ -28,6 +28,23 @@ def test_a_finished_run_has_all_scores(inline_run: Run) -> None:
     assert nothing.oof_difference == 0
 
 
+def test_cv_is_of_the_epoch_that_the_grid_names(inline_run: Run, tiny_grid: Path) -> None:
+    changes = ["conditions.plain.cv=last", "conditions.A.cv=best", "comparisons={step: [plain, A], other: [A, A-all]}"]
+    recipe = load_grid(str(tiny_grid), changes)
+    run = Run(inline_run.folder, recipe, inline_run.data_root, inline_run.store, inline_run.manifest)
+    assert run.graph.nodes.keys() == inline_run.graph.nodes.keys(), "it changes no work"
+    report = build_report(run)
+    plain, a = report.conditions[:2]
+    assert (plain.cv_epoch, a.cv_epoch) == ("last", "best")
+    assert plain.cv_lwlrap == pytest.approx(np.mean([fold.last_lwlrap for fold in plain.folds]))  # type: ignore[arg-type]
+    assert a.cv_lwlrap == pytest.approx(np.mean([fold.best_lwlrap for fold in a.folds]))  # type: ignore[arg-type]
+    step, other = report.comparisons
+    assert plain.cv_lwlrap is not None
+    assert a.cv_lwlrap is not None
+    assert step.cv_difference == pytest.approx(a.cv_lwlrap - plain.cv_lwlrap)
+    assert other.cv_difference is None, "an ensemble has no epochs"
+
+
 def test_an_unfinished_condition_has_no_cv_and_no_oof_score(copy: Run) -> None:
     copy.store.forget(copy.graph.nodes[copy.graph.train["D", 1]])
     copy.store.forget(copy.graph.nodes[copy.graph.predict["D", 1]])

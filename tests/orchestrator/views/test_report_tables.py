@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from typing import Literal
 
 from rich.console import Console
 
@@ -10,9 +11,11 @@ from orchestrator.views import report_types as types
 from orchestrator.views.report_tables import print_report
 
 
-def condition(name: str, *, features: str = "mel", published: float | None = None) -> types.ConditionReport:
+def condition(
+    name: str, *, features: str = "mel", epoch: Literal["best", "last"] = "best", published: float | None = None
+) -> types.ConditionReport:
     folds = (types.FoldReport(0, "done", 0.811, 0.8), types.FoldReport(1, "partial", 0.5, 0.5))
-    return types.ConditionReport(name, features, folds, None, published, 0.71, (0.61, 0.805), None)
+    return types.ConditionReport(name, features, folds, epoch, None, published, 0.71, (0.61, 0.805), None)
 
 
 REPORT = types.Report(
@@ -20,7 +23,7 @@ REPORT = types.Report(
     blend=types.BlendReport(), ensembles=(), comparisons=(), test=None, leaky=(), skipped=(),
 )  # fmt: skip
 ENSEMBLE = types.EnsembleReport("A+D", 6, 0.912, (0.8, 0.95), 0.89, 0.92, False)
-COMPARISON = types.ComparisonReport("step", "A", "A+D", 0.2, (-0.1, 0.3), None, None, False)
+COMPARISON = types.ComparisonReport("step", "A", "A+D", None, 0.2, (-0.1, 0.3), None, None, False)
 
 
 def printed(report: types.Report) -> str:
@@ -40,7 +43,7 @@ def cells(text: str, first: str) -> list[str]:
 def test_a_plain_grid_has_one_table_of_conditions() -> None:
     text = printed(REPORT)
     assert text.startswith("grid tiny: lwlrap")
-    assert cells(text, "A") == ["A", "0.811", "partial", "-", "0.710", "0.610 to 0.805", "-"]
+    assert cells(text, "A") == ["A", "0.811", "partial", "-", "best", "0.710", "0.610 to 0.805", "-"]
     assert cells(text, "D")[0] == "D"
     assert "Table" not in text
     assert "paper" not in text
@@ -53,7 +56,7 @@ def test_published_figures_bring_the_papers_tables() -> None:
     one, rest = text.split("Table 2: networks on waveforms")
     two, three = rest.split("Table 3: ensembles")
     assert one.startswith("Table 1: networks on mel")
-    assert cells(one, "A")[4] == "0.849"
+    assert cells(one, "A")[4:6] == ["best", "0.849"]
     assert cells(two, "D")[0] == "D"
     assert cells(three, "A+D") == ["A+D", "6", "0.912", "0.800 to 0.950", "0.890", "0.920"]
 
@@ -61,7 +64,18 @@ def test_published_figures_bring_the_papers_tables() -> None:
 def test_gains_have_their_sign() -> None:
     text = printed(replace(REPORT, comparisons=(COMPARISON,)))
     assert "gain of each step" in text
-    assert cells(text, "step") == ["step", "A", "A+D", "+0.200", "-0.100 to +0.300", "-", "-"]
+    assert cells(text, "step") == ["step", "A", "A+D", "-", "+0.200", "-0.100 to +0.300", "-", "-"]
+
+
+def test_scores_are_of_the_epoch_that_the_row_names() -> None:
+    text = printed(replace(REPORT, conditions=(condition("A"), condition("c8", epoch="last", published=0.809))))
+    assert cells(text, "A")[1:6] == ["0.811", "partial", "-", "best", "-"]
+    assert cells(text, "c8")[1:6] == ["0.800", "partial", "-", "last", "0.809"]
+
+
+def test_two_conditions_have_a_gain_in_cv() -> None:
+    text = printed(replace(REPORT, comparisons=(replace(COMPARISON, cv_difference=-0.0123),)))
+    assert cells(text, "step")[3] == "-0.012"
 
 
 def test_the_blend_counts_members_weights_and_predictions() -> None:

@@ -7,9 +7,9 @@ from orchestrator.grids.ensembles import Member
 from orchestrator.views import report_types as types
 
 FOLDS = (types.FoldReport(0, "done", 0.8, 0.7), types.FoldReport(1, "new", None, None))
-CONDITION = types.ConditionReport("A", "mel", FOLDS, None, 0.84, 0.7, (0.6, 0.8), None)
+CONDITION = types.ConditionReport("A", "mel", FOLDS, "best", None, 0.84, 0.7, (0.6, 0.8), None)
 ENSEMBLE = types.EnsembleReport("A+D", 6, 0.9, (0.8, 0.95), 0.89, 0.91, True)
-COMPARISON = types.ComparisonReport("step", "A", "A+D", 0.2, (0.1, 0.3), None, None, True)
+COMPARISON = types.ComparisonReport("step", "A", "A+D", None, 0.2, (0.1, 0.3), None, None, True)
 
 
 def report(blend: types.BlendReport, test: types.TestScores | None) -> types.Report:
@@ -30,6 +30,7 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
                     {"fold": 0, "state": "done", "best_lwlrap": 0.8, "last_lwlrap": 0.7},
                     {"fold": 1, "state": "new", "best_lwlrap": None, "last_lwlrap": None},
                 ],
+                "cv_epoch": "best",
                 "cv_lwlrap": None,
                 "published_cv_lwlrap": 0.84,
                 "oof_lwlrap": 0.7,
@@ -63,6 +64,7 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
                 "name": "step",
                 "from": "A",
                 "to": "A+D",
+                "cv_difference": None,
                 "oof_difference": 0.2,
                 "interval": [0.1, 0.3],
                 "test_difference": None,

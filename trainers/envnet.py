@@ -24,7 +24,8 @@ class EnvNetTrunk(nn.Module):
 
     min_length = EnvNetSettings.min_samples
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, default_init: bool = False) -> None:
+        """`default_init` leaves the convolutions torch's default weights, as the released code does."""
         super().__init__()
         self.features = 80 * width
         self.spectrum = nn.Sequential(
@@ -44,7 +45,7 @@ class EnvNetTrunk(nn.Module):
             _conv(8 * width, 8 * width, (1, 2)),
             nn.AdaptiveMaxPool2d((10, 1)),
         )
-        for module in self.modules():
+        for module in self.modules() if not default_init else ():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 

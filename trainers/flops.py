@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.network import Tagger
-from trainers.predict import group_by_length
-from trainers.settings import NetworkSettings, TrainSettings
+from trainers.predict import WHOLE, group_by_length, windows
+from trainers.settings import NetworkSettings, ReadSettings, TrainSettings
 
 __all__ = [
     "Clips", "CropFlops", "checkpoint_bytes", "clip_flops", "crop_flops", "head_flops", "prediction_flops",
@@ -94,7 +94,14 @@ def head_flops(network: NetworkSettings, classes: int) -> int:
 
 @lru_cache(maxsize=1024)
 def prediction_flops(
-    network: NetworkSettings, classes: int, n_mels: int | None, clips: Clips, pads: tuple[int, ...], heads: int = 1
+    network: NetworkSettings,
+    classes: int,
+    n_mels: int | None,
+    clips: Clips,
+    pads: tuple[int, ...],
+    heads: int = 1,
+    read: ReadSettings = WHOLE,
+    crop: int = 0,
 ) -> float:
     """Operations of `trainers.predict.predict` with one snapshot; clips are grouped and padded as it does.
 
@@ -105,12 +112,14 @@ def prediction_flops(
         clips: what is predicted.
         pads: zeros on both sides of a clip, one pass per pad.
         heads: number of heads; they share a pass through the trunk.
+        read: part of a clip that is predicted.
+        crop: its length, if it is not the whole clip.
     """
     if len(clips.lengths) == 0:
         return 0.0
-    grouped = _grouped(clips, n_mels or 1)
+    grouped, parts = _grouped(clips, n_mels or 1, read, crop)
     trunk = sum(float(clip_flops(network, n_mels, grouped + 2 * pad).sum()) for pad in pads)
-    return trunk + float(len(pads) * heads * len(clips.lengths) * head_flops(network, classes))
+    return parts * (trunk + float(len(pads) * heads * len(clips.lengths) * head_flops(network, classes)))
 
 
 def training_flops(
@@ -188,9 +197,10 @@ def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> i
 
 
 @lru_cache(maxsize=64)
-def _grouped(clips: Clips, values_per_step: int) -> np.ndarray:
-    """(N,) lengths after padding to the longest clip of each group."""
-    padded = np.empty_like(clips.lengths)
-    for group in group_by_length(clips.lengths, values_per_step=values_per_step):
-        padded[group] = clips.lengths[group].max()
-    return padded
+def _grouped(clips: Clips, values_per_step: int, read: ReadSettings, crop: int) -> tuple[np.ndarray, int]:
+    """(N,) lengths after padding to the longest clip of each group, and the number of parts of each clip."""
+    lengths, parts = windows(clips.lengths, read, crop)
+    padded = np.empty_like(lengths)
+    for group in group_by_length(lengths, values_per_step=values_per_step, patience=read.patience):
+        padded[group] = lengths[group].max()
+    return padded, len(parts)

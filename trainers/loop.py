@@ -269,7 +269,7 @@ class _Training:
     def _terms(self, step: int) -> dict[str, tuple[str, float]]:
         """Name and weight of the loss of each stream."""
         settings = self.job.settings
-        terms = {"curated": (settings.loss, 1.0), "noisy": (settings.noisy_loss, 1.0)}
+        terms = {"curated": (settings.loss, 1.0), "noisy": (settings.noisy_loss, settings.noisy_weight)}
         if settings.pseudo is not None:
             terms["pseudo"] = (settings.pseudo.loss, settings.pseudo.weight)
         return terms | self.method.terms(step)

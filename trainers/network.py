@@ -23,9 +23,9 @@ Head = Literal["curated", "noisy"]
 Trunk = ResNetTrunk | SEResNeXtTrunk | EnvNetTrunk
 
 TRUNKS: dict[str, Callable[[Any], Trunk]] = {
-    "resnet": lambda settings: ResNetTrunk(settings.depth, settings.width),
+    "resnet": lambda settings: ResNetTrunk(settings.depth, settings.width, default_stem=settings.init == "released"),
     "seresnext": lambda settings: SEResNeXtTrunk(settings.width),
-    "envnet": lambda settings: EnvNetTrunk(settings.width),
+    "envnet": lambda settings: EnvNetTrunk(settings.width, default_init=settings.init == "released"),
 }
 """Trunk of each `network.kind`."""
 

@@ -5,33 +5,37 @@ Source: docs/paper.md, Prediction and ensemble. Clips are sorted by length; one 
 0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
+from trainers.batch import on_device
 from trainers.clips import ClipBank
 from trainers.losses import activate
 from trainers.network import Head, Tagger
-from trainers.settings import Padding
+from trainers.settings import Padding, ReadSettings
 
-__all__ = ["group_by_length", "predict"]
+__all__ = ["group_by_length", "predict", "windows"]
 
+WHOLE = ReadSettings()
 MAX_CLIPS = 512
 MAX_VALUES = 20_000_000
 
 
-def group_by_length(lengths: np.ndarray, *, values_per_step: int = 1) -> list[np.ndarray]:
+def group_by_length(lengths: np.ndarray, *, values_per_step: int = 1, patience: float = 0.2) -> list[np.ndarray]:
     """Indices of clips, one array per group, shortest first.
 
     Args:
         lengths: (N,) frames or samples.
         values_per_step: input values per frame (mel bands) or per sample (1).
+        patience: up to which the patience may rise.
     """
     order = np.argsort(lengths, kind="stable")
     wanted = 60 + len(lengths) / 55
     groups: list[np.ndarray] = []
-    for percent in range(21):
+    for percent in range(round(100 * patience) + 1):
         groups = _group(order, lengths, 1 + percent / 100, values_per_step)
         if len(groups) <= wanted:
             break
@@ -52,6 +56,24 @@ def _group(order: np.ndarray, lengths: np.ndarray, stretch: float, values_per_st
     return [np.array(group) for group in groups]
 
 
+def windows(lengths: np.ndarray, read: ReadSettings, crop: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The parts of clips that are predicted: their lengths (N,), and the first positions (N,) of one or several parts.
+
+    Args:
+        lengths: (N,) frames or samples of whole clips.
+        read: which part.
+        crop: length of a part, if it is not the whole clip; a shorter clip is its own part.
+    """
+    if read.part == "whole":
+        return lengths, [np.zeros_like(lengths)]
+    parts = np.minimum(lengths, crop)
+    room = lengths - parts
+    if read.part == "crops":
+        shares = np.linspace(0.0, 1.0, read.crops) if read.crops > 1 else [0.5]
+        return parts, [np.floor(share * room).astype(np.int64) for share in shares]
+    return parts, [np.zeros_like(room) if read.part == "start" else room]
+
+
 @torch.inference_mode()
 def predict(
     networks: Sequence[Tagger],
@@ -61,6 +83,8 @@ def predict(
     *,
     heads: Sequence[Head] = ("curated",),
     padding: Padding = "zeros",
+    read: ReadSettings = WHOLE,
+    crop: int = 0,
     progress: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
     """Scores of whole clips by several networks and heads at several pads.
@@ -72,6 +96,8 @@ def predict(
         pads: padding on both sides in mel frames or samples; clips below the network's minimum get more behind them.
         heads: heads to score with; they share one pass through the trunk.
         padding: what a clip is padded with, both at its pads and up to the longest clip of its group.
+        read: part of a clip that is predicted, its place in a group, and how lengths of a group may differ.
+        crop: length of a part, if not the whole clip is predicted.
         progress: called after each group.
 
     Returns:
@@ -79,15 +105,22 @@ def predict(
     """
     for network in networks:
         network.eval()
-    lengths = bank.lengths[rows]
+    lengths, parts = windows(bank.lengths[rows], read, crop)
     result: np.ndarray | None = None
-    for group in group_by_length(lengths, values_per_step=int(np.prod(bank.tail, dtype=int))):
+    values_per_step = int(np.prod(bank.tail, dtype=int))
+    groups = group_by_length(lengths, values_per_step=values_per_step, patience=read.patience)
+    for group, first in itertools.product(groups, parts):
         longest = int(lengths[group].max())
         behind = [max(pad, networks[0].min_length - longest - pad) for pad in pads]
         # Read once, as wide as the largest pad needs: the value at a position does not depend on the pad.
         before = max(pads)
-        starts = np.full(len(group), -before, dtype=np.int64)
+        place = (longest - lengths[group]) // 2 if read.align == "centre" else np.zeros(len(group), np.int64)
+        starts = first[group] - before - place
         wide = bank.crop(rows[group], starts, before + longest + max(behind), padding)  # (B, T[, n_mels])
+        if read.part != "whole" and padding == "zeros":
+            position = np.arange(wide.shape[1]) - (before + place)[:, None]
+            inside = on_device((position >= 0) & (position < lengths[group][:, None]), wide.device)  # (B, T)
+            wide = wide * inside.reshape(*inside.shape, *[1] * len(bank.tail))
         for p, pad in enumerate(pads):
             padded = wide[:, before - pad : before + longest + behind[p]].contiguous()
             for n, network in enumerate(networks):
@@ -97,7 +130,7 @@ def predict(
                     if result is None:
                         shape = (len(networks), len(heads), len(pads), len(rows), scores.shape[1])
                         result = np.zeros(shape, dtype=np.float32)
-                    result[n, h, p, group] = scores
+                    result[n, h, p, group] += scores / len(parts)
         progress()
     if result is None:
         raise ValueError("there are no clips to predict")

@@ -56,7 +56,13 @@ class MelTrunk(nn.Module):
     min_length = 1
 
     def __init__(
-        self, width: int, counts: Sequence[int], block: Callable[[int, int, int], nn.Module], *, expansion: int = 1
+        self,
+        width: int,
+        counts: Sequence[int],
+        block: Callable[[int, int, int], nn.Module],
+        *,
+        expansion: int = 1,
+        default_stem: bool = False,
     ) -> None:
         """Every stage but the first starts with a block that halves both axes and doubles the channels.
 
@@ -65,6 +71,7 @@ class MelTrunk(nn.Module):
             counts: blocks of each stage.
             block: makes a block from its channels in, channels out and stride.
             expansion: channels of the first stage as a multiple of `width`.
+            default_stem: leave the stem torch's default weights, as the released code does.
         """
         super().__init__()
         self.stem = nn.Sequential(
@@ -82,7 +89,7 @@ class MelTrunk(nn.Module):
                 channels = out
         self.stages = nn.Sequential(*blocks)
         self.features = channels
-        for module in self.modules():
+        for module in (self.stages if default_stem else self).modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
@@ -96,5 +103,5 @@ class MelTrunk(nn.Module):
 class ResNetTrunk(MelTrunk):
     """ResNet of 10, 18 or 34 weighted layers; 8 x `width` features."""
 
-    def __init__(self, depth: int, width: int) -> None:
-        super().__init__(width, BLOCKS[depth], BasicBlock)
+    def __init__(self, depth: int, width: int, *, default_stem: bool = False) -> None:
+        super().__init__(width, BLOCKS[depth], BasicBlock, default_stem=default_stem)

@@ -20,6 +20,7 @@ __all__ = [
     "PredictSettings",
     "PseudoLabelSettings",
     "PseudoSettings",
+    "ReadSettings",
     "ResNetSettings",
     "RescueSettings",
     "SEResNeXtSettings",
@@ -72,6 +73,9 @@ class ResNetSettings(Settings):
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
     kind: Literal["resnet"] = Field("resnet", description="ResNet on mel power")
     depth: Literal[10, 18, 34] = Field(34, description="number of layers with weights")
+    init: Literal["kaiming", "released"] = Field(
+        "kaiming", description="initial weights of convolutions; released: torch's default for the stem"
+    )
     width: int = Field(64, ge=4, le=512, description="channels of the first stage")
     head_units: HeadUnits = 1024
     activation: HeadActivation = "sigmoid"
@@ -97,6 +101,9 @@ class EnvNetSettings(Settings):
     """Shortest input; with fewer samples a pooling layer would have no input."""
     kind: Literal["envnet"] = Field("envnet", description="EnvNet-v2 on samples")
     width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
+    init: Literal["kaiming", "released"] = Field(
+        "kaiming", description="initial weights of convolutions; released: torch's default"
+    )
     head_units: HeadUnits = 1024
     activation: HeadActivation = "sigmoid"
 
@@ -180,7 +187,24 @@ class MixMatchSettings(Settings):
 SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSettings, Field(discriminator="method")]
 
 
-class PredictSettings(Settings):
+class ReadSettings(Settings):
+    """What of a clip is predicted, and how clips share a batch."""
+
+    part: Literal["whole", "start", "end", "crops"] = Field(
+        "whole",
+        description="part of a clip that is predicted: all of it, the first or the last crop, or the mean of evenly "
+        "spaced crops; a crop is as long as the largest one in training",
+    )
+    crops: int = Field(5, ge=1, le=100, description="number of crops with 'part: crops'")
+    align: Literal["left", "centre"] = Field(
+        "left", description="where a clip lies in a batch of longer ones; the released code centres waveforms"
+    )
+    patience: float = Field(
+        0.2, ge=0, le=1, description="how much longer than the shortest clip of its batch a clip may be; 0.2: by 20 %"
+    )
+
+
+class PredictSettings(ReadSettings):
     """Which predictions of a condition are made: by every snapshot, at every pad."""
 
     pads: Pads = Field(
@@ -233,7 +257,8 @@ class TrainSettings(Settings):
     augment: Augmentations = Field(default_factory=dict, description="augmentation -> its parameters")
     loss: LossName = Field("bce", description="loss of the curated head, a declared name")
     noisy_loss: LossName = Field("bce", description="loss of the noisy head, a declared name")
-    multitask: bool = Field(False, description="train a second head on the noisy clips, with equal weight")
+    multitask: bool = Field(False, description="train a second head on the noisy clips")
+    noisy_weight: Factor = Field(1.0, description="factor of the second head's loss; the paper's ratio is 1:1")
     noisy: Literal["all", "folds"] = Field(
         "all", description="noisy clips that train the second head: all of them, or those outside the held-out folds"
     )

@@ -75,7 +75,8 @@ class PredictSpec(Work):
                 with use_precision(train.precision, device):
                     scores = predict(  # (cycles, heads, pads, N, C)
                         networks, bank, rows, form.pads,
-                        heads=form.heads, padding=train.padding, progress=attempt.progress,
+                        heads=form.heads, padding=train.padding, read=form, crop=train.crops[-1],
+                        progress=attempt.progress,
                     )  # fmt: skip
             if not np.isfinite(scores).all():
                 raise JobError(f"{spec.name}: a score of the {subset} clips is not finite")

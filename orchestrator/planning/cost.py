@@ -169,7 +169,10 @@ class _Counter:
         for subset in (name for name in self.folds if name in node.inputs):
             clips = self._clips(node, subset, held_out=subset == "curated")
             count += len(clips.lengths)
-            flops += prediction_flops(network, self.classes, _n_mels(condition), clips, predict.pads, heads)
+            crop = condition.train.crops[-1]
+            flops += prediction_flops(
+                network, self.classes, _n_mels(condition), clips, predict.pads, heads, predict, crop
+            )
         scores = self._scores(cycles * heads * len(predict.pads) * count)
         return NodeCost(prediction_flops=cycles * flops, predictions_bytes=scores)
 

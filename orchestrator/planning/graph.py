@@ -26,7 +26,7 @@ from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
 from orchestrator.store.node import Kind, Node, signature_of, split_name
 from orchestrator.without_gc import uncollected
-from trainers.settings import PredictSettings, PseudoSettings
+from trainers.settings import PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]
 
@@ -213,7 +213,8 @@ class _Builder:
         key = (name, held_out, pads)
         if key not in self.graph.taught:
             train = self.training(name, held_out)
-            predict = PredictSettings(pads=pads, heads=("curated",)).model_dump(mode="json")
+            own = self.recipe.conditions[name].predict
+            predict = own.model_copy(update={"pads": pads, "heads": ("curated",)}).model_dump(mode="json")
             title = f"predict-noisy-{name}-{split_name(held_out)}"
             self.graph.taught[key] = (train, self._predict(title, name, held_out, train, ("noisy",), predict))
         return self.graph.taught[key][1]
@@ -237,6 +238,7 @@ class _Builder:
             "predict": predict,
             "padding": condition.train.padding,
             "precision": condition.train.precision,
+            "crop": condition.train.crops[-1],
             "threads": condition.train.threads,
             "held_out": list(held_out),
             "clips": {subset: self.hashes[subset] for subset in subsets},

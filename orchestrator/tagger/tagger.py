@@ -19,7 +19,7 @@ from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Head
 from trainers.network import Tagger as Network
 from trainers.predict import predict
-from trainers.settings import Padding
+from trainers.settings import Padding, ReadSettings
 
 __all__ = ["Tagger", "ranked"]
 
@@ -30,6 +30,9 @@ class _Condition:
 
     features: MelSettings | WaveformSettings
     padding: Padding
+    read: ReadSettings
+    crop: int
+    """Length of the part of a clip that is predicted, if it is not all of it."""
     heads: tuple[Head, ...]
     pads: tuple[int, ...]
     """(P,) of the members with a weight."""
@@ -45,7 +48,9 @@ class _Condition:
         bank = ClipBank(MemoryClips(clips), device)
         rows = np.arange(len(paths))
         for networks in self.networks:
-            scores = predict(networks, bank, rows, self.pads, heads=self.heads, padding=self.padding)
+            scores = predict(
+                networks, bank, rows, self.pads, heads=self.heads, padding=self.padding, read=self.read, crop=self.crop
+            )
             # (cycles, heads, P) with (cycles, heads, P, N, C)
             yield np.tensordot(self.weights, scores, axes=3) / len(self.networks)
 
@@ -106,6 +111,8 @@ class Tagger:
                 _Condition(
                     features=condition.features,
                     padding=condition.train.padding,
+                    read=condition.predict,
+                    crop=condition.train.crops[-1],
                     heads=tuple(heads),
                     pads=tuple(pads[index] for index in used),
                     weights=weights[cycles][:, :, used],

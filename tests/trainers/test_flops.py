@@ -105,7 +105,7 @@ def test_prediction_is_counted_as_it_runs() -> None:
     [
         ("resnet", {"precise_bn": True}),
         ("resnet", {"multitask": True, "pseudo": {"teacher": "A"}, "cycles": 1}),
-        ("envnet", {"multitask": True, "cycles": 1}),
+        ("envnet", {"multitask": True, "noisy": "folds", "validate_noisy": True, "cycles": 1}),
     ],
 )
 def test_training_is_counted_as_it_runs(
@@ -114,7 +114,7 @@ def test_training_is_counted_as_it_runs(
     job = make_job(kind, **changes)
     with FlopCounterMode(display=False) as counter:
         assert train(job, tmp_path)
-    subsets = [job.curated] + ([job.noisy] if job.noisy is not None and job.settings.multitask else [])
+    subsets = [job.curated] + ([job.noisy] if job.noisy is not None and job.settings.validate_noisy else [])
     valid = [Clips(np.asarray(subset.shards.lengths)[subset.valid_rows]) for subset in subsets]
     n_mels = job.curated.shards.n_mels
     counted = training_flops(job.settings, job.classes, n_mels, len(job.curated.train_rows), valid)

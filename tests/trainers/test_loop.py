@@ -359,6 +359,16 @@ def test_the_second_head_learns_from_all_noisy_clips_or_those_of_the_training_fo
     assert not held_out & set(rows["pseudo"])
 
 
+def test_the_ratio_of_the_losses_is_a_setting(make_job: MakeJob, tmp_path: Path) -> None:
+    """After one step the recorded losses, of equal first weights, differ by the factor alone."""
+    for name, weight in (("one", 1.0), ("three", 3.0)):
+        assert train(make_job(cycles=1, epochs=1, batch_size=8, noisy_weight=weight, **MTL), tmp_path / name)
+    (one,), (three,) = history_of(tmp_path / "one"), history_of(tmp_path / "three")
+    assert three["loss_noisy"] == pytest.approx(3 * one["loss_noisy"])
+    assert three["loss_curated"] == pytest.approx(one["loss_curated"])
+    assert weights_of(tmp_path / "one") != weights_of(tmp_path / "three")
+
+
 # --- what diverges
 
 

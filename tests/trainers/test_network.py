@@ -228,3 +228,28 @@ def test_scores_are_sigmoid_or_softmax(settings: ResNetSettings | EnvNetSettings
     logits = softmax(x).detach().double().numpy()
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(softmax.scores(x).detach(), shares, rtol=1e-5)
+
+
+def spread(module: nn.Module) -> float:
+    assert isinstance(module, nn.Conv2d)
+    return float(module.weight.detach().std())
+
+
+def test_released_initial_weights_are_torchs_default_where_the_authors_left_it() -> None:
+    """The default is uniform in +-1 / sqrt(fan in). It is wider for a stem and narrower for EnvNet."""
+    torch.manual_seed(0)
+    stems = {}
+    for init in ("kaiming", "released"):
+        trunk = Tagger(ResNetSettings(depth=10, width=64, init=init), 3, noisy_head=False).trunk  # type: ignore[arg-type]
+        assert isinstance(trunk, ResNetTrunk)
+        stems[init] = spread(trunk.stem[0])
+        block = next(trunk.stages.children())
+        assert spread(block.conv1) == pytest.approx(np.sqrt(2 / (64 * 9)), rel=0.02)  # type: ignore[arg-type]
+    assert stems["kaiming"] == pytest.approx(np.sqrt(2 / (64 * 49)), rel=0.05)
+    assert stems["released"] == pytest.approx(1 / np.sqrt(3 * 49), rel=0.05)
+    assert stems["kaiming"] / stems["released"] == pytest.approx(0.306, rel=0.1)
+    for module in Tagger(EnvNetSettings(init="released"), 3, noisy_head=False).trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            assert spread(module) == pytest.approx(1 / np.sqrt(3 * fan_in), rel=0.1)
+            assert np.sqrt(2 / fan_in) / spread(module) == pytest.approx(np.sqrt(6), rel=0.1), "2.45"

@@ -10,7 +10,7 @@ from features.shards import ShardSet
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
 from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length, predict
-from trainers.settings import EnvNetSettings, ResNetSettings
+from trainers.settings import EnvNetSettings, ReadSettings, ResNetSettings
 
 CPU = torch.device("cpu")
 SMALL = ResNetSettings(depth=10, width=4, head_units=8)
@@ -187,3 +187,55 @@ def test_scores_are_float32_whatever_the_trunk_computes_in(settings: ResNetSetti
     np.testing.assert_allclose(rounded, plain, atol=0.01)
     as_bfloat16 = torch.from_numpy(rounded).bfloat16().float().numpy()
     assert (rounded != as_bfloat16).mean() > 0.9, "scores use the bits that bfloat16 lacks"
+
+
+def alone(network: Tagger, *clips: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores of clips (frames, n_mels), each by itself."""
+    with torch.no_grad():
+        return np.stack([network.scores(torch.from_numpy(clip)[None])[0].numpy() for clip in clips])
+
+
+def test_parts_of_clips_are_predicted_as_if_they_were_clips() -> None:
+    lengths = [20, 50, 90, 50]
+    bank, network = mel_bank(lengths), tagger(SMALL, 0).eval()
+    clips = [bank.shards.array(row) for row in range(4)]
+
+    def scores(read: ReadSettings, pads: Sequence[int] = (0,)) -> NDArray[np.float32]:
+        return predict([network], bank, np.arange(4), pads, read=read, crop=40)[0, 0]
+
+    none = ReadSettings(patience=0.0)
+    np.testing.assert_allclose(scores(none)[0], alone(network, *clips), atol=1e-5)
+    start, end = none.model_copy(update={"part": "start"}), none.model_copy(update={"part": "end"})
+    np.testing.assert_allclose(scores(start)[0], alone(network, *(clip[:40] for clip in clips)), atol=1e-5)
+    np.testing.assert_allclose(scores(end)[0], alone(network, *(clip[-40:] for clip in clips)), atol=1e-5)
+    crops = none.model_copy(update={"part": "crops", "crops": 3})
+    wanted = np.mean(
+        [
+            alone(network, clips[0], clips[1][a:][:40], clips[2][b:][:40], clips[3][a:][:40])
+            for a, b in ((0, 0), (5, 25), (10, 50))
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(scores(crops)[0], wanted, atol=1e-5)
+    # What surrounds a part in its clip is not seen: pads are zeros.
+    padded = [np.pad(clip[-40:], ((7, 7), (0, 0))) for clip in clips]
+    np.testing.assert_allclose(scores(end, (7,))[0], alone(network, *padded), atol=1e-5)
+
+
+def test_clips_of_a_group_are_centred_on_request() -> None:
+    """As the released code places waveforms; 41 frames of a group of 45 begin at 2."""
+    bank, network = mel_bank([41, 45]), tagger(SMALL, 0).eval()
+    short = bank.shards.array(0)
+    for align, before in (("left", 0), ("centre", 2)):
+        read = ReadSettings.model_validate({"align": align})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.arange(2)])
+            scores = predict([network], bank, np.arange(2), [3], read=read)[0, 0, 0]
+        wanted = alone(network, np.pad(short, ((3 + before, 4 - before + 3), (0, 0))))
+        np.testing.assert_allclose(scores[0], wanted[0], atol=1e-5)
+
+
+def test_patience_is_bounded_by_the_setting() -> None:
+    lengths = np.arange(100, 1_100)
+    assert len(group_by_length(lengths, patience=0.0)) == 1_000
+    assert max(lengths[g].max() / lengths[g].min() for g in group_by_length(lengths, patience=0.02)) <= 1.02

@@ -86,6 +86,8 @@ def test_optimizers_rates_losses_and_pads(paper: Recipe, name: str) -> None:
     assert condition.predict.pads == ((8_000, 32_000) if wave else (8, 32))
     assert condition.predict.heads == ("curated",)
     assert not train.precise_bn
+    assert train.noisy_weight == 1.0
+    assert (condition.predict.part, condition.predict.align, condition.predict.patience) == ("whole", "left", 0.2)
     assert condition.cv == ("last" if name == "c8" else "best"), "Table 2: #8 is of the last epoch"
 
 
@@ -162,6 +164,8 @@ SWITCHES = [
     ("released-waveform-mixup", "F", "augment.bc_mix_released.p", None, 1.0),
     ("released-partners", "B", "pseudo.partners", "balanced", "uniform"),
     ("released-precision", "D", "precision", "bf16", "fp32"),
+    ("released-init", "A", "network.init", "kaiming", "released"),
+    ("released-init", "F", "network.init", "kaiming", "released"),
     ("released-B", "B", "batch_size", 32, 64),
     ("released-B", "B", "init_from", "c1", "A"),
     ("released-F", "F", "cycles", 10, 5),
@@ -205,6 +209,11 @@ TRIED = [
     ("noisy-folds", "A", "train.noisy", "folds"),
     ("noisy-validation", "B", "train.validate_noisy", True),
     ("noisy-validation", "D", "train.validate_noisy", True),
+    ("released-alignment", "D", "predict.align", "centre"),
+    ("released", "F2", "predict.align", "centre"),
+    ("predict-crops", "A", "predict.part", "crops"),
+    ("predict-start", "F", "predict.part", "start"),
+    ("predict-end", "c8", "predict.part", "end"),
     ("soft-label-pads", "c6", "train.pseudo.pads", (8, 32)),
     ("crop-256", "A", "train.crop", 256),
     ("crop-1024", "B", "train.crop", 1024),
@@ -228,7 +237,7 @@ def test_what_was_tried_or_left_open_is_an_overlay(
     paper: Recipe, overlay: str, condition: str, path: str, value: object
 ) -> None:
     def at(recipe: Recipe) -> object:
-        found: object = recipe.conditions[condition].model_dump()
+        found: object = recipe.conditions[condition].model_dump() if condition in recipe.conditions else None
         for part in path.split("."):
             found = found.get(part) if isinstance(found, dict) else None
         return found

@@ -7,6 +7,7 @@ from features.settings import DataSettings
 from features.synthetic import generate
 from orchestrator.grids.load import parse_grid
 from orchestrator.planning.graph import Graph, build_graph
+from trainers.settings import PredictSettings
 
 ROW = {"network": {"kind": "resnet", "depth": 10, "width": 8}, "crop": 16, "epochs": 2}
 
@@ -80,7 +81,7 @@ def test_only_teachers_predict_the_noisy_clips(manifest: Manifest) -> None:
     for node in noisy:
         assert node.inputs.keys() == {"train", "noisy"}
         assert node.payload["clips"].keys() == {"noisy"}
-        assert node.payload["predict"] == {"pads": [0], "heads": ["curated"]}
+        assert node.payload["predict"] == PredictSettings(pads=(0,)).model_dump(mode="json")
     for signature in graph.predict.values():
         assert graph.nodes[signature].inputs.keys() == {"train", "curated", "test"}
 

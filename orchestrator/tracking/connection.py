@@ -3,10 +3,13 @@
 import logging
 import os
 import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["connect", "experiment_id", "tracking_uri"]
+__all__ = ["Calls", "WatchedClient", "connect", "experiment_id", "tracking_uri"]
 
 DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 DATABASE_S = 5.0
@@ -17,6 +20,48 @@ FAIL_SOON = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """By default MLflow repeats a call for minutes while its server is away. The mirror itself tries again."""
+SLOWEST_UPLOAD = 100_000.0
+"""Bytes per second. A slower upload counts as one that does not end."""
+
+
+class Calls:
+    """Which call of MLflow is under way. Another thread asks whether MLflow still answers."""
+
+    def __init__(self) -> None:
+        self._current: tuple[float, int] | None = None
+        """When the call began (`time.monotonic`), and how many bytes it uploads."""
+
+    def made(self, call: Callable[[], Any], n_bytes: int = 0) -> Any:
+        """Make a call, and return what it returns."""
+        self._current = (time.monotonic(), n_bytes)
+        try:
+            return call()
+        finally:
+            self._current = None
+
+    def overdue(self, patience_s: float) -> bool:
+        """Whether the call that is under way takes longer than `patience_s` and the time that its upload may take."""
+        current = self._current
+        if current is None:
+            return False
+        began, n_bytes = current
+        return time.monotonic() - began > patience_s + n_bytes / SLOWEST_UPLOAD
+
+
+class WatchedClient:
+    """An `MlflowClient` whose calls are seen by a `Calls`."""
+
+    def __init__(self, client: Any, calls: Calls) -> None:
+        self._client, self._calls = client, calls
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            n_bytes = Path(arguments[1]).stat().st_size if name == "log_artifact" else 0
+            return self._calls.made(lambda: method(*arguments, **more), n_bytes)
+
+        return call
 
 
 def tracking_uri() -> str:
@@ -44,8 +89,19 @@ def connect() -> Any:
 
 
 def experiment_id(client: Any, name: str) -> str:
-    """The id of an experiment, which is created if it is missing."""
+    """The id of an experiment, which is created if it is missing, and restored if it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _active_experiment(client, name)
+    except MlflowException:  # another process created or restored it at this moment
+        return _active_experiment(client, name)
+
+
+def _active_experiment(client: Any, name: str) -> str:
     found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":  # MLflow keeps its name, so no other can be created
+        client.restore_experiment(found.experiment_id)
     identity: str = found.experiment_id if found else client.create_experiment(name, _artifacts(name))
     return identity
 

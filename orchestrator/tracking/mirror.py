@@ -2,14 +2,16 @@
 
 Each grid has an experiment, with a parent run for each condition, a child run for each fold, and one run for the blend.
 Runs are found again by the signature of their work, metrics by their last step. Mirroring twice, from a later launch or
-from another machine, adds no second run and no second point. Workers never talk to MLflow: an outage delays this view
-and nothing else.
+from another machine, adds no second run and no second point. Mirroring after a kill at any moment completes what is
+there. Runs begin and end when their jobs did. Workers never talk to MLflow, so an outage delays this view and nothing
+else.
 """
 
 import subprocess
 import time
-from collections.abc import Collection
-from functools import cached_property
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,10 +22,10 @@ from orchestrator.redact import one_line, redact
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
-from orchestrator.tracking.connection import tracking_uri
-from orchestrator.tracking.runs import Mirrored, Runs, RunStatus
+from orchestrator.tracking.connection import Calls, tracking_uri
+from orchestrator.tracking.runs import PARENT, Mirrored, Runs, RunStatus
 from orchestrator.views.report import build_report
-from orchestrator.views.report_types import Report
+from orchestrator.views.report_types import ConditionReport, Report
 
 __all__ = ["JobState", "Mirror", "bring_up_to_date"]
 
@@ -38,37 +40,95 @@ REST = 9
 """The pause after computing summaries, as a multiple of the time they took."""
 
 
+@dataclass(frozen=True)
+class Times:
+    """When work began and ended, as its job recorded it, in Unix seconds."""
+
+    started: float
+    ended: float | None
+    """None while it runs, and where no sign of life tells."""
+
+    @property
+    def started_ms(self) -> int:
+        """MLflow's form."""
+        return round(self.started * 1000)
+
+    @property
+    def ended_ms(self) -> int | None:
+        """MLflow's form."""
+        return None if self.ended is None else round(self.ended * 1000)
+
+
 class Mirror:
     """Brings MLflow up to date with the store of a run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.calls = Calls()
         self.rest_until = 0.0
         """When (`time.monotonic`) summaries may be computed again."""
         self._complete: set[str] = set()
         """Conditions with nothing new: of thousands of jobs, most are done most of the time."""
+        self._times_of: dict[str, Times] = {}
+        """Times of the conditions that have a run in MLflow."""
         self._summarised: object = None
+        self._trouble: SonogridError | None = None
         self._tags = {"sonogrid.grid": run.recipe.name, "sonogrid.revision": _git_revision()}
 
     def sync(self, running: Collection[str] = ()) -> None:
-        """Add everything that is new in the store.
+        """Add everything that is new in the store. What is wrong with one condition does not stop the others.
 
         Args:
             running: signatures of the jobs that the driver has submitted, whatever the store says.
 
         Raises:
+            StoreError: a result or a mark is damaged; everything else was mirrored.
+            TrackingError: MLflow refuses to take something; everything else was mirrored.
             Exception: whatever MLflow raises if it cannot be reached.
         """
+        self._trouble = None
         _ = self._runs  # connects, so that an outage is noticed even if there is nothing to add
         for name, jobs in self._jobs.items():
             if name not in self._complete or any(node.signature in running for job in jobs for node in job):
-                self._condition(name, jobs, running)
-        self._summaries()
+                self._apart(partial(self._condition, name, jobs, running))
+        self._apart(self._summaries)
+        if self._trouble is not None:
+            raise self._trouble
+
+    def forget(self) -> None:
+        """Read everything again in the next `sync`, from MLflow too: people and other processes may change it."""
+        self.__dict__.pop("_runs", None)
+        self._complete.clear()
+        self._summarised = None
+        self.rest_until = 0.0
+
+    def _apart(self, work: Callable[[], None]) -> None:
+        """Do a part of the mirroring; what goes wrong is raised at the end, and only an outage of MLflow at once."""
+        try:
+            work()
+        except SonogridError as error:
+            self._trouble = self._trouble or error
+        except Exception:
+            # MLflow is away, or no longer has what was read: a person or another process deleted a run.
+            self.forget()
+            _ = self._runs
+            self._once_more(work)
+
+    def _once_more(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except SonogridError as error:
+            self._trouble = self._trouble or error
+        except Exception as error:
+            self.forget()
+            _ = self._runs
+            uri = redact(tracking_uri())
+            self._trouble = self._trouble or TrackingError(f"MLflow at {uri} refuses a write ({_in_words(error)})")
 
     @cached_property
     def _runs(self) -> Runs:
         """The runs in MLflow; a property that fails is computed again by the next `sync`."""
-        return Runs.of_experiment(self.run.recipe.name)
+        return Runs.of_experiment(self.run.recipe.name, self.calls)
 
     @cached_property
     def _jobs(self) -> dict[str, list[tuple[Node, Node]]]:
@@ -82,19 +142,24 @@ class Mirror:
     def _condition(self, name: str, jobs: list[tuple[Node, Node]], running: Collection[str]) -> None:
         self._complete.discard(name)
         states = [self._state(node, running) for node, _ in jobs]
-        if any(state != "new" for state in states):
-            parent = self._parent(name)
-            for (node, prediction), state in zip(jobs, states, strict=True):
-                if state != "new":
-                    self._fold(name, node, prediction, parent, state)
-            self._runs.set_status(parent, _joint_status(states))
+        begun = [(*job, state) for job, state in zip(jobs, states, strict=True) if state != "new"]
+        if not begun:
+            return
+        times = [self._times(node, state) for node, _, state in begun]
+        ends = [each.ended for each in times if each.ended is not None]
+        status = _joint_status(states)
+        ended = max(ends, default=None) if status != "RUNNING" else None
+        whole = self._times_of[name] = Times(min(each.started for each in times), ended)
+        for job, each in zip(begun, times, strict=True):
+            self._apart(partial(self._fold, name, *job, each))
+        self._runs.set_status(self._parent(name), status, whole.ended_ms)
         if all(state == "done" for state in states) and self._is_mirrored(jobs):
             self._complete.add(name)
 
     def _is_mirrored(self, jobs: list[tuple[Node, Node]]) -> bool:
         """Whether the predictions of a condition's finished training jobs are done and copied too."""
         return all(
-            self._runs[node.signature].has_artifacts("predictions", prediction.signature)
+            self._runs.has_artifacts(node.signature, "predictions", prediction.signature)
             and self.run.store.state(prediction).state == "done"
             for node, prediction in jobs
         )
@@ -109,30 +174,39 @@ class Mirror:
             return "new"
         return "running" if self.run.store.is_alive(node) else "killed"
 
+    def _times(self, node: Node, state: JobState) -> Times:
+        """When a training job began and ended, or was last seen."""
+        store, history = self.run.store, self.run.store.history(node)
+        starts = [record["time"] - record.get("seconds", 0.0) for record in history[:1]]
+        if state == "done":
+            mark = store.done(node)
+            return Times(min([mark.started, *starts]), mark.started + mark.seconds)
+        sign = store.alive(node)
+        seen = [record["time"] for record in history[-1:]]
+        if sign is not None and sign.started:
+            starts.append(sign.started)
+            seen.append(sign.time)
+        return Times(min(starts, default=time.time()), None if state == "running" else max(seen, default=None))
+
     def _parent(self, name: str) -> Mirrored:
-        graph = self.run.graph
+        graph, times = self.run.graph, self._times_of[name]
         key = hash_of({"condition": [graph.train[name, fold] for fold in range(self.run.recipe.data.folds)]})
         tags = {**self._tags, "sonogrid.condition": name}
-        return self._runs.ensure(key, name, settings_of(self.run.recipe.conditions[name]), tags)
+        return self._runs.ensure(key, name, settings_of(self.run.recipe.conditions[name]), tags, times.started_ms)
 
-    def _fold(self, name: str, node: Node, prediction: Node, parent: Mirrored, state: JobState) -> None:
-        tags = {
-            **self._tags,
-            "mlflow.parentRunId": parent.id,
-            "sonogrid.condition": name,
-            "sonogrid.fold": node.split,
-        }
+    def _fold(self, name: str, node: Node, prediction: Node, state: JobState, times: Times) -> None:
+        tags = {**self._tags, PARENT: self._parent(name).id, "sonogrid.condition": name, "sonogrid.fold": node.split}
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
-        mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags)
+        mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
         self._runs.metrics(mirrored, self.run.store.history(node))
-        self._runs.tag(mirrored, "sonogrid.state", state)
+        versions = self.run.store.done(node).versions if state == "done" else {}
+        found = {f"sonogrid.version.{package}": version for package, version in versions.items()}
+        self._runs.tag(mirrored, {"sonogrid.state": state, **found})
+        self._runs.set_status(mirrored, STATUS[state], times.ended_ms)
         if state == "done":
-            for package, version in self.run.store.done(node).versions.items():
-                self._runs.tag(mirrored, f"sonogrid.version.{package}", version)
             self._artifacts(mirrored, "train", node)
             if self.run.store.state(prediction).state == "done":
                 self._artifacts(mirrored, "predictions", prediction)
-        self._runs.set_status(mirrored, STATUS[state])
 
     def _artifacts(self, mirrored: Mirrored, place: str, node: Node) -> None:
         if not mirrored.has_artifacts(place, node.signature):  # asked first, as looking up results takes time
@@ -151,60 +225,91 @@ class Mirror:
         if present == self._summarised:
             return
         began = time.monotonic()
-        report = build_report(self.run)
-        for condition in report.conditions:
-            scores = condition.scores()
-            if any(value is not None for value in scores.values()):
-                parent = self._parent(condition.name)
-                self._runs.scores(parent, scores)
-                self._runs.tag(parent, "sonogrid.leaky", _flag(condition.name in report.leaky))
-        self._blend(report)
-        self._summarised = present
-        self.rest_until = time.monotonic() + REST * (time.monotonic() - began)
+        try:
+            report = build_report(self.run)
+            for condition in report.conditions:
+                self._apart(partial(self._scores, condition, condition.name in report.leaky))
+            self._apart(partial(self._blend, report))
+            self._summarised = present
+        finally:
+            self.rest_until = time.monotonic() + REST * (time.monotonic() - began)
+
+    def _scores(self, condition: ConditionReport, leaky: bool) -> None:
+        """Scores of a whole condition."""
+        scores = condition.scores()
+        if condition.name not in self._times_of or all(value is None for value in scores.values()):
+            return
+        parent = self._parent(condition.name)
+        done = [self._end(prediction) for _, prediction in self._jobs[condition.name]]
+        self._runs.scores(parent, scores, self._known_ms(max(done)))
+        self._runs.tag(parent, {"sonogrid.leaky": _flag(leaky)})
 
     def _inputs_of_summaries(self) -> object:
         """A value that changes with the finished predictions, the blend and the test labels."""
-        score = self.run.folder / "score.json"
-        scored = score.stat().st_mtime_ns if score.exists() else None
         graph = self.run.graph
         ends = (*graph.predict.values(), *([graph.blend] if graph.blend else []))
         known = {prediction.signature for name in self._complete for _, prediction in self._jobs[name]}
         done = [s for s in ends if s in known or self.run.store.state(graph.nodes[s]).state == "done"]
-        return scored, done
+        return self._labels_since(), done
+
+    def _labels_since(self) -> float:
+        """When the test labels were passed to `sonogrid score`, in Unix seconds; 0 if they are not known."""
+        path = self.run.folder / "score.json"
+        return path.stat().st_mtime if path.exists() else 0.0
+
+    def _end(self, node: Node) -> float:
+        """When a node was finished; 0 if it is not done."""
+        if self.run.store.state(node).state != "done":
+            return 0.0
+        mark = self.run.store.done(node)
+        return mark.started + mark.seconds
+
+    def _known_ms(self, done: float) -> int:
+        """When scores became known, given when what they are computed from was done, in Unix milliseconds."""
+        return round(max(done, self._labels_since()) * 1000)
 
     def _blend(self, report: Report) -> None:
         assert self.run.graph.blend is not None
         node = self.run.graph.nodes[self.run.graph.blend]
         if self.run.store.state(node).state != "done":
             return
+        mark = self.run.store.done(node)
+        times = Times(mark.started, mark.started + mark.seconds)
         params = {f"blend.{key}": value for key, value in self.run.recipe.blend.model_dump(mode="json").items()}
-        mirrored = self._runs.ensure(node.signature, "blend", params, {**self._tags, "sonogrid.state": "done"})
-        test = report.test.lwlrap if report.test else None
-        self._runs.scores(mirrored, {**report.blend.scores(), "test_lwlrap": test})
-        self._runs.tag(mirrored, "sonogrid.leaky", _flag("blend" in report.leaky))
+        tags = {**self._tags, "sonogrid.state": "done"}
+        mirrored = self._runs.ensure(node.signature, "blend", params, tags, times.started_ms)
+        scores = {**report.blend.scores(), "test_lwlrap": report.test.lwlrap if report.test else None}
+        leaky = {"sonogrid.leaky": _flag("blend" in report.leaky)}
         for ensemble in report.ensembles:
             key = "ensemble/" + ensemble.name.replace("+", " ")  # MLflow allows no '+' in names
-            self._runs.scores(mirrored, {f"{key}/{score}": value for score, value in ensemble.scores().items()})
-            self._runs.tag(mirrored, f"sonogrid.leaky.{key}", _flag(ensemble.leaky))
+            scores |= {f"{key}/{score}": value for score, value in ensemble.scores().items()}
+            leaky[f"sonogrid.leaky.{key}"] = _flag(ensemble.leaky)
+        last = max(self._end(self.run.graph.nodes[s]) for s in self.run.graph.predict.values())
+        self._runs.scores(mirrored, scores, self._known_ms(max(last, mark.started + mark.seconds)))
+        self._runs.tag(mirrored, leaky)
+        self._runs.set_status(mirrored, "FINISHED", times.ended_ms)
         self._artifacts(mirrored, "blend", node)
-        self._runs.set_status(mirrored, "FINISHED")
 
 
 def bring_up_to_date(run: Run) -> None:
     """Mirror once, now.
 
     Raises:
-        TrackingError: MLflow can't be reached.
+        StoreError: a result or a mark is damaged; everything else was mirrored.
+        TrackingError: MLflow can't be reached, or refuses to take something.
     """
     try:
         Mirror(run).sync()
     except SonogridError:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
-        why = f"{type(error).__name__}: {one_line(error)}"
         raise TrackingError(
-            f"MLflow at {redact(tracking_uri())} can't be reached ({why}); start it and try again"
+            f"MLflow at {redact(tracking_uri())} can't be reached ({_in_words(error)}); start it and try again"
         ) from None
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _joint_status(states: Collection[JobState]) -> RunStatus:

@@ -1,13 +1,19 @@
-"""The MLflow runs of one experiment. Every write is remembered, in MLflow itself, and never made twice."""
+"""The MLflow runs of one experiment. What MLflow already has is never written again.
 
+Every write can be the last one of a killed process, and several processes may mirror at the same time. So a run is
+completed whenever it is looked up, and of several runs with one key all but one are deleted: the one whose id sorts
+first stays, so that all processes choose the same.
+"""
+
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from orchestrator.tracking.connection import connect, experiment_id
+from orchestrator.tracking.connection import Calls, WatchedClient, connect, experiment_id
 
-__all__ = ["Mirrored", "RunStatus", "Runs"]
+__all__ = ["PARENT", "Mirrored", "RunStatus", "Runs"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's words for the status of a run."""
@@ -15,7 +21,8 @@ RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 KEY = "sonogrid.signature"
 """Tag by which a run is found again: the signature of its work."""
 ARTIFACTS = "sonogrid.artifacts"
-SCORE = "sonogrid.score"
+PARENT = "mlflow.parentRunId"
+"""MLflow's own tag that makes a run the child of another."""
 BATCH = 900
 """MLflow takes at most 1,000 metrics per call."""
 PARAMS = 100
@@ -30,9 +37,21 @@ class Mirrored:
 
     id: str
     tags: dict[str, str]
+    params: set[str]
+    """Names of its parameters; MLflow never changes their values."""
+    latest: dict[str, float]
+    """Metric -> its last value."""
     status: str
+    ended_ms: int | None
+    """When it ended; MLflow keeps this when a run starts again."""
     step: int | None = None
     """The last epoch that has metrics; None until MLflow was asked."""
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """What is known of an MLflow `Run`."""
+        data, info = run.data, run.info
+        return cls(info.run_id, dict(data.tags), set(data.params), dict(data.metrics), info.status, info.end_time)
 
     def has_artifacts(self, place: str, signature: str) -> bool:
         """Whether the files of a node were copied to a place."""
@@ -42,64 +61,108 @@ class Mirrored:
 class Runs:
     """The runs of an experiment, by the key of their work."""
 
-    def __init__(self, client: Any, experiment: str) -> None:
+    def __init__(self, client: WatchedClient, experiment: str) -> None:
         self._client, self._experiment = client, experiment
         self._by_key: dict[str, Mirrored] = {}
 
     @classmethod
-    def of_experiment(cls, name: str) -> "Runs":
+    def of_experiment(cls, name: str, calls: Calls | None = None) -> "Runs":
         """Connect to MLflow, and read the runs of an experiment, which is created if it is missing.
 
         Raises:
             Exception: whatever MLflow raises if it cannot be reached.
         """
-        client = connect()
+        calls = calls or Calls()
+        client = WatchedClient(calls.made(connect), calls)
         runs = cls(client, experiment_id(client, name))
-        runs._read()
+        found: dict[str, list[Any]] = {}
+        for run in runs._search():
+            key = run.data.tags.get(KEY)
+            if key:
+                found.setdefault(key, []).append(run)
+        runs._by_key = {key: runs._one_of(same) for key, same in found.items()}
         return runs
 
-    def _read(self) -> None:
+    def _search(self, filter_string: str = "") -> list[Any]:
+        found: list[Any] = []
         token = None
         while True:
-            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
-            for found in page:
-                key = found.data.tags.get(KEY)
-                if key:
-                    self._by_key[key] = Mirrored(found.info.run_id, dict(found.data.tags), found.info.status)
+            page = self._client.search_runs([self._experiment], filter_string, max_results=1000, page_token=token)
+            found += page
             token = page.token
             if not token:
-                return
+                return found
+
+    def _with_key(self, key: str) -> Mirrored | None:
+        found = self._search(f"tags.`{KEY}` = '{key}'")
+        return self._one_of(found) if found else None
+
+    def _one_of(self, same: Sequence[Any]) -> Mirrored:
+        """The run that stays of those with one key; the others are deleted."""
+        stays, *doubles = sorted(same, key=lambda run: str(run.info.run_id))
+        for double in doubles:
+            self._client.delete_run(double.info.run_id)
+        return Mirrored.of(stays)
 
     def __getitem__(self, key: str) -> Mirrored:
         return self._by_key[key]
 
-    def ensure(self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str]) -> Mirrored:
-        """The run with a key; if it is missing, it is created with a name, parameters and tags."""
-        if key not in self._by_key:
-            from mlflow.entities import Param
+    def has_artifacts(self, key: str, place: str, signature: str) -> bool:
+        """Whether the run with a key is there and has the files of a node."""
+        run = self._by_key.get(key)
+        return run is not None and run.has_artifacts(place, signature)
 
-            tags = {KEY: key, **tags}
-            created = self._client.create_run(self._experiment, run_name=name, tags=tags)
-            values = [Param(k, str(v)[:LONGEST_VALUE]) for k, v in params.items()]
-            for start in range(0, len(values), PARAMS):
-                self._client.log_batch(created.info.run_id, params=values[start : start + PARAMS])
-            self._by_key[key] = Mirrored(created.info.run_id, dict(tags), "RUNNING")
-        return self._by_key[key]
+    def ensure(
+        self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], started_ms: int
+    ) -> Mirrored:
+        """The run with a key, with all its parameters and tags; it is created if it is missing.
 
-    def tag(self, run: Mirrored, key: str, value: str) -> None:
-        """Set a tag."""
-        if run.tags.get(key) != value:
-            self._client.set_tag(run.id, key, value)
-            run.tags[key] = value
+        Args:
+            key: the signature of its work.
+            name: its name, if it is created.
+            params: its parameters; those that it has keep their values.
+            tags: its tags; those that it has keep their values, but for a parent that was deleted.
+            started_ms: when its work began, in Unix milliseconds, if it is created.
+        """
+        run = self._by_key.get(key) or self._with_key(key)
+        if run is None:
+            created = self._client.create_run(
+                self._experiment, start_time=started_ms, tags={KEY: key, **tags}, run_name=name
+            )
+            # Another process may have created one since the search.
+            run = self._with_key(key) or Mirrored.of(created)
+        self._by_key[key] = run
+        self._params(run, {name: value for name, value in params.items() if name not in run.params})
+        self.tag(run, {tag: value for tag, value in tags.items() if tag not in run.tags})
+        if PARENT in tags and run.tags[PARENT] not in {known.id for known in self._by_key.values()}:
+            self.tag(run, {PARENT: tags[PARENT]})
+        return run
 
-    def set_status(self, run: Mirrored, status: RunStatus) -> None:
-        """Set the status; all but RUNNING also set the time at which the run ended."""
-        if run.status == status:
-            return
+    def _params(self, run: Mirrored, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        values = [Param(key, str(value)[:LONGEST_VALUE]) for key, value in params.items()]
+        for start in range(0, len(values), PARAMS):
+            self._client.log_batch(run.id, params=values[start : start + PARAMS])
+        run.params |= params.keys()
+
+    def tag(self, run: Mirrored, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        from mlflow.entities import RunTag
+
+        new = {key: value for key, value in tags.items() if run.tags.get(key) != value}
+        if new:
+            self._client.log_batch(run.id, tags=[RunTag(key, value) for key, value in new.items()])
+            run.tags.update(new)
+
+    def set_status(self, run: Mirrored, status: RunStatus, ended_ms: int | None = None) -> None:
+        """Set the status and, unless it is RUNNING, when the work ended, in Unix milliseconds; by default now."""
         if status == "RUNNING":
-            self._client.update_run(run.id, status=status)
-        else:
-            self._client.set_terminated(run.id, status)
+            if run.status != status:
+                self._client.update_run(run.id, status=status)
+        elif run.status != status or ended_ms not in (None, run.ended_ms):
+            self._client.set_terminated(run.id, status, ended_ms)
+            run.ended_ms = ended_ms
         run.status = status
 
     def metrics(self, run: Mirrored, history: Sequence[Mapping[str, Any]]) -> None:
@@ -129,12 +192,22 @@ class Runs:
             for path in files:
                 self._client.log_artifact(run.id, str(path), place)
             # Set last, so that an interrupted copy is made again.
-            self.tag(run, f"{ARTIFACTS}.{place}", signature)
+            self.tag(run, {f"{ARTIFACTS}.{place}": signature})
 
-    def scores(self, run: Mirrored, scores: Mapping[str, float | None]) -> None:
-        """Add one point for each score that exists; a tag remembers its value."""
-        for name, value in scores.items():
-            tag = f"{SCORE}.{name}"
-            if value is not None and run.tags.get(tag) != repr(value):
-                self._client.log_metric(run.id, name, value)
-                self.tag(run, tag, repr(value))
+    def scores(self, run: Mirrored, scores: Mapping[str, float | None], known_ms: int) -> None:
+        """Add one point for each score that exists and is new.
+
+        Args:
+            run: the run.
+            scores: name -> score.
+            known_ms: when the scores became known, in Unix milliseconds. MLflow drops a point that it has, so two
+                processes add one point together. A score that replaces another is of now, to be the last one.
+        """
+        from mlflow.entities import Metric
+
+        new = {name: value for name, value in scores.items() if value is not None and run.latest.get(name) != value}
+        if new:
+            now_ms = int(time.time() * 1000)
+            points = [Metric(name, value, now_ms if name in run.latest else known_ms, 0) for name, value in new.items()]
+            self._client.log_batch(run.id, metrics=points)
+            run.latest.update(new)

@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from features.errors import InputError
+from features.errors import InputError, StoreError
 from orchestrator.run.bound import Run
 from orchestrator.tracking.connection import tracking_uri
 from orchestrator.tracking.mirror import bring_up_to_date
@@ -29,13 +29,17 @@ def _require_free(port: int) -> None:
 def serve(run: Run, port: int, console: Console) -> int:
     """Bring MLflow up to date and serve it until Ctrl-C; returns the exit code of the server.
 
-    If `MLFLOW_TRACKING_URI` names a server, that one is brought up to date and none is started.
+    If `MLFLOW_TRACKING_URI` names a server, that one is brought up to date and none is started. Damaged results are
+    left out, with a warning.
 
     Raises:
         InputError: the port is in use or not allowed.
         TrackingError: MLflow can't be reached.
     """
-    bring_up_to_date(run)
+    try:
+        bring_up_to_date(run)
+    except StoreError as error:  # all that is not damaged can be looked at
+        console.print(f"warning: {error}", style="yellow")
     uri = tracking_uri()
     if uri.startswith("http"):
         console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names")

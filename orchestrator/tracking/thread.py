@@ -3,6 +3,7 @@
 import threading
 import time
 
+from features.errors import SonogridError
 from orchestrator.redact import one_line
 from orchestrator.run.bound import Run
 from orchestrator.tracking.mirror import Mirror
@@ -10,7 +11,7 @@ from orchestrator.tracking.mirror import Mirror
 __all__ = ["MirrorThread"]
 
 PATIENCE_S = 60.0
-"""How long to wait at the end of a launch for a server that does not answer."""
+"""How long to wait at the end of a launch for one answer of MLflow; half of it for a server that is away."""
 
 
 class MirrorThread:
@@ -37,28 +38,34 @@ class MirrorThread:
     def _loop(self) -> None:
         while not self._ending.wait(self.every_s):
             self._try()
+        self.mirror.forget()
+        deadline = time.monotonic() + PATIENCE_S / 2
+        while not self._try() and time.monotonic() < deadline:
+            time.sleep(1.0)
 
     def _try(self) -> bool:
+        """Mirror once; returns whether MLflow could be reached."""
         try:
             self.mirror.sync(frozenset(self.running))
+        except SonogridError as error:
+            self.trouble = one_line(error)
         except Exception as error:
             # Whatever the client, the database or the network raises: the view is late, and nothing else.
             self.trouble = f"{type(error).__name__}: {one_line(error)}"
             return False
-        self.trouble = None
+        else:
+            self.trouble = None
         return True
 
-    def _last_try(self) -> bool:
-        self.mirror.rest_until = 0.0
-        return self._try()
-
     def finish(self) -> str | None:
-        """Stop after mirroring once more; returns the cause if MLflow cannot be reached."""
+        """Stop after mirroring once more, however long that takes while MLflow answers.
+
+        Returns:
+            What is wrong if MLflow is not up to date now.
+        """
         self._ending.set()
-        self._thread.join(PATIENCE_S)
-        if self._thread.is_alive():
-            return self.trouble or "MLflow does not answer"
-        deadline = time.monotonic() + PATIENCE_S / 2
-        while not self._last_try() and time.monotonic() < deadline:
-            time.sleep(1.0)
+        while self._thread.is_alive():
+            self._thread.join(0.1)
+            if self.mirror.calls.overdue(PATIENCE_S):
+                return self.trouble or "MLflow does not answer"
         return self.trouble

@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from orchestrator.tracking.connection import connect, experiment_id, tracking_uri
+from orchestrator.tracking.connection import Calls, WatchedClient, connect, experiment_id, tracking_uri
 from tests.fixtures.services import free_port
 
 
@@ -30,3 +30,33 @@ def test_an_experiment_is_created_once_with_its_artifacts_where_the_environment_
     first = experiment_id(client, "tiny")
     assert experiment_id(client, "tiny") == first
     assert mlflow.MlflowClient().get_experiment(first).artifact_location == "s3://bucket/artifacts/tiny"
+
+
+def test_a_deleted_experiment_is_restored(own_mlflow: None) -> None:
+    client = connect()
+    first = experiment_id(client, "tiny")
+    client.delete_experiment(first)
+    assert experiment_id(client, "tiny") == first
+    assert client.get_experiment(first).lifecycle_stage == "active"
+
+
+def test_an_upload_may_take_the_time_that_its_size_needs(tmp_path: Path) -> None:
+    calls = Calls()
+    assert not calls.overdue(0.0), "no call is under way"
+    seen: list[bool] = []
+
+    class Client:
+        def log_artifact(self, run: str, path: str) -> None:
+            seen.append(calls.overdue(0.0))
+
+        def log_batch(self, run: str) -> str:
+            seen.append(calls.overdue(0.0))
+            return run
+
+    big = tmp_path / "big"
+    big.write_bytes(b"\0" * 1_000_000)
+    client = WatchedClient(Client(), calls)
+    client.log_artifact("run", str(big))
+    assert client.log_batch("run") == "run"
+    assert seen == [False, True]
+    assert not calls.overdue(0.0)

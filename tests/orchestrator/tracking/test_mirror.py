@@ -1,12 +1,13 @@
 """What of a run is mirrored, and when it is read again."""
 
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 
-from features.errors import TrackingError
-from features.files import write_json
+from features.errors import DamagedInputError, TrackingError
+from features.files import read_json, write_json
 from orchestrator.run.bound import Run
 from orchestrator.tracking import Mirror, bring_up_to_date
 from tests.fixtures.services import free_port
@@ -51,6 +52,74 @@ def test_points_that_are_missing_are_added_to_the_run_that_is_there(
     (child,) = [r for r in client.search_runs([experiment.experiment_id]) if r.info.run_name == "A fold 0"]
     assert [(p.step, p.value) for p in client.get_metric_history(child.info.run_id, "lwlrap")] == [(1, 0.5), (2, 0.6)]
     assert child.info.status == "KILLED", "it shows no sign of life"
+
+
+def found(uri: str, experiment: str) -> dict[str, Any]:
+    """The runs of an experiment, by name."""
+    client = mlflow.MlflowClient(uri)
+    known = client.get_experiment_by_name(experiment)
+    assert known is not None
+    return {run.info.run_name: run for run in client.search_runs([known.experiment_id], max_results=1000)}
+
+
+def test_a_damaged_prediction_stops_nothing_else(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'damaged.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    node = copy.graph.nodes[copy.graph.predict["plain", 0]]
+    results = copy.store.results(node)
+    (results / "test.npy").write_bytes(b"rotten")
+    with pytest.raises(DamagedInputError, match="predict-plain-0"):
+        bring_up_to_date(copy)
+    runs = found(uri, "tiny")
+    assert set(runs) >= {n for c in ("plain", "A", "B", "D") for n in (c, f"{c} fold 0", f"{c} fold 1")}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    bring_up_to_date(copy)
+    runs = found(uri, "tiny")
+    assert "oof_lwlrap" in runs["A"].data.metrics
+    assert "oof_lwlrap_nested" in runs["blend"].data.metrics
+    assert "oof_lwlrap" not in runs["plain"].data.metrics, "one of its predictions is damaged"
+
+
+def test_what_mlflow_refuses_stops_nothing_else(
+    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'refused.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    history = inline_run.store.history
+    long = {"x" * 300: 1.0}  # MLflow takes names of 250 characters
+    monkeypatch.setattr(
+        inline_run.store,
+        "history",
+        lambda node: [record | (long if node.name == "train-plain-0" else {}) for record in history(node)],
+    )
+    with pytest.raises(TrackingError, match="refuses a write"):
+        bring_up_to_date(inline_run)
+    runs = found(uri, "tiny")
+    assert len(runs) == 13
+    assert runs["blend"].info.status == "FINISHED"
+    assert runs["plain fold 1"].data.metrics
+
+
+def test_runs_begin_and_end_when_their_jobs_did(
+    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path / 'times.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    bring_up_to_date(inline_run)
+    runs = found(uri, "tiny")
+
+    def recorded(name: str) -> tuple[int, int]:
+        (node,) = (node for node in inline_run.graph.nodes.values() if node.name == name)
+        done = read_json(inline_run.store.results(node) / "done.json")
+        return round(done["started"] * 1000), round((done["started"] + done["seconds"]) * 1000)
+
+    def shown(name: str) -> tuple[int, int]:
+        return runs[name].info.start_time, runs[name].info.end_time
+
+    folds = [recorded(f"train-A-{fold}") for fold in (0, 1)]
+    assert [shown(f"A fold {fold}") for fold in (0, 1)] == folds
+    assert shown("A") == (min(start for start, _ in folds), max(end for _, end in folds))
+    assert shown("blend") == recorded("blend")
 
 
 def test_an_outage_is_an_error_even_if_there_is_nothing_to_mirror(

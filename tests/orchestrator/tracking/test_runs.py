@@ -6,7 +6,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from orchestrator.tracking.runs import LONGEST_VALUE, Mirrored, Runs
+from orchestrator.tracking.runs import LONGEST_VALUE, PARENT, Mirrored, Runs
 
 HISTORY = [{"epoch": epoch, "lwlrap": epoch / 10, "loss": 1 / epoch, "time": float(epoch)} for epoch in (1, 2, 3)]
 
@@ -26,7 +26,7 @@ def name(uri: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReque
 
 
 def made(runs: Runs) -> Mirrored:
-    return runs.ensure("key", "A fold 0", {"train.epochs": 3, "text": "x" * 600}, {"sonogrid.fold": "0"})
+    return runs.ensure("key", "A fold 0", {"train.epochs": 3, "text": "x" * 600}, {"sonogrid.fold": "0"}, 1_000)
 
 
 def found(run: Mirrored) -> Any:
@@ -59,11 +59,13 @@ def test_a_score_is_added_when_it_changes(name: str) -> None:
     runs = Runs.of_experiment(name)
     run = made(runs)
     for value in (0.5, 0.5, None, 0.6):
-        runs.scores(run, {"oof_lwlrap": value})
+        runs.scores(run, {"oof_lwlrap": value}, 2_000)
     later = Runs.of_experiment(name)
-    later.scores(later["key"], {"oof_lwlrap": 0.6})
+    later.scores(later["key"], {"oof_lwlrap": 0.6}, 2_000)
     points = mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")
     assert [point.value for point in points] == [0.5, 0.6]
+    assert points[0].timestamp == 2_000
+    assert found(run).data.metrics == {"oof_lwlrap": 0.6}, "a score that replaces another is the last one"
 
 
 def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path: Path) -> None:
@@ -85,9 +87,43 @@ def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path
 def test_a_run_ends_and_starts_again(name: str) -> None:
     runs = Runs.of_experiment(name)
     run = made(runs)
-    assert found(run).info.status == "RUNNING"
+    assert (found(run).info.status, found(run).info.start_time) == ("RUNNING", 1_000)
+    runs.set_status(run, "KILLED", 5_000)
+    assert (found(run).info.status, found(run).info.end_time) == ("KILLED", 5_000)
     runs.set_status(run, "KILLED")
-    assert found(run).info.status == "KILLED"
+    assert found(run).info.end_time == 5_000, "nothing better is known"
     later = Runs.of_experiment(name)
     later.set_status(later["key"], "RUNNING")
     assert found(run).info.status == "RUNNING"
+
+
+def test_a_run_without_its_parameters_gets_them(name: str) -> None:
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment(name)
+    killed = client.create_run(experiment, tags={"sonogrid.signature": "key"}, run_name="A fold 0")
+    run = made(Runs.of_experiment(name))
+    assert run.id == killed.info.run_id
+    assert found(run).data.params == {"train.epochs": "3", "text": "x" * LONGEST_VALUE}
+    assert found(run).data.tags["sonogrid.fold"] == "0"
+
+
+def test_of_several_runs_with_one_key_one_stays(name: str) -> None:
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment(name)
+    doubles = [client.create_run(experiment, tags={"sonogrid.signature": "key"}).info.run_id for _ in range(3)]
+    assert made(Runs.of_experiment(name)).id == min(doubles)
+    assert [run.info.run_id for run in client.search_runs([experiment])] == [min(doubles)]
+
+
+def test_a_child_of_a_deleted_run_gets_the_new_parent(name: str) -> None:
+    runs = Runs.of_experiment(name)
+    parent = runs.ensure("parent", "A", {}, {}, 1_000)
+    child = runs.ensure("child", "A fold 0", {}, {PARENT: parent.id}, 1_000)
+    mlflow.MlflowClient().delete_run(parent.id)
+    later = Runs.of_experiment(name)
+    again = later.ensure("parent", "A", {}, {}, 1_000)
+    later.ensure("child", "A fold 0", {}, {PARENT: again.id}, 1_000)
+    assert again.id != parent.id
+    assert found(child).data.tags[PARENT] == again.id
+    later.ensure("child", "A fold 0", {}, {PARENT: "of another grid"}, 1_000)
+    assert found(child).data.tags[PARENT] == again.id, "two grids with one job must not take it from each other"

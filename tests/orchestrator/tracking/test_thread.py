@@ -1,10 +1,14 @@
 """Mirroring in the background, with and without MLflow."""
 
+import time
+from collections.abc import Callable
+from typing import Any
+
 import mlflow
 import pytest
 
 from orchestrator.run.bound import Run
-from orchestrator.tracking import MirrorThread
+from orchestrator.tracking import MirrorThread, runs
 from tests.fixtures.services import free_port
 
 
@@ -30,3 +34,37 @@ def test_an_outage_is_reported_and_harms_nothing(inline_run: Run, monkeypatch: p
     assert "Traceback" not in trouble
     assert "hush-hush" not in trouble
     assert "127.0.0.1" not in trouble
+
+
+class SlowClient:
+    """The real client, with a pause before each call."""
+
+    def __init__(self, pause: Callable[[str], float]) -> None:
+        self._client, self._pause = mlflow.MlflowClient(), pause
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            time.sleep(self._pause(name))
+            return getattr(self._client, name)(*arguments, **more)
+
+        return call
+
+
+def test_the_end_waits_while_mlflow_answers(inline_run: Run, own_mlflow: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 2.0)
+    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 0.1 if name == "log_artifact" else 0.0))
+    thread = MirrorThread(inline_run, set(), every_s=60.0)
+    thread.start()
+    began = time.monotonic()
+    assert thread.finish() is None
+    assert time.monotonic() - began > 2.0, "the test takes longer than the patience"
+
+
+def test_the_end_does_not_wait_for_an_answer_that_does_not_come(
+    inline_run: Run, own_mlflow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 1.0)
+    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 8.0 if name == "search_runs" else 0.0))
+    thread = MirrorThread(inline_run, set(), every_s=60.0)
+    thread.start()
+    assert thread.finish() == "MLflow does not answer"

@@ -139,7 +139,9 @@ def _verbs_that_read(verbs: Any) -> None:
     predict = _verb(verbs, "predict", verb.predict, "tag audio files with the blend", PREDICT_EXAMPLES)
     _run(predict)
     predict.add_argument("files", type=Path, nargs="+", metavar="FILES", help="audio files of any sample rate")
-    predict.add_argument("--csv", type=Path, metavar="CSV", help="also write the scores of all classes to this file")
+    predict.add_argument(
+        "--csv", type=Path, metavar="CSV", help="also write the scores of all classes to this new file"
+    )
     predict.add_argument(
         "--top", type=terminal.whole(1, 10**6), default=3, metavar="N",
         help="number of tags to show per file (default: %(default)s)",

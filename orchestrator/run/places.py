@@ -28,13 +28,13 @@ def require_place(option: str, folder: Path, data: Path | None = None) -> None:
 
 
 def require_new(option: str, path: Path) -> None:
-    """Refuse a place for a CSV where something else is: a clip, a file of a run, a device.
+    """Refuse a place for a file where something is: another CSV, a clip, a file of a run, a device.
 
     Raises:
         InputError: the sentence names the option.
     """
     if path.is_dir():
         raise InputError(f"{option} {path} is a folder; name a file")
-    if os.path.lexists(path) and not (path.is_file() and path.suffix.lower() == ".csv"):
-        raise InputError(f"{option} {path} is there already and is not named .csv; choose another name")
+    if os.path.lexists(path):
+        raise InputError(f"{option} {path} is there already; choose another name, or remove it first")
     require_place(option, path.absolute().parent)

@@ -52,6 +52,11 @@ def test_predict(inline_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[
     header, row = (tmp_path / "scores.csv").read_text().splitlines()
     assert header.split(",") == ["fname", *inline_run.manifest.classes]
     assert row.startswith(f"{clip},")
+    labels = tmp_path / "train_curated.csv"
+    labels.write_text("fname,labels\n")
+    assert main(["predict", str(inline_run.folder), str(clip), "--csv", str(labels)]) == 2
+    assert "is there already; choose another name" in capsys.readouterr().err
+    assert labels.read_text() == "fname,labels\n"
 
 
 def test_submission_under_both_names(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:

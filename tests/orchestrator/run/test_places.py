@@ -28,11 +28,13 @@ def test_a_file_and_a_dataset_are_no_places(tmp_path: Path) -> None:
     require_place("--out", data / "runs", data)
 
 
-def test_only_a_csv_is_written_over(tmp_path: Path) -> None:
+def test_nothing_is_written_over(tmp_path: Path) -> None:
     require_new("--csv", tmp_path / "new.csv")
-    (tmp_path / "old.csv").touch()
-    require_new("--csv", tmp_path / "old.csv")
-    (tmp_path / "clip.wav").touch()
-    for path, words in ((tmp_path / "clip.wav", "there already"), (tmp_path, "is a folder; name a file")):
+    (tmp_path / "train_curated.csv").touch()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+    taken = "is there already; choose another name"
+    for path, words in (
+        (tmp_path / "train_curated.csv", taken), (tmp_path / "link.csv", taken), (tmp_path, "is a folder; name a file")
+    ):  # fmt: skip
         with pytest.raises(InputError, match=words):
             require_new("--csv", path)

@@ -39,7 +39,8 @@ def run_blend(
     Returns:
         The facts for the done-mark.
     """
-    found = stitch(inputs, manifest)
+    # The node's signature holds no order of conditions, but the search depends on the order of members.
+    found = stitch(dict(sorted(inputs.items())), manifest)
     result = tune_blend(
         found.oof,
         manifest.targets("curated"),

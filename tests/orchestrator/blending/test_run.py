@@ -26,3 +26,15 @@ def test_the_job_writes_the_blend_of_its_members(inline_run: Run, tmp_path: Path
     assert blend.members == found.members
     expected = np.tensordot(np.array(blend.result.weights), found.test, 1)
     assert np.allclose(load_npy(tmp_path / "test.npy"), expected, atol=1e-6)
+
+
+def test_the_order_of_the_conditions_changes_nothing(inline_run: Run, tmp_path: Path) -> None:
+    graph, store = inline_run.graph, inline_run.store
+    assert graph.blend is not None
+    node = graph.nodes[graph.blend]
+    inputs = {role: [store.results(graph.nodes[s]) for s in group] for role, group in node.inputs.items()}
+    backwards = dict(reversed(inputs.items()))
+    assert list(backwards) != list(inputs)
+    run_blend(backwards, inline_run.manifest, inline_run.recipe.blend, node.payload["paper_weights"], tmp_path)
+    for name in ("blend.json", "oof.npy", "test.npy"):
+        assert sha256_file(tmp_path / name) == sha256_file(store.results(node) / name)

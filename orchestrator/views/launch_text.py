@@ -45,7 +45,8 @@ def print_end(run: Run, plan: Plan, summary: Summary, report: Report, console: C
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red")
-        console.print(f"        log: {run.store.log(node)}")
+        if log := run.store.log(node):
+            console.print(f"        log: {log}")
         if hint := _rescue_hint(run, node):
             console.print(f"        {hint}")
     if summary.blocked:

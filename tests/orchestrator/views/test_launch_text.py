@@ -41,8 +41,19 @@ def test_the_end_names_failures_and_what_to_type(inline_run: Run, console: Conso
     print_end(inline_run, plan, Summary(failed={failed: "out of luck"}, blocked=[blend]), report, console)
     lines = shown.getvalue().splitlines()
     assert lines[0] == "failed: train-plain-0: out of luck"
+    assert lines[1].startswith("        log: ")
     assert "1 job is blocked by a failed job" in lines
     assert lines[-1].endswith(f"resume {inline_run.folder}")
+
+
+def test_a_job_that_never_began_has_no_log(
+    inline_run: Run, console: Console, shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, report = plan_of(inline_run, Selection()), build_report(inline_run)
+    failed = inline_run.graph.train["plain", 0]
+    monkeypatch.setattr(inline_run.store, "log", lambda node: None)
+    print_end(inline_run, plan, Summary(failed={failed: "out of luck"}), report, console)
+    assert "log:" not in shown.getvalue()
 
 
 def test_only_commands_that_work_are_suggested(inline_run: Run, console: Console, shown: io.StringIO) -> None:

@@ -12,16 +12,12 @@ MODULES = sorted(
 ) + sorted(path.name for path in ROOT.glob("*.py"))
 
 WITHOUT = {
-    "features/settings.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
     "orchestrator/cli/__main__.py": "three lines; every test of the command line in a process of its own runs them",
     "orchestrator/executors/ray/connect.py": "needs a cluster: tested in test_cluster.py beside it",
     "orchestrator/executors/ray/executor.py": "needs a cluster: tested in tests/whole/test_ray.py",
     "orchestrator/executors/ray/prometheus.py": "needs a cluster with a dashboard: tested in tests/whole/cluster",
     "orchestrator/executors/ray/train.py": "needs a cluster: tested in tests/whole/test_ray.py",
     "orchestrator/executors/ray/versions.py": "needs a cluster: tested in test_cluster.py beside it",
-    "orchestrator/grids/condition.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
-    "orchestrator/grids/plain_yaml.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
-    "orchestrator/grids/recipe.py": "not split yet: tested in tests/orchestrator/grids/test_load.py",
     "orchestrator/jobs/blend.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
     "orchestrator/jobs/pseudo.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
     "orchestrator/jobs/shard.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
@@ -30,12 +26,6 @@ WITHOUT = {
     "orchestrator/store/objects/gcs.py": "one contract for all object stores: tested in test_objects.py beside it",
     "orchestrator/store/objects/local.py": "one contract for all object stores: tested in test_objects.py beside it",
     "orchestrator/store/objects/s3.py": "one contract for all object stores: tested in test_objects.py beside it",
-    "trainers/checkpoints.py": "not split yet",
-    "trainers/envnet.py": "not split yet: tested in tests/trainers/test_network.py",
-    "trainers/history.py": "not split yet: tested in tests/trainers/test_loop.py",
-    "trainers/resnet.py": "not split yet: tested in tests/trainers/test_network.py",
-    "trainers/sums.py": "not split yet: tested in tests/trainers/test_loop.py",
-    "trainers/supervisor.py": "not split yet: tested in tests/trainers/test_loop.py",
 }
 """Modules without a test file of their own, each with the reason."""
 

@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainers.history import HISTORY, latest_history, parse_history, read_history
+
+RECORDS = [{"epoch": 1, "lwlrap": 0.5}, {"epoch": 2, "lwlrap": 1}]
+TEXT = "".join(json.dumps(record) + "\n" for record in RECORDS)
+
+
+def test_records_are_read_back(tmp_path: Path) -> None:
+    assert read_history(tmp_path) == []
+    (tmp_path / HISTORY).write_text(TEXT)
+    assert read_history(tmp_path) == RECORDS
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        "\n",
+        '{"epoch": 3, "lwl',
+        '{"epoch": 3, "lwlrap": 0.7}',
+        "no json\n",
+        "[1]\n",
+        '{"epoch": 3}\n',
+        '{"lwlrap": "1"}\n',
+    ],
+)
+def test_what_is_not_a_whole_record_ends_the_history(rest: str) -> None:
+    assert parse_history(TEXT + rest) == RECORDS
+    assert parse_history(TEXT + rest + "\n" + TEXT)[:2] == RECORDS
+
+
+def test_bytes_that_are_not_text_end_it_too(tmp_path: Path) -> None:
+    (tmp_path / HISTORY).write_bytes(TEXT.encode() + b"\xff\xfe\n")
+    assert read_history(tmp_path) == RECORDS
+
+
+def test_the_longest_history_of_several_attempts_is_the_latest(tmp_path: Path) -> None:
+    for name, count in (("a", 1), ("b", 2), ("c", 0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / HISTORY).write_text("".join(TEXT.splitlines(keepends=True)[:count]))
+    assert latest_history([tmp_path / "a", tmp_path / "b", tmp_path / "c", tmp_path / "none"]) == RECORDS
+    assert latest_history([]) == []
+
+
+def test_it_does_not_import_torch() -> None:
+    subprocess.run([sys.executable, "-c", "import sys, trainers.history; sys.exit('torch' in sys.modules)"], check=True)

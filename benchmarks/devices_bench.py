@@ -32,7 +32,7 @@ def _sleeper() -> Callable[[JobSpec], None]:
         store.beat(spec.node, spec.attempt, SignOfLife(count=1))
         time.sleep(spec.work.temperature)  # type: ignore[attr-defined]  # any work that carries a number will do
         result = {"began": began, "ended": time.time(), "gpus": spec.execution.gpus}
-        store.write_mark(spec.node, DoneMark(spec.name, spec.signature, result=result, host="here"))
+        store.finish(spec.node, spec.claim, DoneMark(spec.name, spec.signature, result=result, host="here"), [])
 
     return sleep  # made here, it travels with the task: workers can't import test modules
 

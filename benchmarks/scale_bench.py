@@ -72,7 +72,6 @@ class Driven(VirtualExecutor):
 
     def submit(self, node: Node) -> None:
         """Claim the node and build its job specification."""
-        self.run.store.is_busy(node, self.run.identity)
         self.run.claim(node, self.execution.of_job())
         super().submit(node)
 
@@ -82,7 +81,6 @@ class Driven(VirtualExecutor):
         began = time.process_time()
         for node in ended:
             finish(self.run, node)
-            (self.run.store.folder(node) / "attempt.json").unlink()
         self.workers_s += time.process_time() - began
         return [outcome_of(self.run, node) for node in ended]
 

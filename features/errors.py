@@ -5,7 +5,8 @@
     │   ├── DataError             the dataset folder, a CSV or an audio file
     │   └── GridError             a grid file or a setting
     ├── StoreError                a file of the store is missing, damaged or foreign
-    │   └── DamagedInputError     a file of a finished node is not what its done-mark says
+    │   ├── BusyError             another run works on the node
+    │   └── DamagedInputError     the results of a node are missing or not what its done-mark says
     ├── TrackingError             MLflow can't be reached
     └── JobError                  a job of the grid failed
         ├── NotFiniteError        a loss, a weight or a score became nan or inf
@@ -19,7 +20,7 @@ import errno
 from collections.abc import Sequence
 
 __all__ = [
-    "ADVICE", "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError",
+    "ADVICE", "BusyError", "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError",
     "PeerLostError", "SonogridError", "StoreError", "SupersededError", "TrackingError",
 ]  # fmt: skip
 
@@ -91,8 +92,12 @@ class PeerLostError(JobError):
     """Another worker of the same training job is gone; nothing is wrong with this one."""
 
 
+class BusyError(StoreError):
+    """Another run that shares the store works on the node."""
+
+
 class DamagedInputError(StoreError):
-    """A file of a finished node is missing or is not what its done-mark says."""
+    """The results of a node are missing, void, or not what its done-mark says."""
 
 
 class SupersededError(JobError):

@@ -4,10 +4,10 @@ Everything sonogrid writes goes to a temporary name beside its target and is ren
 new one, or none - never half of one.
 """
 
+import errno
 import hashlib
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +21,8 @@ from features.errors import StoreError
 __all__ = [
     "atomic",
     "canonical_json",
+    "create",
     "hash_of",
-    "link",
     "load_npy",
     "read_json",
     "save_npy",
@@ -105,16 +105,40 @@ def load_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     return array
 
 
-def link(source: Path, target: Path) -> None:
-    """A second name for a file, by rename; the first stays until the node is done."""
-    if source == target:
-        return
-    temporary = target.with_name(f".{target.name}.tmp")
-    temporary.unlink(missing_ok=True)
+def create(path: Path, data: bytes) -> bool:
+    """Make a small file unless it exists; True if this call made it. It appears with its whole content.
+
+    A hard link is atomic on NFS too, where O_EXCL alone shows an empty file first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not renamed in the end, so `atomic` doesn't fit; the name is as its temporary ones are.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        os.link(source, temporary)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, temporary)
-    temporary.replace(target)
-    # Between two names of one file, a rename does nothing.
-    temporary.unlink(missing_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            # Over NFS the answer to a link that was made can get lost, and the repeated request finds it there.
+            return temporary.stat().st_nlink == 2
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+                raise
+            return _create_exclusively(path, data)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _create_exclusively(path: Path, data: bytes) -> bool:
+    """`create` on a file system without hard links."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from features.errors import BusyError
 from orchestrator.executors.outcome import outcome_of
 from orchestrator.jobs.failures import cause_of
 from orchestrator.jobs.run import run_job
@@ -42,13 +43,13 @@ class InlineExecutor:
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt believed lost
             self._finished.append(Finished(node.signature, "done"))
             return
-        if self.run.store.is_busy(node, self.run.identity):
-            self._finished.append(Finished(node.signature, "busy"))
-            return
         gpus = self.execution.share_of(node.condition)[0] if node.trains else None
         error = ""
         try:
             run_job(self.run.claim(node, self.execution.of_job(gpus or 0.0)), self.stopping)
+        except BusyError:
+            self._finished.append(Finished(node.signature, "busy"))
+            return
         except Exception as reason:  # as in a process of its own, whatever a job raises is its outcome
             error = cause_of(reason)
         self._finished.append(outcome_of(self.run, node, error))

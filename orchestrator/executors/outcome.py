@@ -1,13 +1,13 @@
 """What became of a job, read from its folder: the marks there say more than an exception from another machine.
 
-With a done-mark it is done. With a failure it raised, and the mark has the class of the error. With neither it was
-stopped, or its process or machine was lost: only a lost job is worth another attempt as it is.
+With a done-mark it is done. If another run has claimed the node since, that run works on it. With a failure it raised,
+and the mark has the class of the error. With none of these it was stopped, or its process or machine was lost: only a
+lost job is worth another attempt as it is.
 """
 
 from orchestrator.jobs.failures import OUT_OF_MEMORY
 from orchestrator.planning.scheduler import Finished
 from orchestrator.run.bound import Run
-from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import Node
 
 __all__ = ["outcome_of"]
@@ -23,22 +23,23 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
     """
     store, signature = run.store, node.signature
     store.refresh(node)
-    if store.read_mark(store.name(node), DoneMark) is not None:
+    name = store.name(node)
+    if store.done_mark(name) is not None:
         return Finished(signature, "done")
+    claim = store.latest_claim(name)
+    if claim is not None and claim.run_id != run.identity:
+        return Finished(signature, "busy")
     reached = store.reached(node)
-    failure = store.read_mark(store.name(node), Failure)
+    failure = store.failure(name)
+    if failure is None and not error:
+        return Finished(signature, "stopped", "stopped before its end", reached)
     if failure is None:
-        if not error:
-            return Finished(signature, "stopped", "stopped before its end", reached)
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
     cause = failure.cause
-    match failure.failure_class:
-        case "damaged":
-            for parent in node.parents:
-                store.refresh(run.graph.nodes[parent])
-            inputs = [run.graph.nodes[parent] for parent in dict.fromkeys(node.parents)]
-            damaged = tuple(parent.signature for parent in inputs if store.state(parent).state != "done")
-            return Finished(signature, "damaged", cause, reached, damaged)
-        case "memory":
-            return Finished(signature, "memory", cause, reached)
-    return Finished(signature, "failed", cause, reached)
+    if failure.failure_class == "damaged":
+        for parent in node.parents:
+            store.refresh(run.graph.nodes[parent])
+        inputs = [run.graph.nodes[parent] for parent in dict.fromkeys(node.parents)]
+        damaged = tuple(parent.signature for parent in inputs if store.state(parent).state != "done")
+        return Finished(signature, "damaged", cause, reached, damaged)
+    return Finished(signature, "memory" if failure.failure_class == "memory" else "failed", cause, reached)

@@ -1,10 +1,11 @@
 """One attempt at a node, in the process that runs it: whether it may write, its signs of life, its stop, its log.
 
-Attempts at a node are numbered, and each has a folder of its own. Only the one that the node's lease names may write.
-A thread writes a sign of life every few seconds.
+Attempts at a node are numbered, and each has a folder of its own. Only the one with the latest claim may write. A
+thread writes a sign of life every few seconds.
 """
 
 import faulthandler
+import itertools
 import logging
 import os
 import socket
@@ -20,14 +21,18 @@ from typing import Self
 from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
 from orchestrator.store.interfaces import WorkerStore
-from orchestrator.store.marks import DoneMark, SignOfLife
+from orchestrator.store.marks import Claim, DoneMark, Failure, Placement, Queued, SignOfLife, StopRequest
 from trainers.checkpoints import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
 
 __all__ = ["Attempt"]
 
-UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, SignOfLife.FILE})
+MARKS = (DoneMark, Failure, Placement, Queued, SignOfLife, StopRequest)
+UNFINISHED = frozenset({CHECKPOINT, PREVIOUS, *(mark.FILE for mark in MARKS)})
 """Files of an attempt that are not results."""
+PATIENCE = 3
+"""How often to look at claims that can't be read, and the seconds between two looks."""
+PAUSE_S = 1.0
 
 log = logging.getLogger("sonogrid")
 
@@ -45,7 +50,7 @@ class Attempt(Supervisor):
     Args:
         store: where the node is.
         name: name of the node's folder.
-        number: number of this attempt.
+        claim: the attempt's claim on the node.
         stopping: whether the process was asked to stop; a request to the node is in the store.
         stall_s: after so long without progress the log gets the stack of every thread; 0: never.
         place: what the cluster calls the machine.
@@ -55,19 +60,22 @@ class Attempt(Supervisor):
         self,
         store: WorkerStore,
         name: str,
-        number: int,
+        claim: Claim,
         stopping: Callable[[], Stop] = lambda: "no",
         *,
         stall_s: float = 0.0,
         place: str = "",
     ) -> None:
-        self.store, self.name, self.number = store, name, number
+        self.store, self.name, self.claim, self.number = store, name, claim, claim.attempt
         self.stall_s = stall_s
         self._stopping = stopping
         self._asked: Stop = "no"
         self._count = 0
         self._where: dict[str, int] = {}
         self._sign = SignOfLife(host=socket.gethostname(), pid=os.getpid(), place=place, started=time.time())
+        self._beats = itertools.count(1)
+        self._may_go_on = True
+        """Whether another attempt may have to continue from here."""
         self._ended = threading.Event()
         self._beating = threading.Thread(target=self._beat, name="sign of life", daemon=True)
 
@@ -92,7 +100,10 @@ class Attempt(Supervisor):
             log.error("%s", error, exc_info=error)
         log.removeHandler(self._handler)
         self._log.close()
-        with suppress(StoreError):  # the job itself reports what is wrong with the store
+        with suppress(OSError, StoreError):  # the job itself reports what is wrong with the store
+            if self._may_go_on and not isinstance(error, SupersededError):
+                self._sign = replace(self._sign, ended=True)
+                self._show_life()  # so that another run need not wait until it believes this attempt dead
             self.store.keep_log(self.name, self.number)
         self.store.end(self.folder)
 
@@ -114,9 +125,17 @@ class Attempt(Supervisor):
 
         Raises:
             SupersededError: another attempt has the node.
+            StoreError: the store can't say who has it, also after some patience.
         """
-        if not self.store.may_write(self.name, self.number):
+        if not self._may_write():
             raise SupersededError(f"attempt {self.number} at {self.name} is no longer the latest and ends")
+
+    def _may_write(self) -> bool:
+        for _ in range(PATIENCE):
+            with suppress(StoreError):
+                return self.store.may_write(self.name, self.claim)
+            time.sleep(PAUSE_S)
+        return self.store.may_write(self.name, self.claim)
 
     def after_write(self) -> None:
         """Copy the checkpoint to the store, and look at once whether to stop."""
@@ -137,11 +156,12 @@ class Attempt(Supervisor):
         self.before_write()
         files = [p for p in self.folder.iterdir() if p.name not in UNFINISHED and not p.name.startswith(".")]
         log.info("done")
-        self.store.finish(self.name, replace(mark, attempts=self.number), sorted(files))
+        self._may_go_on = False
+        self.store.finish(self.name, self.claim, mark, files)
 
     def _look(self) -> None:
         asked = self._stopping()
-        self._asked = asked if asked != "no" else self.store.stop_asked(self.name)
+        self._asked = asked if asked != "no" else self.store.stop_asked(self.name, self.number)
 
     def _beat(self) -> None:
         seen = -1
@@ -161,6 +181,11 @@ class Attempt(Supervisor):
     def _show_life(self) -> None:
         where = self._where
         sign = replace(
-            self._sign, epoch=where.get("epoch"), step=where.get("step"), count=self._count, time=time.time()
+            self._sign,
+            epoch=where.get("epoch"),
+            step=where.get("step"),
+            count=self._count,
+            time=time.time(),
+            beats=next(self._beats),
         )
         self.store.beat(self.name, self.number, sign)

@@ -24,8 +24,7 @@ class Inputs:
         progress: called after each input.
 
     Raises:
-        DamagedInputError: a file is not what its done-mark says.
-        StoreError: an input is not done.
+        DamagedInputError: an input is not done, or a file is not what its done-mark says.
     """
 
     def __init__(

@@ -7,18 +7,14 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from features.errors import (
-    NotFiniteError,
-    PeerLostError,
-    StoreError,
-    SupersededError,
-)
+from features.errors import NotFiniteError, PeerLostError, StoreError, SupersededError
 from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import JobSpec
 from orchestrator.jobs.train import TrainSpec
 from orchestrator.store.interfaces import WorkerStore
+from orchestrator.store.layout import attempt_place
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import short_inputs
 from orchestrator.store.open import open_store
@@ -31,7 +27,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
     """Run an attempt at a job to the node's done-mark.
 
     Args:
-        spec: the job; its `attempt` was claimed from the store.
+        spec: the job; its claim is in the store.
         stopping: whether to stop before the end.
         place: what the cluster calls this machine.
 
@@ -39,12 +35,12 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         True when done; False when it was asked to stop before, or has been superseded, and can be continued.
 
     Raises:
-        Exception: whatever went wrong; its cause is in `failed.json` by then.
+        Exception: whatever went wrong; its cause is in the attempt's `failed.json` by then.
     """
     started = time.time()
     store = open_store(spec.store, listed=False)
     try:
-        with Attempt(store, spec.node, spec.attempt, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
+        with Attempt(store, spec.node, spec.claim, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
             result = spec.work.do(spec, Inputs(spec.manifest, spec.inputs, store, attempt.progress), attempt)
             if result is None:
                 return False
@@ -62,9 +58,11 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
                     peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
                 )
             )
-    except BaseException as error:
+    except SupersededError:
+        return False
+    except Exception as error:  # not SystemExit: a process that is asked to end has not failed
         # Errors of a superseded attempt are ignored: its folder may have been removed under it.
-        if isinstance(error, SupersededError) or not store.may_write(spec.node, spec.attempt):
+        if _is_superseded(store, spec):
             return False
         if not isinstance(error, PeerLostError):  # the job itself is fine: without a mark it counts as lost
             _remember_failure(store, spec, error)
@@ -84,15 +82,23 @@ def run_share(spec: JobSpec) -> None:
     store = open_store(spec.store, listed=False)
     try:
         spec.work.share(spec, Inputs(spec.manifest, spec.inputs, store))
-    except BaseException as error:
-        if not isinstance(error, PeerLostError) and store.may_write(spec.node, spec.attempt):
+    except Exception as error:
+        if not isinstance(error, PeerLostError) and not _is_superseded(store, spec):
             _remember_failure(store, spec, error)
         raise
     finally:
         store.close()
 
 
-def _remember_failure(store: WorkerStore, spec: JobSpec, error: BaseException) -> None:
+def _is_superseded(store: WorkerStore, spec: JobSpec) -> bool:
+    """Whether the store says so; if it can't be read, the error of the job itself matters."""
+    try:
+        return not store.may_write(spec.node, spec.claim)
+    except StoreError:
+        return False
+
+
+def _remember_failure(store: WorkerStore, spec: JobSpec, error: Exception) -> None:
     mark = Failure(
         failure_class=failure_class(error),
         cause=cause_of(error),
@@ -103,7 +109,7 @@ def _remember_failure(store: WorkerStore, spec: JobSpec, error: BaseException) -
         epochs_done=error.epochs_done if isinstance(error, NotFiniteError) else None,
     )
     try:
-        store.write_mark(spec.node, mark)
+        store.write_mark(attempt_place(spec.node, spec.attempt), mark)
     except (OSError, StoreError):  # perhaps the disk is full: the executor gets the error itself
         return
 

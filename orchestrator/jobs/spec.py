@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.recipe import Recipe
 from orchestrator.jobs.execution import JobExecution
+from orchestrator.store.marks import Claim
 from orchestrator.store.node import Node
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class JobSpec:
     """What `open_store` takes."""
     node: str
     """Name of the node's folder in the store."""
-    attempt: int
-    """Number of the attempt, claimed from the store."""
+    claim: Claim
+    """The attempt's claim on the node."""
     manifest: str
     """Name of the manifest's folder in the store."""
     inputs: Mapping[str, tuple[str, ...]]
@@ -77,3 +78,8 @@ class JobSpec:
     """Role -> signatures of the same."""
     work: Work
     execution: JobExecution
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt."""
+        return self.claim.attempt

@@ -47,7 +47,7 @@ class TrainSpec(Work):
         from trainers.history import read_history
         from trainers.loop import train
 
-        unrescued = attempt.store.earlier(self.unrescued, 0) if self.unrescued else ()
+        unrescued = attempt.store.earlier(self.unrescued) if self.unrescued else ()
         with _group(spec.execution) as group:
             job = self._job(spec.execution, inputs, attempt.earlier(), unrescued)
             if not train(job, attempt.folder, attempt, group):

@@ -1,7 +1,7 @@
 """A run: a grid bound to a dataset and a store, in a RUN folder with its `run.json` and the reports made from it."""
 
 import json
-import tempfile
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from features.errors import GridError, InputError, StoreError
+from features.errors import DamagedInputError, GridError, InputError, SupersededError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
@@ -19,9 +19,9 @@ from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
-from orchestrator.run.record import existing_run_json, store_of, write_run_json
+from orchestrator.run.record import existing_run_json, recorded_id, store_of, write_run_json
 from orchestrator.store.interfaces import DriverStore
-from orchestrator.store.marks import Damage, DoneMark
+from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.store.open import default_store, open_store
 from orchestrator.without_gc import uncollected
@@ -49,10 +49,14 @@ class Run:
         """For every node, the folds whose curated labels are in it."""
         return labels_seen(self.graph, self.recipe.data.folds)
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """A word for this run in a store that several share."""
-        return hash_of(str(self.folder.resolve()))[:12]
+        """A word for this run in a store that several share: a random one of run.json, and a hash of its path.
+
+        Two hosts may have a run at the same path, and a folder may have been copied.
+        """
+        word = recorded_id(self.folder) or uuid.uuid4().hex
+        return f"{word}.{hash_of(str(self.folder.resolve()))[:12]}"
 
     @cached_property
     def manifest_name(self) -> str:
@@ -77,13 +81,11 @@ class Run:
         """Write the manifest to the store and `run.json` to the folder."""
         try:
             self.store.results_of(self.manifest_name)
-        except StoreError:  # not there yet, or damaged
-            self.store.drop_marks(self.manifest_name, DoneMark, Damage)
-            with tempfile.TemporaryDirectory() as folder:
-                mark = DoneMark("manifest", self.manifest.content_hash())
-                self.store.finish(self.manifest_name, mark, self.manifest.write(Path(folder)))
+        except DamagedInputError:  # not there yet, or damaged
+            self._write_manifest()
         own = self.store.url == default_store(self.folder)
         facts = {
+            "id": self.identity.partition(".")[0],
             "grid": self.recipe.name,
             "recipe": self.recipe.model_dump(mode="json"),
             "data_root": str(self.data_root),
@@ -92,15 +94,31 @@ class Run:
         }
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
+    def _write_manifest(self) -> None:
+        name = self.manifest_name
+        claim = self.store.claim_anyway(name, self.identity)
+        folder = self.store.begin(name, claim.attempt)
+        try:
+            mark = DoneMark("manifest", self.manifest.content_hash())
+            self.store.finish(name, claim, mark, self.manifest.write(folder))
+        except SupersededError:  # another run has finished the same manifest
+            self.store.results_of(name)
+        finally:
+            self.store.end(folder)
+
     def claim(self, node: Node, execution: JobExecution) -> JobSpec:
-        """Claim a node of this run in the store for a new attempt; returns all that a worker needs to make it."""
+        """Claim a node of this run in the store for a new attempt; returns all that a worker needs to make it.
+
+        Raises:
+            BusyError: another run works on the node.
+        """
         nodes = self.graph.nodes
         return JobSpec(
             name=node.name,
             signature=node.signature,
             store=self.store.url,
             node=self.store.name(node),
-            attempt=self.store.claim(node, self.identity),
+            claim=self.store.claim(node, self.identity),
             manifest=self.manifest_name,
             inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,

@@ -50,6 +50,14 @@ class Owner:
         self.token = uuid.uuid4().hex
         self.took_over: str | None = None
         """The owner that died before, in words; None if there was none."""
+        self.was_replaced = False
+        """Whether another process took the run over, believing this one dead: it was suspended. It has to end."""
+
+    def look(self) -> bool:
+        """Look whether this process is still the owner."""
+        now = current_owner(self.folder)
+        self.was_replaced = self.was_replaced or (now is not None and now.token != self.token)
+        return not self.was_replaced
 
 
 def current_owner(folder: Path) -> OwnerSign | None:
@@ -96,7 +104,8 @@ def own(folder: Path) -> Iterator[Owner]:
         finally:
             ended.set()
             thread.join()
-            (folder / "owner.json").unlink(missing_ok=True)
+            if owner.look():
+                (folder / "owner.json").unlink(missing_ok=True)
 
 
 def _beat(owner: Owner, count: int) -> None:
@@ -106,7 +115,7 @@ def _beat(owner: Owner, count: int) -> None:
 
 def _keep_beating(owner: Owner, ended: threading.Event) -> None:
     count = 0
-    while not ended.wait(BEAT_S):
+    while not ended.wait(BEAT_S) and owner.look():
         count += 1
         try:
             _beat(owner, count)

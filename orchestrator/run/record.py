@@ -3,6 +3,7 @@
 Read-only commands (`status`, `logs`) need only this and the store: no Recipe, no data, no torch.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from orchestrator.store.node import Kind, Node
 from orchestrator.store.open import open_store
 from orchestrator.without_gc import uncollected
 
-__all__ = ["RecordedRun", "existing_run_json", "read_run_json", "store_of", "write_run_json"]
+__all__ = ["RecordedRun", "existing_run_json", "read_run_json", "recorded_id", "store_of", "write_run_json"]
 
 RUN_FILE_VERSION = 3
 PathText = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
@@ -37,6 +38,8 @@ class _RunFile(BaseModel):
     """The form of run.json; its recipe is checked by `Recipe` itself."""
 
     model_config = ConfigDict(strict=True)
+    id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    """A random word for the run; older versions wrote none."""
     grid: str
     recipe: dict[str, Any]
     data_root: PathText
@@ -135,6 +138,19 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
     for node in raw["nodes"].values():
         node["inputs"] = {role: groups[g] if isinstance(g, int) else tuple(g) for role, g in node["inputs"].items()}
     return dict(raw)
+
+
+@uncollected
+def recorded_id(folder: Path) -> str | None:
+    """The random word of a run; None if none is recorded yet.
+
+    Raises:
+        StoreError: run.json is damaged.
+    """
+    path = folder / "run.json"
+    recorded = read_json(path) if path.exists() else {}
+    word = recorded.get("id") if isinstance(recorded, dict) else None
+    return word if isinstance(word, str) and re.fullmatch(r"[0-9a-f]{32}", word) else None
 
 
 def existing_run_json(folder: Path) -> dict[str, Any]:

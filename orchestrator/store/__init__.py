@@ -1,6 +1,7 @@
 """Pieces of work and where their results are: a folder, S3 or Google Cloud Storage.
 
     node.py         `Node`: a piece of work with its signature
+    layout.py       what the names in a node's folder say
     marks.py        the mark files of a node, as dataclasses
     results.py      what jobs return, as their done-marks keep it
     interfaces.py   what readers, the driver and workers may do with a store
@@ -17,11 +18,11 @@ work has equal signatures, and so one folder. Nothing here imports torch, so tha
 
 from orchestrator.store.base import NodeStore
 from orchestrator.store.interfaces import DriverStore, ReaderStore, State, WorkerStore
-from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Placement, SignOfLife, StopRequest
+from orchestrator.store.marks import Claim, Damage, DoneMark, Failure, Placement, SignOfLife, StopRequest
 from orchestrator.store.node import Kind, Node
 from orchestrator.store.open import open_store
 
 __all__ = [
-    "Damage", "DoneMark", "DriverStore", "Failure", "Kind", "Lease", "Node", "NodeStore", "Placement", "ReaderStore",
+    "Claim", "Damage", "DoneMark", "DriverStore", "Failure", "Kind", "Node", "NodeStore", "Placement", "ReaderStore",
     "SignOfLife", "State", "StopRequest", "WorkerStore", "open_store",
 ]  # fmt: skip

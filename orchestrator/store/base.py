@@ -2,37 +2,64 @@
 
 A node's folder is `<name>-<first 12 digits of its signature>`:
 
-    done.json        written last: without it a node is not done; lists every result with its checksum
-    attempt.json     which attempt may write, and for which run; removed when the node is done
-    attempt-<n>/     what attempt n has so far: checkpoints, history, some of the results, `alive.json`
-    failed.json      the cause of the last failure
-    damaged.json     a result no longer matches done.json; the node is computed again
-    stop.json        asks the attempt to stop: at the end of its epoch, or now
+    claim-<n>.json   made once: attempt n belongs to a run; the attempt with the largest number may write
+    attempt-<n>/     all that attempt n writes: checkpoints, history, results, signs of life, its failure
+    done.json        made once: which attempt's folder holds the results, and every file's checksum
+    damaged.json     made once: those results are void; the next ones are `done-2.json`, then `done-3.json`
     logs/<n>.log     log of attempt n
 
-A worker that was cut off and comes back finds another attempt in `attempt.json` and stops writing.
+docs/protocol.md has the rules and why they hold. Nothing that a reader may rely on is changed: a worker that was cut
+off and comes back finds a later claim and stops, and whatever it still writes lies in its own folder.
 
 `NodeStore` is what all stores share. `orchestrator.store.local` keeps nodes in a folder, where attempts work in place;
 `orchestrator.store.remote` keeps them in an object store, in the same form.
 """
 
+import socket
+import time
+import uuid
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
-from features.errors import DamagedInputError, StoreError
+from features.errors import BusyError, DamagedInputError, StoreError, SupersededError
 from features.files import sha256_file
 from orchestrator.store.interfaces import DriverStore, State, WorkerStore
-from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, ResultFile, SignOfLife, StopRequest
+from orchestrator.store.layout import (
+    Layout,
+    attempt_folder,
+    attempt_place,
+    claim_file,
+    damage_file,
+    done_file,
+    number_of,
+)
+from orchestrator.store.marks import (
+    Claim,
+    Damage,
+    DoneMark,
+    Failure,
+    Lease,
+    Placement,
+    Queued,
+    ResultFile,
+    SignOfLife,
+    StopRequest,
+)
 from orchestrator.store.node import Node
 from trainers.supervisor import Stop
 
-__all__ = ["PREFIX", "NodeStore", "attempt_folder", "checksums", "number_of"]
+__all__ = ["PREFIX", "NodeStore", "checksums", "place_of"]
 
 PREFIX = 12
 """Digits of a signature in the name of a folder."""
+OLD_MARKS = (Failure, StopRequest, Placement, Lease)
+"""Marks of attempts that older versions wrote to the node's folder."""
 
 
 class NodeStore(DriverStore, WorkerStore):
@@ -43,20 +70,53 @@ class NodeStore(DriverStore, WorkerStore):
         listed: read the index of all nodes now; a worker, which knows its nodes by name, needs none.
     """
 
+    takeover_s = 75.0
+    """More than the minute for which NFS may show a folder as it was."""
+
     def __init__(self, root: Path, *, listed: bool = True) -> None:
         self.root = root
         self._names: dict[str, str] = {}
         """First digits of a signature -> name of the folder."""
+        self._watched: dict[str, tuple[object, float]] = {}
+        """Folder of a node of another run -> its last claim and signs, and when they were first seen (monotonic)."""
+        self._queued: dict[tuple[str, int], int] = {}
+        """Folder and attempt -> how often the driver renewed the claim."""
         if listed:
             self.refresh()
 
     @abstractmethod
-    def has_files(self, name: str) -> bool:
-        """Whether anything is in a node's folder."""
+    def known_layout(self, name: str) -> Layout:
+        """`layout`, as of the last look if that is cheaper."""
 
     @abstractmethod
-    def attempts(self, name: str) -> list[int]:
-        """Numbers of the attempts that have a folder, newest first."""
+    def _checked(self, name: str, mark: DoneMark, file: str) -> Path:
+        """The local folder of results, compared with their done-mark, which is in a file.
+
+        Raises:
+            DamagedInputError: a file is not what the mark says.
+        """
+
+    @abstractmethod
+    def _history(self, place: str) -> list[dict[str, Any]]:
+        """Epoch records in a folder."""
+
+    @abstractmethod
+    def _publish(self, name: str, number: int, files: Iterable[Path]) -> None:
+        """Bring results to an attempt's folder in the store."""
+
+    @abstractmethod
+    def _is_working(self, name: str, number: int) -> bool:
+        """Whether an attempt's folder has a sign of life, which `sweep` removes last."""
+
+    @abstractmethod
+    def _clear(self, name: str, number: int, keep: Collection[str]) -> None:
+        """Remove an attempt's folder, or all but some of its files."""
+
+    @abstractmethod
+    def _drop(self, name: str, files: Iterable[str]) -> None:
+        """Remove files of a node's folder, ignoring missing ones."""
+
+    # --- names
 
     @override
     def name(self, node: Node) -> str:
@@ -67,44 +127,122 @@ class NodeStore(DriverStore, WorkerStore):
         key = signature[:PREFIX]
         return self._names.get(key, f"{name}-{key}")
 
+    # --- what marks say
+
     @override
     def state(self, node: Node) -> State:
         name = self.name(node)
-        if not self.is_there(node):
+        layout = self.known_layout(name)
+        if not layout.names:
             return State("new")
-        done = self.read_mark(name, DoneMark)
+        done = self._done_mark(name, layout)
         if done is not None:
             if done.signature != node.signature:
                 raise StoreError(f"{self.where(node)} belongs to another node; remove it and launch again")
-            damaged = self.read_mark(name, Damage)
-            return State("damaged", damaged.cause) if damaged else State("done", mark=done)
-        failed = self.read_mark(name, Failure)
-        if failed is not None:
-            return State("failed", failed.cause)
-        return State("partial" if self.has_files(name) else "new")
+            return State("done", mark=done)
+        if layout.generation > 1:
+            claim = self._latest_claim(name, layout)
+            if claim is None or claim.generation < layout.generation:  # nobody has begun to compute it again
+                damage = self.read_mark(name, Damage, damage_file(layout.generation - 1)) or Damage()
+                return State("damaged", damage.cause)
+        failure = self._failure(name, layout)
+        return State("partial") if failure is None else State("failed", failure.cause)
+
+    @override
+    def done_mark(self, name: str) -> DoneMark | None:
+        return self._done_mark(name, self.layout(name))
+
+    def _done_mark(self, name: str, layout: Layout) -> DoneMark | None:
+        return self.read_mark(name, DoneMark, done_file(layout.generation)) if layout.is_done else None
 
     @override
     def done(self, node: Node) -> DoneMark:
-        mark = self.read_mark(self.name(node), DoneMark)
+        name = self.name(node)
+        mark = self._done_mark(name, self.known_layout(name))
         if mark is None:
             raise StoreError(f"{self.where(node)} is not done; resume the run")
         return mark
+
+    @override
+    def failure(self, name: str) -> Failure | None:
+        return self._failure(name, self.layout(name))
+
+    def _failure(self, name: str, layout: Layout) -> Failure | None:
+        if layout.claims:
+            return self.read_mark(attempt_place(name, layout.claims[-1]), Failure)
+        return self.read_mark(name, Failure) if Failure.FILE in layout.names else None
+
+    @override
+    def latest_claim(self, name: str) -> Claim | None:
+        return self._latest_claim(name, self.layout(name))
+
+    def _latest_claim(self, name: str, layout: Layout) -> Claim | None:
+        if layout.claims:
+            return self.read_mark(name, Claim, claim_file(layout.claims[-1]))
+        lease = self.read_mark(name, Lease) if Lease.FILE in layout.names else None
+        return None if lease is None else Claim(lease.attempt, lease.run_id, tries=lease.attempt)
 
     @override
     def results(self, node: Node) -> Path:
         return self.results_of(self.name(node))
 
     @override
+    def results_of(self, name: str) -> Path:
+        layout = self.known_layout(name)
+        while True:
+            mark = self._done_mark(name, layout)
+            if mark is not None:
+                try:
+                    return self._checked(name, mark, done_file(layout.generation))
+                except DamagedInputError as error:
+                    damage = error
+            now = self.layout(name)
+            if now == layout or not now.is_done:
+                break
+            layout = now  # it was computed again meanwhile
+        if mark is None:
+            raise self._missing(name, now)
+        raise self.damage(name, layout.generation, damage)
+
+    def _missing(self, name: str, layout: Layout) -> DamagedInputError:
+        void = layout.generation - 1
+        known = self.read_mark(name, Damage, damage_file(void)) if void else None
+        missing = f"{self.url}/{name}: its results are missing; launch or resume the run to compute them"
+        return DamagedInputError(missing if known is None else known.cause)
+
+    @override
+    def history(self, node: Node) -> list[dict[str, Any]]:
+        name = self.name(node)
+        layout = self.known_layout(name)
+        mark = self._done_mark(name, layout)
+        if mark is not None:
+            return self._history(place_of(name, mark))
+        void = self._void(name, layout)
+        places = [name, *(attempt_place(name, number) for number in layout.attempts if number not in void)]
+        return max((self._history(place) for place in places), key=len)
+
+    def _void(self, name: str, layout: Layout) -> set[int]:
+        """Attempts whose results are void."""
+        marks = (self.read_mark(name, DoneMark, done_file(g)) for g in range(1, layout.generation))
+        return {number_of(mark.folder) for mark in marks if mark is not None}
+
+    # --- signs of life
+
+    @override
     def sign_of(self, name: str, number: int) -> SignOfLife | None:
         try:
-            return self.read_mark(f"{name}/{attempt_folder(number)}", SignOfLife)
+            return self.read_mark(attempt_place(name, number), SignOfLife)
         except StoreError:
             return None
 
     @override
-    def is_busy(self, node: Node, run_id: str) -> bool:
-        lease = self.lease(self.name(node))
-        return lease is not None and lease.run_id != run_id and self.is_alive(node)
+    def alive(self, node: Node) -> SignOfLife | None:
+        name = self.name(node)
+        for number in self.layout(name).attempts:
+            sign = self.sign_of(name, number)
+            if sign is not None:
+                return sign
+        return None
 
     @override
     def reached(self, node: Node) -> int:
@@ -112,45 +250,158 @@ class NodeStore(DriverStore, WorkerStore):
         return 0 if sign is None else sign.saved
 
     @override
-    def claim(self, node: Node, run_id: str) -> int:
+    def is_busy(self, node: Node, run_id: str) -> bool:
         name = self.name(node)
-        number = 1 + max(self.attempts(name), default=0)
-        lease = self.lease(name)
-        if lease is not None:
-            number = max(number, 1 + lease.attempt)
-        self.write_mark(name, Lease(number, run_id))
-        if self.read_mark(name, Damage) is not None:
-            self.drop_marks(name, DoneMark, Damage)
-        self.drop_marks(name, Failure, StopRequest)
-        return number
+        return self._is_busy(name, self.layout(name), run_id)
+
+    def _is_busy(self, name: str, layout: Layout, run_id: str) -> bool:
+        claim = self._latest_claim(name, layout)
+        if claim is None or layout.is_done or claim.generation < layout.generation or _is_of(claim, run_id):
+            return False
+        place = attempt_place(name, claim.attempt)
+        sign = self.read_mark(place, SignOfLife)
+        if self._failure(name, layout) is not None or (sign is not None and sign.ended):
+            return False
+        seen = (claim, sign, self.read_mark(place, Queued))
+        before, since = self._watched.get(name, (None, 0.0))
+        if before != seen:
+            self._watched[name] = (seen, time.monotonic())
+            return True
+        return time.monotonic() - since < self.takeover_s
 
     @override
-    def forget(self, node: Node) -> None:
-        self.drop_marks(self.name(node), DoneMark, Damage)
+    def beat(self, name: str, number: int, sign: SignOfLife) -> None:
+        self.write_mark(attempt_place(name, number), sign)
 
     @override
-    def ask_to_stop(self, node: Node, stop: Stop) -> None:
-        self.write_mark(self.name(node), StopRequest(stop))
+    def queued(self, name: str, number: int) -> None:
+        beats = self._queued[name, number] = self._queued.get((name, number), 0) + 1
+        with suppress(FileNotFoundError):  # it has ended and its folder was swept
+            self.write_mark(attempt_place(name, number), Queued(beats))
+
+    # --- claims
 
     @override
-    def lease(self, name: str) -> Lease | None:
+    def claim(self, node: Node, run_id: str) -> Claim:
+        name = self.name(node)
+        while True:
+            layout = self.layout(name)
+            if self._is_busy(name, layout, run_id):
+                raise BusyError(f"another run works on {self.where(node)}; wait until it ends")
+            made = self._try_claim(name, layout, run_id)
+            if made is not None:
+                return made
+
+    @override
+    def claim_anyway(self, name: str, run_id: str) -> Claim:
+        while True:
+            made = self._try_claim(name, self.layout(name), run_id)
+            if made is not None:
+                return made
+
+    def _try_claim(self, name: str, layout: Layout, run_id: str) -> Claim | None:
+        """Make the next claim; None if somebody else made it since the layout was read."""
+        before = self._latest_claim(name, layout)
+        claim = Claim(
+            attempt=1 + self._last_number(name, layout),
+            run_id=run_id,
+            token=uuid.uuid4().hex,
+            generation=layout.generation,
+            tries=1 if before is None or before.generation != layout.generation else 1 + before.tries,
+            host=socket.gethostname(),
+            started=time.time(),
+        )
+        return claim if self.create_mark(name, claim, claim_file(claim.attempt)) else None
+
+    def _last_number(self, name: str, layout: Layout) -> int:
+        """The largest number that an attempt has had. The latest claim is never removed, so no number comes back."""
+        if layout.claims:
+            return layout.claims[-1]
+        lease, failure = self._latest_claim(name, layout), self._failure(name, layout)
+        done = self.read_mark(name, DoneMark) if DoneMark.FILE in layout.names else None
+        return max(
+            *layout.attempts[:1],
+            0 if lease is None else lease.attempt,
+            0 if failure is None else failure.attempt or 0,
+            0 if done is None or not done.host else done.attempts,
+            0,
+        )
+
+    @override
+    def may_write(self, name: str, claim: Claim) -> bool:
+        layout = self.layout(name)
+        if layout.is_done or layout.generation != claim.generation:
+            return False
+        return self._latest_claim(name, layout) == claim
+
+    @override
+    def ask_to_stop(self, name: str, number: int, stop: Stop) -> None:
+        with suppress(FileNotFoundError):  # it has ended and its folder was swept
+            self.write_mark(attempt_place(name, number), StopRequest(stop))
+
+    @override
+    def stop_asked(self, name: str, number: int) -> Stop:
         try:
-            return self.read_mark(name, Lease)
-        except StoreError:
-            return None
-
-    @override
-    def may_write(self, name: str, number: int) -> bool:
-        lease = self.lease(name)
-        return lease is not None and lease.attempt == number
-
-    @override
-    def stop_asked(self, name: str) -> Stop:
-        try:
-            mark = self.read_mark(name, StopRequest)
+            mark = self.read_mark(attempt_place(name, number), StopRequest)
         except StoreError:
             return "no"
         return "no" if mark is None else mark.stop
+
+    # --- results
+
+    @override
+    def finish(self, name: str, claim: Claim, mark: DoneMark, files: Iterable[Path]) -> None:
+        files = sorted(files)
+        folder = attempt_folder(claim.attempt)
+        mark = replace(mark, attempts=claim.attempt, folder=folder, files=checksums(files))
+        self._publish(name, claim.attempt, files)
+        self.write_mark(attempt_place(name, claim.attempt), mark)
+        if not self.create_mark(name, mark, done_file(claim.generation)):
+            raise SupersededError(f"another attempt at {name} has finished before this one")
+        self.sweep(name)
+
+    @override
+    def sweep(self, name: str) -> None:
+        layout = self.layout(name)
+        mark = self._done_mark(name, self.layout(name))  # looked up after the attempts
+        if mark is None:
+            return
+        for number in layout.attempts:
+            own = number == number_of(mark.folder)
+            self._clear(name, number, {*mark.files, DoneMark.FILE} if own else ())
+        self._drop(name, (*map(claim_file, layout.claims[:-1]), *(old.FILE for old in OLD_MARKS)))
+
+    @override
+    def has_leftovers(self, node: Node) -> bool:
+        name = self.name(node)
+        layout = self.known_layout(name)
+        if not layout.is_done:
+            return False
+        if len(layout.attempts) > 1 or len(layout.claims) > 1 or Lease.FILE in layout.names:
+            return True
+        return any(self._is_working(name, number) for number in layout.attempts)
+
+    @override
+    def forget(self, node: Node) -> None:
+        name = self.name(node)
+        layout = self.layout(name)
+        if layout.is_done:
+            self.create_mark(
+                name,
+                Damage(f"{self.where(node)} is to be computed again, as asked; resume the run"),
+                damage_file(layout.generation),
+            )
+            self.refresh(node)
+
+    def damage(self, name: str, generation: int, error: DamagedInputError) -> DamagedInputError:
+        """Remember that a generation of results is void, because of an error."""
+        try:
+            self.create_mark(name, Damage(str(error)), damage_file(generation))
+        except (OSError, StoreError):  # a store that can't be written to can still be read
+            return error
+        return error
+
+    # --- logs
 
     @override
     def log_file(self, name: str, number: int) -> Path:
@@ -158,31 +409,17 @@ class NodeStore(DriverStore, WorkerStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    @override
-    def beat(self, name: str, number: int, sign: SignOfLife) -> None:
-        self.write_mark(f"{name}/{attempt_folder(number)}", sign)
 
-    def damage(self, name: str, file: str, what: str) -> DamagedInputError:
-        """The error for a result that does not match its done-mark; `damaged.json` remembers it."""
-        text = f"{self.url}/{name}/{file} is damaged: {what}; launch or resume the run to compute it again"
-        try:
-            self.write_mark(name, Damage(text, file))
-        except (OSError, StoreError):  # a store that can't be written to can still be read
-            return DamagedInputError(text)
-        return DamagedInputError(text)
-
-
-def attempt_folder(number: int) -> str:
-    """Name of an attempt's folder in its node's."""
-    return f"attempt-{number}"
-
-
-def number_of(folder: str) -> int:
-    """The number in the name of an attempt's folder; 0 if it has none."""
-    text = folder.partition("-")[2]
-    return int(text) if text.isdecimal() else 0
+def place_of(name: str, mark: DoneMark) -> str:
+    """The folder of a node's results."""
+    return f"{name}/{mark.folder}" if mark.folder else name
 
 
 def checksums(files: Iterable[Path]) -> dict[str, ResultFile]:
     """What a done-mark lists of results."""
     return {path.name: ResultFile(sha256_file(path), path.stat().st_size) for path in sorted(files)}
+
+
+def _is_of(claim: Claim, run_id: str) -> bool:
+    """Whether a claim is of a run. Older versions knew a run by the hash of its path, which ends today's identity."""
+    return claim.run_id == run_id or (not claim.token and claim.run_id == run_id.rpartition(".")[2])

@@ -29,7 +29,7 @@ from features.files import atomic, sha256_file
 from orchestrator.store.marks import DoneMark, ResultFile
 from orchestrator.store.objects.base import ObjectStore, os_errors
 
-__all__ = ["Cache", "default_cache_root"]
+__all__ = ["Cache", "default_cache_root", "locked", "make_private"]
 
 MARK = DoneMark.FILE
 
@@ -58,20 +58,11 @@ class Cache:
         self.root = root.absolute()
         self.limit_bytes = limit_bytes
         self._pins: dict[Path, int] = {}
-        self._fetched: dict[tuple[str, str], Path] = {}
+        self._fetched: dict[tuple[str, str, str], Path] = {}
         self._lock = threading.Lock()
-        try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            owner = self.root.stat().st_uid
-        except OSError as error:
-            raise InputError(
-                f"{self.root} can't be the cache: {error.strerror}; name another folder in SONOGRID_CACHE"
-            ) from None
-        # Below /tmp anybody can make a folder of this name first.
-        if owner != os.getuid():
-            raise InputError(f"{self.root} belongs to another user; name a folder of your own in SONOGRID_CACHE")
+        make_private(self.root)
 
-    def fetch(self, storage: ObjectStore, node: str) -> Path:
+    def fetch(self, storage: ObjectStore, node: str, file: str = MARK) -> Path:
         """The local folder of a finished node, whole and checked against its checksums; its files must not be changed.
 
         If several ask at the same moment, one downloads and the others wait. Each cache object checks files that are
@@ -80,31 +71,35 @@ class Cache:
         Args:
             storage: the store.
             node: the name of the node's folder there.
+            file: the name of its done-mark.
 
         Raises:
-            StoreError: the node is not done, a file of it is missing or damaged in the store, the store or the disk
-                fails, or all that could make room is in use.
+            DamagedInputError: the node is not done, or a file of it is missing or damaged in the store.
+            StoreError: the store or the disk fails, or all that could make room is in use.
         """
         with self._lock:
-            known = self._fetched.get((storage.url, node))
+            known = self._fetched.get((storage.url, node, file))
         if known is not None:
             return known
         try:
-            mark = storage.read(f"{node}/{MARK}")
+            mark = storage.read(f"{node}/{file}")
         except FileNotFoundError:
-            raise StoreError(f"{storage.url}/{node} is not done: it has no {MARK}; launch the grid again") from None
-        done = _parsed(mark, storage.where(f"{node}/{MARK}"))
+            raise DamagedInputError(
+                f"{storage.url}/{node} is not done: it has no {file}; launch the grid again"
+            ) from None
+        done = _parsed(mark, storage.where(f"{node}/{file}"))
+        place = f"{node}/{done.folder}" if done.folder else node
         digest = hashlib.sha256(f"{storage.url}\n".encode() + mark).hexdigest()
         folder = self.root / f"{node}.{digest[:12]}"
         try:
             with os_errors(self.root):
                 self._pin(folder, mark, done.n_bytes)
-                _complete(folder, done, storage, node)
+                _complete(folder, done, storage, place)
                 os.utime(folder)
         except FileNotFoundError:
             raise StoreError(f"{folder} was removed while it was in use; launch again") from None
         with self._lock:
-            self._fetched[storage.url, node] = folder
+            self._fetched[storage.url, node, file] = folder
         return folder
 
     def close(self) -> None:
@@ -125,7 +120,7 @@ class Cache:
 
     def _pin(self, folder: Path, mark: bytes, need: int) -> None:
         """Make a node's folder if it is missing, with room for all its files, and keep it from being removed."""
-        with self._lock, _locked(self.root / ".lock"):
+        with self._lock, locked(self.root / ".lock"):
             if folder in self._pins:
                 return
             self._tidy(folder, need)
@@ -164,16 +159,16 @@ class Cache:
             missing -= sizes[folder]
 
 
-def _complete(folder: Path, done: DoneMark, storage: ObjectStore, node: str) -> None:
+def _complete(folder: Path, done: DoneMark, storage: ObjectStore, place: str) -> None:
     """Check all files of a node, and download those that are missing or damaged."""
-    with _locked(folder / ".fetch", fcntl.LOCK_SH):
+    with locked(folder / ".fetch", fcntl.LOCK_SH):
         wanting = [name for name, expected in done.files.items() if not _whole(folder / name, expected)]
     if wanting:
-        with _locked(folder / ".fetch"):
+        with locked(folder / ".fetch"):
             _remove_temporary(folder)
             for name in wanting:
                 if not _whole(folder / name, done.files[name]):  # not downloaded by another process meanwhile
-                    _download(storage, f"{node}/{name}", folder / name, done.files[name])
+                    _download(storage, f"{place}/{name}", folder / name, done.files[name])
 
 
 def _download(storage: ObjectStore, key: str, path: Path, expected: ResultFile) -> None:
@@ -183,14 +178,13 @@ def _download(storage: ObjectStore, key: str, path: Path, expected: ResultFile) 
             storage.get(key, path)
         except FileNotFoundError:
             where = storage.where(key)
-            raise DamagedInputError(f"{where} is missing, though its node is done; remove the node's {MARK}") from None
+            raise DamagedInputError(f"{where} is missing, though its node is done; launch again") from None
         if _whole(path, expected):
             return
         log.warning("%s arrived damaged", storage.where(key))
     path.unlink()
     raise DamagedInputError(
-        f"{storage.where(key)} is damaged: twice its checksum was not the one in {MARK}; "
-        f"remove the node's {MARK} and launch again"
+        f"{storage.where(key)} is damaged: twice its checksum was not the one it was written with; launch again"
     )
 
 
@@ -205,6 +199,32 @@ def _parsed(mark: bytes, where: str) -> DoneMark:
     except (ValueError, RecursionError):
         raise StoreError(f"{where} is damaged: it is not JSON; remove it and launch again") from None
     return DoneMark.from_json(content, where)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of the cache, and its parents up to the cache's root, or check that nobody else can write to them.
+
+    Raises:
+        InputError: one of them belongs to another user, who could swap what is in it, or it can't be made.
+    """
+    root = default_cache_root().absolute()
+    folders = (
+        [folder, *folder.parents][: len(folder.relative_to(root).parts) + 1] if root in folder.parents else [folder]
+    )
+    for each in reversed(folders):
+        try:
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
+            status = each.stat()
+            owners = {status.st_uid, each.lstat().st_uid}
+        except OSError as error:
+            raise InputError(
+                f"{each} can't be the cache: {error.strerror}; name another folder in SONOGRID_CACHE"
+            ) from None
+        # Below /tmp anybody can make a folder or a symbolic link of this name first.
+        if owners != {os.getuid()}:
+            raise InputError(f"{each} belongs to another user; name a folder of your own in SONOGRID_CACHE")
+        if status.st_mode & 0o022:
+            raise InputError(f"{each} may be written to by other users; type: chmod 700 {each}")
 
 
 def _size(folder: Path) -> int:
@@ -234,7 +254,7 @@ def _remove_temporary(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold a lock file, exclusively by default."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from orchestrator.store.marks import DoneMark, Lease, Mark, SignOfLife
+from orchestrator.store.layout import Layout
+from orchestrator.store.marks import Claim, DoneMark, Failure, Mark, SignOfLife
 from orchestrator.store.node import Node
 from trainers.supervisor import Stop
 
@@ -39,7 +40,9 @@ class MarkReader(ABC):
     beat_s: ClassVar[float]
     """Seconds between two signs of life of an attempt."""
     alive_s: ClassVar[float]
-    """An attempt whose sign of life is older is dead."""
+    """An attempt whose sign of life is older is shown as stopped."""
+    takeover_s: ClassVar[float]
+    """An attempt of another run whose signs do not change for so long, on the observer's own clock, is dead."""
     root: Path
     """A folder on this host: the store itself, or for a remote store a place for working files."""
 
@@ -49,24 +52,54 @@ class MarkReader(ABC):
         """What `orchestrator.store.open.open_store` takes."""
 
     @abstractmethod
-    def read_mark(self, name: str, mark: type[M]) -> M | None:
-        """The mark of a class in a node's folder; None if it isn't there.
+    def layout(self, name: str) -> Layout:
+        """What is in a node's folder now."""
+
+    @abstractmethod
+    def read_mark(self, place: str, mark: type[M], file: str = "") -> M | None:
+        """The mark of a class in the folder of a node or of an attempt; None if it isn't there.
+
+        Args:
+            place: the folder.
+            mark: the class.
+            file: name of the file, if it is numbered.
 
         Raises:
-            StoreError: it is damaged.
+            StoreError: it is damaged or can't be read.
         """
 
     @abstractmethod
-    def lease(self, name: str) -> Lease | None:
-        """Which attempt may write to a node; None if none may."""
+    def latest_claim(self, name: str) -> Claim | None:
+        """The claim of the attempt that may write to a node; None if there never was one.
+
+        Raises:
+            StoreError: it is damaged or can't be read.
+        """
+
+    @abstractmethod
+    def done_mark(self, name: str) -> DoneMark | None:
+        """The done-mark of a node's results, unless they are void.
+
+        Raises:
+            StoreError: it is damaged or can't be read.
+        """
+
+    @abstractmethod
+    def failure(self, name: str) -> Failure | None:
+        """Why a node's latest attempt failed; None if it did not.
+
+        Raises:
+            StoreError: the mark is damaged or can't be read.
+        """
 
     @abstractmethod
     def results_of(self, name: str) -> Path:
         """A local folder with the results of the finished node in a folder, all of them checked.
 
         Raises:
-            DamagedInputError: a file is not what the done-mark says; the next launch computes the node again.
-            StoreError: the node is not done.
+            DamagedInputError: the node is not done, or a file is not what the done-mark says; the next launch computes
+                the node again.
+            StoreError: a mark can't be read.
         """
 
     @abstractmethod
@@ -78,16 +111,34 @@ class MarkWriter(MarkReader):
     """Writes marks and finishes nodes, also by the names of their folders."""
 
     @abstractmethod
-    def write_mark(self, name: str, mark: Mark) -> None:
-        """Write a mark."""
+    def write_mark(self, place: str, mark: Mark) -> None:
+        """Write a mark that one process alone writes."""
 
     @abstractmethod
-    def drop_marks(self, name: str, *marks: type[Mark]) -> None:
+    def create_mark(self, place: str, mark: Mark, file: str) -> bool:
+        """Make a mark unless there is one; True if this call made it."""
+
+    @abstractmethod
+    def drop_marks(self, place: str, *marks: type[Mark]) -> None:
         """Remove marks, ignoring missing ones."""
 
     @abstractmethod
-    def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
-        """Make files the results of a node, then write the done-mark with their checksums, then `sweep`.
+    def begin(self, name: str, number: int) -> Path:
+        """The folder in which an attempt works."""
+
+    @abstractmethod
+    def end(self, folder: Path) -> None:
+        """An attempt has left its folder, finished or not."""
+
+    @abstractmethod
+    def finish(self, name: str, claim: Claim, mark: DoneMark, files: Iterable[Path]) -> None:
+        """Make an attempt's files the results of its node: one conditional create of the done-mark, then `sweep`.
+
+        Args:
+            name: the node's folder.
+            claim: the attempt's.
+            mark: what is known of the results but for their files.
+            files: the results, in the folder that `begin` returned.
 
         Raises:
             SupersededError: another attempt finished the node first.
@@ -95,7 +146,7 @@ class MarkWriter(MarkReader):
 
     @abstractmethod
     def sweep(self, name: str) -> None:
-        """Remove what a finished node no longer needs; the lease goes last, so that a kill in between is noticed."""
+        """Remove what a finished node no longer needs; an attempt's sign of life goes last."""
 
 
 class ReaderStore(MarkReader):
@@ -147,7 +198,7 @@ class ReaderStore(MarkReader):
 
     @abstractmethod
     def is_alive(self, node: Node) -> bool:
-        """Whether the node's latest attempt has given a sign of life within `alive_s`."""
+        """Whether the node's latest attempt seems to have given a sign of life within `alive_s`; for people only."""
 
     @abstractmethod
     def log(self, node: Node, attempt: int | None = None) -> Path | None:
@@ -171,7 +222,11 @@ class DriverStore(ReaderStore, MarkWriter):
 
     @abstractmethod
     def is_busy(self, node: Node, run_id: str) -> bool:
-        """Whether another run works on the node."""
+        """Whether an attempt of another run works on the node, as far as is known.
+
+        It counts as dead when its signs do not change for `takeover_s`, measured by this process: until then it is
+        busy, so the question has to be asked again.
+        """
 
     @abstractmethod
     def reached(self, node: Node) -> int:
@@ -182,39 +237,45 @@ class DriverStore(ReaderStore, MarkWriter):
         """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
 
     @abstractmethod
-    def claim(self, node: Node, run_id: str) -> int:
-        """Claim a node for a new attempt of a run; returns its number. Earlier attempts may no longer write.
+    def claim(self, node: Node, run_id: str) -> Claim:
+        """Claim a node for a new attempt of a run. Earlier attempts may no longer write, but if one of them finishes
+        at this very moment, its results stay.
 
-        A done-mark stays unless the node is damaged: an attempt that was believed lost may finish at this very moment.
+        Raises:
+            BusyError: another run works on the node.
         """
 
     @abstractmethod
-    def forget(self, node: Node) -> None:
-        """Remove a node's done-mark, so that it is computed again."""
+    def claim_anyway(self, name: str, run_id: str) -> Claim:
+        """Claim the node in a folder, also if another run works on it."""
 
     @abstractmethod
-    def ask_to_stop(self, node: Node, stop: Stop) -> None:
-        """Ask the node's attempt to stop."""
+    def queued(self, name: str, number: int) -> None:
+        """Renew a claim whose attempt has no process yet."""
+
+    @abstractmethod
+    def forget(self, node: Node) -> None:
+        """Make a node's results void, so that it is computed again."""
+
+    @abstractmethod
+    def ask_to_stop(self, name: str, number: int, stop: Stop) -> None:
+        """Ask an attempt to stop."""
 
 
 class WorkerStore(MarkWriter):
     """What an attempt asks and does."""
 
     @abstractmethod
-    def may_write(self, name: str, number: int) -> bool:
-        """Whether an attempt is the one that may write to a node."""
+    def may_write(self, name: str, claim: Claim) -> bool:
+        """Whether a claim is the latest on its node, which is not finished.
+
+        Raises:
+            StoreError: the claims can't be read, which says nothing about them.
+        """
 
     @abstractmethod
-    def stop_asked(self, name: str) -> Stop:
-        """Whether the node's attempt was asked to stop."""
-
-    @abstractmethod
-    def begin(self, name: str, number: int) -> Path:
-        """The folder in which an attempt works."""
-
-    @abstractmethod
-    def end(self, folder: Path) -> None:
-        """An attempt has left its folder, finished or not."""
+    def stop_asked(self, name: str, number: int) -> Stop:
+        """Whether an attempt was asked to stop."""
 
     @abstractmethod
     def log_file(self, name: str, number: int) -> Path:
@@ -225,8 +286,8 @@ class WorkerStore(MarkWriter):
         """Copy the log to where others can read it."""
 
     @abstractmethod
-    def earlier(self, name: str, number: int) -> list[Path]:
-        """Folders of attempts other than `number`, newest first."""
+    def earlier(self, name: str, before: int | None = None) -> list[Path]:
+        """Folders of attempts, newest first, or of those before one; not those whose results are void."""
 
     @abstractmethod
     def beat(self, name: str, number: int, sign: SignOfLife) -> None:

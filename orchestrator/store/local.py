@@ -4,11 +4,14 @@ A process that reads results checks each unchanged file once. Paths are put toge
 thousands of them.
 """
 
+import errno
+import json
 import os
 import shutil
-from collections.abc import Iterable
+import time
+import uuid
+from collections.abc import Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,14 +19,23 @@ from typing import Any
 from typing_extensions import override
 
 from features.errors import DamagedInputError, StoreError
-from features.files import link, read_json, sha256_file, write_json
-from orchestrator.store.base import PREFIX, NodeStore, attempt_folder, checksums, number_of
+from features.files import create, sha256_file, write_json
+from orchestrator.store.base import PREFIX, NodeStore, place_of
 from orchestrator.store.interfaces import M, State
-from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Mark, SignOfLife, StopRequest
+from orchestrator.store.layout import Layout, attempt_folder, attempt_place
+from orchestrator.store.marks import DoneMark, Mark, Placement, Queued, SignOfLife, StopRequest
 from orchestrator.store.node import Node
-from trainers.history import latest_history
+from orchestrator.store.objects.base import os_errors
+from trainers.history import read_history
 
 __all__ = ["LocalNodeStore"]
+
+OLD_S = 3600.0
+"""A temporary file that was last written so long ago belongs to a process that was killed."""
+OF_DRIVER = tuple(f".{Path(mark.FILE).stem}." for mark in (StopRequest, Queued, Placement))
+"""How the temporary files of marks begin that another process than the attempt's may be writing."""
+BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)
+"""Errors that say that a result is gone or its disk is broken. Others say nothing about it."""
 
 
 class LocalNodeStore(NodeStore):
@@ -57,95 +69,102 @@ class LocalNodeStore(NodeStore):
         elif self.root.is_dir():
             self._names = {entry.name[-PREFIX:]: entry.name for entry in os.scandir(self.root) if entry.is_dir()}
 
-    # --- marks
-
-    @override
-    def read_mark(self, name: str, mark: type[M]) -> M | None:
-        path = self.root / name / mark.FILE
-        if not os.path.exists(path):  # noqa: PTH110 - a third of the time, and asked tens of thousands of times
-            return None
-        return mark.from_json(read_json(path), str(path))
-
-    @override
-    def write_mark(self, name: str, mark: Mark) -> None:
-        write_json(self.root / name / mark.FILE, mark.to_json())
-
-    @override
-    def drop_marks(self, name: str, *marks: type[Mark]) -> None:
-        for mark in marks:
-            (self.root / name / mark.FILE).unlink(missing_ok=True)
-
-    # --- for readers and the driver
-
     @override
     def is_there(self, node: Node) -> bool:
         return node.signature[:PREFIX] in self._names or self.folder(node).is_dir()
 
     @override
-    def has_files(self, name: str) -> bool:
-        return any((self.root / name).iterdir())
+    def layout(self, name: str) -> Layout:
+        place = f"{self.root}/{name}"
+        try:
+            with os_errors(place):
+                return Layout.of(os.listdir(place))  # noqa: PTH208 - as below
+        except (FileNotFoundError, NotADirectoryError):
+            return Layout(frozenset())
 
     @override
-    def attempts(self, name: str) -> list[int]:
-        return [number_of(path.name) for path in self._attempts(name)]
+    def known_layout(self, name: str) -> Layout:
+        return self.layout(name)
+
+    # --- marks
+
+    @override
+    def read_mark(self, place: str, mark: type[M], file: str = "") -> M | None:
+        path = f"{self.root}/{place}/{file or mark.FILE}"
+        try:
+            with open(path, encoding="utf-8") as opened:  # noqa: PTH123 - asked tens of thousands of times
+                content = json.load(opened)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{path} is damaged: it is not JSON ({error})") from None
+        return mark.from_json(content, path)
+
+    @override
+    def write_mark(self, place: str, mark: Mark) -> None:
+        write_json(self.root / place / mark.FILE, mark.to_json())
+
+    @override
+    def create_mark(self, place: str, mark: Mark, file: str) -> bool:
+        text = json.dumps(mark.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return create(self.root / place / file, text.encode())
+
+    @override
+    def drop_marks(self, place: str, *marks: type[Mark]) -> None:
+        self._drop(place, (mark.FILE for mark in marks))
+
+    @override
+    def _drop(self, name: str, files: Iterable[str]) -> None:
+        for file in files:
+            (self.root / name / file).unlink(missing_ok=True)
+
+    # --- for readers and the driver
 
     @override
     def inspected(self, node: Node) -> State:
         """Files that are newer than the done-mark are read and checked too."""
         state = self.state(node)
         if state.mark is not None:
+            name = self.name(node)
             try:
-                self._check(self.name(node), state.mark, recent_only=True)
+                self._compare(name, state.mark, recent_only=True)
             except DamagedInputError as error:
-                return State("damaged", str(error))
+                return State("damaged", str(self.damage(name, self.layout(name).generation, error)))
         return state
 
     @override
-    def history(self, node: Node) -> list[dict[str, Any]]:
-        folder = self.folder(node)
-        return latest_history([folder, *self._attempts(folder.name)])
-
-    @override
-    def alive(self, node: Node) -> SignOfLife | None:
-        name = self.name(node)
-        for folder in self._attempts(name):
-            try:
-                return self.read_mark(f"{name}/{folder.name}", SignOfLife)
-            except StoreError:
-                continue
-        return None
+    def _history(self, place: str) -> list[dict[str, Any]]:
+        return read_history(self.root / place)
 
     @override
     def is_alive(self, node: Node) -> bool:
         """Measured by the file system's clock, whatever the machines' clocks say."""
         name = self.name(node)
-        lease = self.lease(name)
-        if lease is None:
+        claim = self.latest_claim(name)
+        if claim is None:
             return False
-        sign = self.root / name / attempt_folder(lease.attempt) / SignOfLife.FILE
         try:
-            age = self._clock() - sign.stat().st_mtime
-        except OSError:
+            shown = (self.root / attempt_place(name, claim.attempt) / SignOfLife.FILE).stat().st_mtime
+        except FileNotFoundError:
             return False
-        return age < self.alive_s
+        return self._clock() - shown < self.alive_s
 
     def _clock(self) -> float:
-        probe = self.root / f".clock.{os.getpid()}.tmp"
-        probe.touch()
+        probe = self.root / f".clock.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            return probe.stat().st_mtime
-        finally:
+            probe.touch()
+            shown = probe.stat().st_mtime
             probe.unlink()
+        except OSError:  # a store that may only be read
+            return time.time()
+        return shown
 
     @override
     def log(self, node: Node, attempt: int | None = None) -> Path | None:
         logs = {int(path.stem): path for path in (self.folder(node) / "logs").glob("*.log")}
         return logs.get(max(logs, default=0) if attempt is None else attempt)
-
-    @override
-    def has_leftovers(self, node: Node) -> bool:
-        folder = self.folder(node)
-        return (folder / Lease.FILE).exists() and (folder / DoneMark.FILE).exists()
 
     # --- for workers
 
@@ -164,8 +183,11 @@ class LocalNodeStore(NodeStore):
         """Nothing: it is written where others can read it."""
 
     @override
-    def earlier(self, name: str, number: int) -> list[Path]:
-        return [path for path in self._attempts(name) if path.name != attempt_folder(number)]
+    def earlier(self, name: str, before: int | None = None) -> list[Path]:
+        layout = self.layout(name)
+        void = self._void(name, layout)
+        numbers = (n for n in layout.attempts if n not in void and (before is None or n < before))
+        return [self.root / name / attempt_folder(number) for number in numbers]
 
     @override
     def checkpointed(self, name: str, number: int, folder: Path) -> None:
@@ -174,31 +196,12 @@ class LocalNodeStore(NodeStore):
             shutil.rmtree(path, ignore_errors=True)
 
     @override
-    def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
-        folder = self.root / name
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in files:
-            link(path, folder / path.name)
-        self.write_mark(name, replace(mark, files=checksums(files)))
-        self.sweep(name)
-
-    @override
     def sweep(self, name: str) -> None:
-        for path in self._attempts(name):
-            shutil.rmtree(path, ignore_errors=True)
+        super().sweep(name)
         for path in (self.root / name).glob(".*.tmp*"):
-            path.unlink(missing_ok=True)
-        self.drop_marks(name, Failure, Damage, StopRequest)
-        # A result that loses its second name looks changed. Unless the mark is newer, every plan would read the result.
-        with suppress(FileNotFoundError):
-            os.utime(self.root / name / DoneMark.FILE)
-        self.drop_marks(name, Lease)
-
-    @override
-    def results_of(self, name: str) -> Path:
-        path = self.root / name / DoneMark.FILE
-        self._check(name, DoneMark.from_json(read_json(path), str(path)))
-        return self.root / name
+            with suppress(FileNotFoundError):
+                if self._clock() - path.stat().st_mtime > OLD_S:
+                    path.unlink()
 
     @override
     def close(self) -> None:
@@ -206,33 +209,61 @@ class LocalNodeStore(NodeStore):
 
     # --- inside
 
-    def _attempts(self, name: str) -> list[Path]:
-        """Folders of the attempts at a node that is not done, newest first."""
-        return sorted((self.root / name).glob("attempt-*/"), key=lambda path: number_of(path.name), reverse=True)
+    @override
+    def _publish(self, name: str, number: int, files: Iterable[Path]) -> None:
+        """Nothing: they were written to their place."""
 
-    def _check(self, name: str, mark: DoneMark, *, recent_only: bool = False) -> None:
-        """Compare a node's files with its done-mark; with `recent_only` read only those that are newer than the mark.
+    @override
+    def _is_working(self, name: str, number: int) -> bool:
+        return os.path.exists(f"{self.root}/{attempt_place(name, number)}/{SignOfLife.FILE}")  # noqa: PTH110 - as above
+
+    @override
+    def _clear(self, name: str, number: int, keep: Collection[str]) -> None:
+        folder = self.root / attempt_place(name, number)
+        if keep:
+            others = {path.name for path in folder.iterdir() if not path.name.startswith(OF_DRIVER)} - {*keep}
+            self._drop(attempt_place(name, number), sorted(others, key=SignOfLife.FILE.__eq__))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @override
+    def _checked(self, name: str, mark: DoneMark, file: str) -> Path:
+        return self._compare(name, mark)
+
+    def _compare(self, name: str, mark: DoneMark, *, recent_only: bool = False) -> Path:
+        """Compare results with their done-mark; with `recent_only` read only those that are newer than the mark.
 
         Raises:
             DamagedInputError: a file does not match.
+            StoreError: a file can't be read, which does not mean that it is damaged.
         """
-        folder = self.root / name
-        marked = (folder / DoneMark.FILE).stat().st_mtime_ns
-        place = str(folder)
+        place = f"{self.root}/{place_of(name, mark)}"
+        try:
+            marked = os.stat(f"{place}/{DoneMark.FILE}").st_mtime_ns  # noqa: PTH116
+        except FileNotFoundError:
+            raise _damage(f"{place}/{DoneMark.FILE}", "it is missing") from None
         for file, expected in mark.files.items():
+            path = f"{place}/{file}"
             try:
-                status = os.stat(f"{place}/{file}")  # noqa: PTH116
+                status = os.stat(path)  # noqa: PTH116
                 if status.st_size != expected.bytes:
-                    raise self.damage(name, file, f"it has {status.st_size} bytes, not {expected.bytes}")
+                    raise _damage(path, f"it has {status.st_size} bytes, not {expected.bytes}")
                 if recent_only and max(status.st_mtime_ns, status.st_ctime_ns) <= marked:
                     continue
-                found = _checksum(folder / file, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                found = _checksum(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
                 if found != expected.sha256:
-                    raise self.damage(name, file, "its checksum is not the one it was written with")
+                    raise _damage(path, "its checksum is not the one it was written with")
             except OSError as error:
-                raise self.damage(name, file, f"it can't be read ({error.strerror})") from None
+                if error.errno not in BROKEN:
+                    raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+                raise _damage(path, f"it can't be read ({error.strerror})") from None
+        return Path(place)
+
+
+def _damage(path: str, what: str) -> DamagedInputError:
+    return DamagedInputError(f"{path} is damaged: {what}; launch or resume the run to compute it again")
 
 
 @lru_cache(maxsize=65_536)
-def _checksum(path: Path, size: int, mtime_ns: int, ctime_ns: int) -> str:  # noqa: ARG001 - the key
-    return sha256_file(path)
+def _checksum(path: str, size: int, mtime_ns: int, ctime_ns: int) -> str:  # noqa: ARG001 - the key
+    return sha256_file(Path(path))

@@ -1,12 +1,19 @@
 """The marks of a node: small JSON files in its folder, each with one meaning.
 
-    done.json        the node is finished; lists every result with its checksum
-    attempt.json     the lease: which attempt may write, and for which run
-    alive.json       the last sign of life of an attempt; lies in the attempt's own folder
-    failed.json      why the last attempt failed
-    damaged.json     a result no longer matches done.json
-    stop.json        asks the attempt to stop
-    placement.json   which reservation of the Ray cluster the attempt has
+    claim-<n>.json   attempt n belongs to a run
+    done.json        the node is finished: names the folder of its results, and every result with its checksum
+    damaged.json     the results that done.json names are void
+
+In the folder of an attempt:
+
+    alive.json       its last sign of life
+    queued.json      the driver waits for its process
+    failed.json      why it failed
+    stop.json        asks it to stop
+    placement.json   which reservation of the Ray cluster it has
+    done.json        the done-mark that it made, among its results
+
+`orchestrator.store.layout` numbers the marks of a node; `attempt.json` is what older versions wrote in place of claims.
 
 A mark class knows its file's name and form, and nothing else names either. Keys that a class does not know are ignored,
 and keys that older versions did not write have defaults.
@@ -18,12 +25,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from features.errors import StoreError
+from orchestrator.store.layout import number_of
 from orchestrator.store.objects.base import is_key
 from trainers.supervisor import Stop
 
 __all__ = [
-    "Damage", "DoneMark", "Failure", "FailureClass", "Lease", "Mark", "Placement", "ResultFile", "SignOfLife",
-    "StopRequest",
+    "Claim", "Damage", "DoneMark", "Failure", "FailureClass", "Lease", "Mark", "Placement", "Queued", "ResultFile",
+    "SignOfLife", "StopRequest",
 ]  # fmt: skip
 
 FailureClass = Literal["error", "memory", "damaged"]
@@ -36,7 +44,7 @@ class Mark(ABC):
     """A mark file's content."""
 
     FILE: ClassVar[str]
-    """Its name in the node's folder, or for a sign of life in the attempt's."""
+    """Its name in the folder of the node or of the attempt."""
 
     @classmethod
     def from_json(cls, content: object, where: str) -> Self:
@@ -97,6 +105,8 @@ class DoneMark(Mark):
     """The process's largest resident memory."""
     attempts: int = 1
     """Number of the attempt that finished the node."""
+    folder: str = ""
+    """The folder of the results in the node's; empty: the node's own, as in older versions."""
     files: Mapping[str, ResultFile] = field(default_factory=dict)
     """By file name."""
 
@@ -120,6 +130,7 @@ class DoneMark(Mark):
             seconds=_fact(facts, "seconds", 0.0),
             peak_mb=_fact(facts, "peak_mb", 0.0),
             attempts=_fact(facts, "attempts", 1),
+            folder=_attempt_folder(facts),
             files={name: _result_file(name, about) for name, about in _mapping(facts, "files").items()},
         )
 
@@ -130,13 +141,54 @@ class DoneMark(Mark):
             "name": self.name,
             "signature": self.signature,
             **({key: getattr(self, key) for key in of_job} if self.host else {}),
+            **({"folder": self.folder} if self.folder else {}),
             "files": {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in self.files.items()},
         }
 
 
 @dataclass(frozen=True)
+class Claim(Mark):
+    """An attempt's right to a node, until there is a later claim. Made once and never changed."""
+
+    FILE = "claim.json"
+
+    attempt: int
+    run_id: str = ""
+    """The run that the attempt belongs to (`Run.identity`)."""
+    token: str = ""
+    """A random word: no two claims are equal."""
+    generation: int = 1
+    """Which generation of the node's results the attempt makes."""
+    tries: int = 1
+    """Attempts at that generation so far, this one included."""
+    host: str = ""
+    """Of the driver."""
+    started: float = 0.0
+    """Unix time."""
+
+    @classmethod
+    def _of(cls, facts: Mapping[str, Any]) -> Self:
+        for name in ("attempt", "token"):
+            if name not in facts:
+                raise ValueError(f"it has no '{name}'")
+        return cls(
+            attempt=_fact(facts, "attempt", 0),
+            run_id=_fact(facts, "run_id", ""),
+            token=_fact(facts, "token", ""),
+            generation=_fact(facts, "generation", 1),
+            tries=_fact(facts, "tries", 1),
+            host=_fact(facts, "host", ""),
+            started=_fact(facts, "started", 0.0),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Mark`."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True)
 class Lease(Mark):
-    """Which attempt may write to a node."""
+    """Which attempt may write to a node, as older versions wrote it."""
 
     FILE = "attempt.json"
 
@@ -175,7 +227,11 @@ class SignOfLife(Mark):
     count: int = 0
     """Pieces of work done; while it grows, the attempt makes progress."""
     time: float = 0.0
-    """Unix time of this sign."""
+    """Unix time of this sign, for people; whether an attempt lives is decided by `beats`."""
+    beats: int = 0
+    """Goes up with each sign."""
+    ended: bool = False
+    """The attempt has left its node before the end, and will not write again."""
 
     @classmethod
     def _of(cls, facts: Mapping[str, Any]) -> Self:
@@ -189,12 +245,32 @@ class SignOfLife(Mark):
             step=_fact(facts, "step", 0) if "step" in facts else None,
             count=_fact(facts, "count", 0),
             time=_fact(facts, "time", 0.0),
+            beats=_fact(facts, "beats", 0),
+            ended=facts.get("ended") is True,
         )
 
     def to_json(self) -> dict[str, Any]:
         """See `Mark`."""
         facts = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: value for name, value in facts.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Queued(Mark):
+    """What the driver writes every few seconds until the process of an attempt shows signs of life itself."""
+
+    FILE = "queued.json"
+
+    beats: int = 0
+    """Goes up with each write."""
+
+    @classmethod
+    def _of(cls, facts: Mapping[str, Any]) -> Self:
+        return cls(_fact(facts, "beats", 0))
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Mark`."""
+        return {"beats": self.beats}
 
 
 @dataclass(frozen=True)
@@ -243,20 +319,19 @@ class Failure(Mark):
 
 @dataclass(frozen=True)
 class Damage(Mark):
-    """A result was found not to be what the done-mark says; the node has to be computed again."""
+    """The results are void, as one of them is not what the done-mark says or the user wants them computed again."""
 
     FILE = "damaged.json"
 
     cause: str = "unknown"
-    file: str = ""
 
     @classmethod
     def _of(cls, facts: Mapping[str, Any]) -> Self:
-        return cls(_fact(facts, "cause", "unknown"), _fact(facts, "file", ""))
+        return cls(_fact(facts, "cause", "unknown"))
 
     def to_json(self) -> dict[str, Any]:
         """See `Mark`."""
-        return {"cause": self.cause, "file": self.file}
+        return {"cause": self.cause}
 
 
 @dataclass(frozen=True)
@@ -310,6 +385,14 @@ def _mapping(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"'{name}' is not a JSON object")
     return value
+
+
+def _attempt_folder(facts: Mapping[str, Any]) -> str:
+    """Where a done-mark says that the results are; it must not lead out of the node's folder."""
+    folder = _fact(facts, "folder", "")
+    if folder and (not folder.startswith("attempt-") or not number_of(folder)):
+        raise ValueError(f"{folder[:80]!r} is not the folder of an attempt")
+    return folder
 
 
 def _result_file(name: str, about: object) -> ResultFile:

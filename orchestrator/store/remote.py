@@ -2,28 +2,29 @@
 
 An object store has no rename and no place to work in. An attempt works in a scratch folder of its host, and what it
 can be continued from is copied to the store after each checkpoint. Finished nodes that a job reads come through the
-host's cache (`orchestrator.store.cache`), which its jobs share. A node is finished by a conditional write of its
-done-mark: if two attempts both believe to be the latest, one of them fails.
+host's cache (`orchestrator.store.cache`), which its jobs share.
 """
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
-from features.errors import DamagedInputError, StoreError, SupersededError
+from features.errors import DamagedInputError, StoreError
 from features.files import hash_of
-from orchestrator.store.base import PREFIX, NodeStore, attempt_folder, checksums, number_of
-from orchestrator.store.cache import Cache, default_cache_root
+from orchestrator.store.base import PREFIX, NodeStore, place_of
+from orchestrator.store.cache import Cache, default_cache_root, locked, make_private
 from orchestrator.store.interfaces import M, State
-from orchestrator.store.marks import Damage, DoneMark, Failure, Lease, Mark, SignOfLife, StopRequest
+from orchestrator.store.layout import Layout, attempt_folder, attempt_place
+from orchestrator.store.marks import DoneMark, Failure, Mark, SignOfLife
 from orchestrator.store.node import Node
 from orchestrator.store.objects.base import ObjectStore
 from orchestrator.store.objects.open import open_object_store
@@ -44,8 +45,13 @@ class RemoteNodeStore(NodeStore):
     def __init__(self, url: str, *, listed: bool = True) -> None:
         self.storage: ObjectStore = open_object_store(url)
         self._keys: dict[str, dict[str, int]] = {}
-        """Folder of a node -> its keys, relative to the folder, with their sizes."""
-        self._done: dict[str, DoneMark] = {}
+        """Folder of a node -> its keys, relative to the folder, with their sizes, as of the last look."""
+        self._done: dict[tuple[str, str], DoneMark] = {}
+        """Done-marks by folder and file: they never change."""
+        self._scratch: dict[Path, int] = {}
+        """Folders of attempts in this process -> a descriptor that holds a lock until the process ends."""
+        self._sent: dict[Path, tuple[int, ...]] = {}
+        """Files that are in the store, with what shows that they have not changed since."""
         super().__init__(default_cache_root() / f"work-{hash_of(self.storage.url)[:12]}", listed=listed)
 
     @property
@@ -64,13 +70,10 @@ class RemoteNodeStore(NodeStore):
     def refresh(self, node: Node | None = None) -> None:
         if node is not None:
             name = self.name(node)
-            found = {key.removeprefix(f"{name}/"): size for key, size in self.storage.list(name).items()}
-            self._keys[name] = found
-            self._done.pop(name, None)
-            if found:
+            if self.layout(name).names:
                 self._names[node.signature[:PREFIX]] = name
             return
-        self._keys, self._done = {}, {}
+        self._keys = {}
         for key, size in self.storage.list().items():
             name, _, rest = key.partition("/")
             self._keys.setdefault(name, {})[rest] = size
@@ -80,14 +83,30 @@ class RemoteNodeStore(NodeStore):
     def where(self, node: Node) -> str:
         return f"{self.url}/{self.name(node)}"
 
+    @override
+    def is_there(self, node: Node) -> bool:
+        return bool(self._keys.get(self.name(node)))
+
+    @override
+    def layout(self, name: str) -> Layout:
+        found = {key.removeprefix(f"{name}/"): size for key, size in self.storage.list(name).items()}
+        self._keys[name] = found
+        return _layout(found)
+
+    @override
+    def known_layout(self, name: str) -> Layout:
+        keys = self._keys.get(name)
+        return self.layout(name) if keys is None else _layout(keys)
+
     # --- marks
 
     @override
-    def read_mark(self, name: str, mark: type[M]) -> M | None:
-        known = self._done.get(name)
+    def read_mark(self, place: str, mark: type[M], file: str = "") -> M | None:
+        file = file or mark.FILE
+        known = self._done.get((place, file))
         if isinstance(known, mark):
             return known
-        key = f"{name}/{mark.FILE}"
+        key = f"{place}/{file}"
         try:
             content = json.loads(self.storage.read(key))
         except FileNotFoundError:
@@ -96,20 +115,25 @@ class RemoteNodeStore(NodeStore):
             raise StoreError(f"{self.url}/{key} is damaged: it is not JSON ({error})") from None
         found = mark.from_json(content, f"{self.url}/{key}")
         if isinstance(found, DoneMark):
-            self._done[name] = found
+            self._done[place, file] = found
         return found
 
     @override
-    def write_mark(self, name: str, mark: Mark) -> None:
-        self.storage.write(f"{name}/{mark.FILE}", _json(mark))
-        self._keys.setdefault(name.partition("/")[0], {})
+    def write_mark(self, place: str, mark: Mark) -> None:
+        self.storage.write(f"{place}/{mark.FILE}", _json(mark))
 
     @override
-    def drop_marks(self, name: str, *marks: type[Mark]) -> None:
-        for mark in marks:
-            self.storage.delete(f"{name}/{mark.FILE}")
-            self._keys.get(name, {}).pop(mark.FILE, None)
-        self._done.pop(name, None)
+    def create_mark(self, place: str, mark: Mark, file: str) -> bool:
+        return self.storage.create(f"{place}/{file}", _json(mark))
+
+    @override
+    def drop_marks(self, place: str, *marks: type[Mark]) -> None:
+        self._drop(place, (mark.FILE for mark in marks))
+
+    @override
+    def _drop(self, name: str, files: Iterable[str]) -> None:
+        for file in files:
+            self.storage.delete(f"{name}/{file}")
 
     # --- what the driver asks and does
 
@@ -118,39 +142,32 @@ class RemoteNodeStore(NodeStore):
         """Read from the list of keys, so that thousands of nodes need no requests."""
         name = self.name(node)
         keys = self._keys.get(name, {})
-        if DoneMark.FILE in keys and Damage.FILE not in keys:
+        layout = _layout(keys)
+        if layout.is_done:
             return State("done")
-        if DoneMark.FILE in keys or Failure.FILE in keys:
+        failed = f"{attempt_folder(layout.claims[-1])}/{Failure.FILE}" if layout.claims else Failure.FILE
+        if layout.generation > 1 or failed in keys:
             return super().state(node)
         return State("partial" if keys else "new")
-
-    @override
-    def is_there(self, node: Node) -> bool:
-        return bool(self._keys.get(self.name(node)))
-
-    @override
-    def has_files(self, name: str) -> bool:
-        return bool(self._keys.get(name))
 
     @override
     def inspected(self, node: Node) -> State:
         """Compares sizes only: the service checks its own bytes, and a job those that it reads."""
         state = self.state(node)
         if state.state == "done":
-            name = self.name(node)
-            for file, expected in self.done(node).files.items():
-                size = self._keys[name].get(file)
+            name, mark = self.name(node), self.done(node)
+            for file, expected in mark.files.items():
+                size = self._keys[name].get(f"{mark.folder}/{file}".lstrip("/"))
                 if size != expected.bytes:
                     what = "it is gone" if size is None else f"it has {size} bytes, not {expected.bytes}"
-                    return State("damaged", str(self.damage(name, file, what)))
+                    error = DamagedInputError(
+                        f"{self.url}/{place_of(name, mark)}/{file} is damaged: {what}; "
+                        "launch or resume the run to compute it again"
+                    )
+                    return State("damaged", str(self.damage(name, self.known_layout(name).generation, error)))
         return state
 
     @override
-    def history(self, node: Node) -> list[dict[str, Any]]:
-        name = self.name(node)
-        places = [name, *(f"{name}/{attempt_folder(number)}" for number in self.attempts(name))]
-        return max((self._history(place) for place in places), key=len)
-
     def _history(self, place: str) -> list[dict[str, Any]]:
         try:
             return parse_history(self.storage.read(f"{place}/{HISTORY}").decode(errors="replace"))
@@ -158,14 +175,8 @@ class RemoteNodeStore(NodeStore):
             return []
 
     @override
-    def alive(self, node: Node) -> SignOfLife | None:
-        name = self.name(node)
-        lease = self.lease(name)
-        return None if lease is None else self.sign_of(name, lease.attempt)
-
-    @override
     def is_alive(self, node: Node) -> bool:
-        """Measured by this host's clock, as an object store has none to ask: clocks have to agree to a minute."""
+        """Measured by this host's clock, as an object store has none to ask: right if clocks agree to a minute."""
         sign = self.alive(node)
         return sign is not None and abs(time.time() - sign.time) < self.alive_s
 
@@ -180,18 +191,24 @@ class RemoteNodeStore(NodeStore):
         self.storage.get(key, self.root / "logs" / key)
         return self.root / "logs" / key
 
-    @override
-    def has_leftovers(self, node: Node) -> bool:
-        keys = self._keys.get(self.name(node), {})
-        return Lease.FILE in keys and DoneMark.FILE in keys
-
     # --- what a worker does
 
     @override
     def begin(self, name: str, number: int) -> Path:
-        """A scratch folder, new for each attempt."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{name}.{number}.", dir=self.root))
+        """A scratch folder, new for each attempt. Those of killed attempts are removed."""
+        make_private(self.root)
+        with locked(self.root / ".lock"):
+            for path in self.root.glob("*.scratch"):
+                _remove_if_unused(path)
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}.{number}.", suffix=".scratch", dir=self.root))
+            self._scratch[folder] = descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        return folder
+
+    @override
+    def end(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(self._scratch.pop(folder))
 
     @override
     def keep_log(self, name: str, number: int) -> None:
@@ -201,74 +218,77 @@ class RemoteNodeStore(NodeStore):
             path.unlink()
 
     @override
-    def earlier(self, name: str, number: int) -> list[Path]:
-        """Copies on this host."""
-        folders = []
-        for other in self.attempts(name):
-            if other == number:
-                continue
-            folder = self.root / name / attempt_folder(other)
-            for key in self.storage.list(f"{name}/{attempt_folder(other)}"):
-                self.storage.get(key, self.root / key)
-            folders.append(folder)
-        return folders
+    def earlier(self, name: str, before: int | None = None) -> list[Path]:
+        """Copies in a scratch folder of this process, which the next attempt removes."""
+        layout = self.layout(name)
+        void = self._void(name, layout)
+        numbers = [n for n in layout.attempts if n not in void and (before is None or n < before)]
+        place = self.begin(name, 0) if numbers else self.root
+        for key in self._keys[name]:
+            folder, _, file = key.partition("/")
+            if file and folder in map(attempt_folder, numbers):
+                self.storage.get(f"{name}/{key}", place / folder / file)
+        return [place / attempt_folder(number) for number in numbers]
 
     @override
     def checkpointed(self, name: str, number: int, folder: Path) -> None:
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith("."):
-                self.storage.put(path, f"{name}/{attempt_folder(number)}/{path.name}")
+        self._publish(name, number, (path for path in sorted(folder.iterdir()) if not path.name.startswith(".")))
         if self.log_file(name, number).exists():
             self.storage.put(self.log_file(name, number), f"{name}/logs/{number}.log")
-        for other in self.attempts(name):
+        for other in self.layout(name).attempts:
             if other < number:
-                self._delete(f"{name}/{attempt_folder(other)}")
-
-    @override
-    def finish(self, name: str, mark: DoneMark, files: Iterable[Path]) -> None:
-        """Of two attempts that finish at once the first wins; both have the same results."""
-        for path in files:
-            self.storage.put(path, f"{name}/{path.name}")
-        if not self.storage.create(f"{name}/{mark.FILE}", _json(replace(mark, files=checksums(files)))):
-            raise SupersededError(f"another attempt at {name} has finished before this one")
-        self.sweep(name)
-
-    @override
-    def sweep(self, name: str) -> None:
-        for number in self.attempts(name):
-            self._delete(f"{name}/{attempt_folder(number)}")
-        for path in (self.root / name).glob("attempt-*/"):
-            shutil.rmtree(path, ignore_errors=True)
-        self.drop_marks(name, Failure, Damage, StopRequest, Lease)
+                self._clear(name, other, ())
 
     @override
     def close(self) -> None:
         """From now on the cache may drop what was read here."""
         if "cache" in self.__dict__:
             self.cache.close()
-
-    @override
-    def end(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
-
-    @override
-    def results_of(self, name: str) -> Path:
-        """From the host's cache."""
-        try:
-            return self.cache.fetch(self.storage, name)
-        except DamagedInputError as error:
-            raise self.damage(name, "a result", str(error)) from None
-
-    @override
-    def attempts(self, name: str) -> list[int]:
-        parts = {key.removeprefix(f"{name}/").partition("/")[0] for key in self.storage.list(name)}
-        return sorted({number_of(part) for part in parts if part.startswith("attempt-")}, reverse=True)
+        for folder in [*self._scratch]:
+            self.end(folder)
 
     # --- inside
 
-    def _delete(self, folder: str) -> None:
-        for key in self.storage.list(folder):
-            self.storage.delete(key)
+    @override
+    def _checked(self, name: str, mark: DoneMark, file: str) -> Path:
+        """From the host's cache."""
+        return self.cache.fetch(self.storage, name, file)
+
+    @override
+    def _publish(self, name: str, number: int, files: Iterable[Path]) -> None:
+        """Each file once, unless it has changed: snapshots stay as they are."""
+        for path in files:
+            status = path.stat()
+            shown = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            if self._sent.get(path) != shown:
+                self.storage.put(path, f"{attempt_place(name, number)}/{path.name}")
+                self._sent[path] = shown
+
+    @override
+    def _is_working(self, name: str, number: int) -> bool:
+        return f"{attempt_folder(number)}/{SignOfLife.FILE}" in self._keys.get(name, {})
+
+    @override
+    def _clear(self, name: str, number: int, keep: Collection[str]) -> None:
+        place = attempt_place(name, number)
+        files = {key.removeprefix(f"{place}/") for key in self.storage.list(place)} - {*keep}
+        self._drop(place, sorted(files, key=SignOfLife.FILE.__eq__))
+
+
+def _layout(keys: Iterable[str]) -> Layout:
+    return Layout.of({key.partition("/")[0] for key in keys})
+
+
+def _remove_if_unused(folder: Path) -> None:
+    """Remove a scratch folder whose process has ended. Called with the root locked."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 def _json(mark: Mark) -> bytes:

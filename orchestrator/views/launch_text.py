@@ -9,7 +9,6 @@ from features.words import count
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduler import Summary
 from orchestrator.run.bound import Run
-from orchestrator.store.marks import Failure
 from orchestrator.store.node import Node
 from orchestrator.views.report_types import Report
 
@@ -77,7 +76,7 @@ def _next(run: Run, summary: Summary, report: Report) -> list[tuple[str, str]]:
 
 def _rescue_hint(run: Run, node: Node) -> str | None:
     """What to type to continue with a lower learning rate, where the loss became nan or inf."""
-    failure = run.store.read_mark(run.store.name(node), Failure)
+    failure = run.store.failure(run.store.name(node))
     if failure is None or failure.epochs_done is None or node.condition is None:
         return None
     rescue = f"conditions.{node.condition}.rescue.{node.split}={{after: {failure.epochs_done}, lr_factor: 0.1}}"

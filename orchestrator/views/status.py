@@ -136,7 +136,7 @@ def _done(node: Node, mark: DoneMark, launched: float) -> JobStatus:
 
 def _unfinished(store: ReaderStore, node: Node, known: State) -> JobStatus:
     """The status of a job that has begun, whether it runs, was stopped or has failed."""
-    log, sign, lease = store.log(node), store.alive(node), store.lease(store.name(node))
+    log, sign, claim = store.log(node), store.alive(node), store.latest_claim(store.name(node))
     age_s = None if sign is None else round(max(0.0, time.time() - sign.time), 1)
     status = JobStatus(
         node.name, node.kind, "waiting", known.cause,
@@ -144,14 +144,14 @@ def _unfinished(store: ReaderStore, node: Node, known: State) -> JobStatus:
     )  # fmt: skip
     status = _with_progress(status, node, store.history(node) if node.kind == "train" else [])
     if known.state == "failed":
-        failure = store.read_mark(store.name(node), Failure) or Failure()
+        failure = store.failure(store.name(node)) or Failure()
         return replace(status, state="failed", host=failure.host, attempt=failure.attempt)
-    attempt = None if lease is None else lease.attempt
+    attempt = None if claim is None else claim.attempt
     state: JobState = "waiting"
     if age_s is not None and age_s > store.alive_s:
         state = "stopped"
     elif age_s is not None:
-        state = "retrying" if attempt and attempt > 1 else "running"
+        state = "retrying" if claim is not None and claim.tries > 1 else "running"
     return replace(status, state=state, attempt=attempt)
 
 

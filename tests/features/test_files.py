@@ -1,12 +1,25 @@
 """Files are whole or not there, and hashes do not depend on the order of keys."""
 
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from features.errors import StoreError
-from features.files import atomic, canonical_json, hash_of, link, load_npy, read_json, save_npy, sha256_file, write_json
+from features.files import (
+    atomic,
+    canonical_json,
+    create,
+    hash_of,
+    load_npy,
+    read_json,
+    save_npy,
+    sha256_file,
+    write_json,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -59,10 +72,16 @@ def test_arrays_round_trip_and_nothing_is_unpickled(tmp_path: Path) -> None:
             load_npy(tmp_path / f"{name}.npy")
 
 
-def test_a_second_name(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    link(tmp_path / "a", tmp_path / "b")
-    link(tmp_path / "a", tmp_path / "b")
-    link(tmp_path / "a", tmp_path / "a")
-    assert (tmp_path / "b").read_text() == "1"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+@pytest.mark.parametrize("links", [True, False])
+def test_of_many_that_create_a_file_one_succeeds(tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    for number in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            made = [*pool.map(lambda who, n=number: create(tmp_path / "in" / f"{n}", b"%d" % who), range(8))]
+        assert made.count(True) == 1
+        assert (tmp_path / "in" / f"{number}").read_bytes() == b"%d" % made.index(True)
+    assert len([*(tmp_path / "in").iterdir()]) == 20, "no temporary file is left"

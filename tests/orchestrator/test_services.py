@@ -205,9 +205,9 @@ def test_a_bad_database_url_is_one_sentence_without_its_password(tmp_path: Path)
 def test_the_blend_of_a_run_uses_the_database(inline_run: Run, environment: Mapping[str, str], tmp_path: Path) -> None:
     assert inline_run.graph.blend is not None
     node = inline_run.graph.nodes[inline_run.graph.blend]
-    done = inline_run.store.folder(node)
+    done = inline_run.store.results(node)
     inputs = {
-        role: [inline_run.store.folder(inline_run.graph.nodes[s]) for s in signatures]
+        role: [inline_run.store.results(inline_run.graph.nodes[s]) for s in signatures]
         for role, signatures in node.inputs.items()
     }
     folder = tmp_path / done.name

@@ -55,7 +55,7 @@ def test_a_damaged_result_is_named_and_that_node_alone_is_computed_again(
     name: str, file: str, harm: Callable[[Path], None], told: str,
 ) -> None:  # fmt: skip
     node = next(node for node in copy.graph.nodes.values() if node.name == name)
-    path = copy.store.folder(node) / file
+    path = copy.store.results(node) / file
     harm(path)
     code, said = ran(copy, capsys)
     assert code == 0
@@ -69,9 +69,9 @@ def test_damage_that_only_a_reader_finds_is_an_error_and_is_remembered(
 ) -> None:
     """A disk that rots changes no time: the plan's quick look passes over it."""
     node = copy.graph.nodes[copy.graph.predict["A", 0]]
-    path = copy.store.folder(node) / "test.npy"
+    path = copy.store.results(node) / "test.npy"
     flip(path)
-    os.utime(copy.store.folder(node) / "done.json", ns=(2**62, 2**62))
+    os.utime(path.with_name("done.json"), ns=(2**62, 2**62))
     assert {p.action for p in plan_of(copy, Selection()).nodes} == {"cached"}
     capsys.readouterr()
     assert main(["report", str(copy.folder)]) == 1
@@ -88,7 +88,7 @@ def test_damage_that_a_job_finds_in_its_input_recomputes_the_input(
     for planned in plan.pending:
         copy.store.forget(planned.node)
     shard = next(node for node in copy.graph.nodes.values() if node.name == "shard-mel-noisy-0000")
-    flip(copy.store.folder(shard) / "data.npy")
+    flip(copy.store.results(shard) / "data.npy")
     summary = run_plan(plan, InlineExecutor(copy, INLINE), pause_s=0)
     assert not summary.failed
     assert [name for name, _, _ in summary.timeline] == [
@@ -98,7 +98,7 @@ def test_damage_that_a_job_finds_in_its_input_recomputes_the_input(
 
 
 def test_a_damaged_manifest_is_named_and_resume_makes_it_again(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    flip(copy.store.root / copy.manifest_name / "clips.parquet")
+    flip(copy.store.results_of(copy.manifest_name) / "clips.parquet")
     assert main(["report", str(copy.folder)]) == 1
     assert "clips.parquet is damaged" in capsys.readouterr().err
     code, said = ran(copy, capsys)
@@ -110,12 +110,14 @@ def test_a_damaged_manifest_is_named_and_resume_makes_it_again(copy: Run, capsys
 def test_killed_between_the_done_mark_and_the_sweep(copy: Run, capsys: pytest.CaptureFixture[str]) -> None:
     node = copy.graph.nodes[copy.graph.train["A", 0]]
     folder = copy.store.folder(node)
-    write_json(folder / "attempt.json", {"attempt": 1, "owner": ""})
-    (folder / "attempt-1").mkdir()
+    write_json(folder / "attempt-1" / "alive.json", {})
     (folder / "attempt-1" / "checkpoint.safetensors").touch()
+    (folder / "attempt-7").mkdir()
     assert ran(copy, capsys)[0] == 0
-    assert not (folder / "attempt-1").exists()
-    assert not (folder / "attempt.json").exists()
+    assert not (folder / "attempt-1" / "alive.json").exists()
+    assert not (folder / "attempt-1" / "checkpoint.safetensors").exists()
+    assert not (folder / "attempt-7").exists()
+    copy.store.results(node)
 
 
 # --- asked for by name
@@ -184,7 +186,7 @@ def test_a_diverged_fold_continues_at_a_lower_rate_and_the_others_are_untouched(
         return next(epochs)
 
     assert not run_job(spec, after_one_epoch)
-    run.store.write_mark(folder.name, Failure(cause="the loss became nan", epochs_done=1))
+    run.store.write_mark(f"{folder.name}/attempt-1", Failure(cause="the loss became nan", epochs_done=1))
     capsys.readouterr()
     rescue = "conditions.plain.rescue.0={after: 1, lr_factor: 0.1}"
     assert main(["resume", str(out), "--executor", "inline", "--set", rescue]) == 0

@@ -34,7 +34,7 @@ def test_every_node_is_done_and_leaves_no_temporary_file(inline_run: Run) -> Non
 def test_done_marks_hold_checksums_versions_and_times(inline_run: Run) -> None:
     node = inline_run.graph.nodes[inline_run.graph.train["A", 1]]
     mark = inline_run.store.done(node)
-    folder = inline_run.store.folder(node)
+    folder = inline_run.store.results(node)
     assert mark.signature == node.signature
     assert set(mark.files) == {"history.jsonl", "snapshot-1.safetensors", "snapshot-2.safetensors"}
     for name, file in mark.files.items():
@@ -83,7 +83,7 @@ def test_mlflow_has_each_run_and_each_epoch_once(inline_run: Run) -> None:
     assert child.data.params["train.crop"] == "16"
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     node = inline_run.graph.nodes[inline_run.graph.train["A", 1]]
-    history = read_history(inline_run.store.folder(node))
+    history = read_history(inline_run.store.results(node))
     points = client.get_metric_history(child.info.run_id, "lwlrap")
     assert [(p.step, p.value) for p in points] == [(r["epoch"], r["lwlrap"]) for r in history]
     names = {f.path for place in ("train", "predictions") for f in client.list_artifacts(child.info.run_id, place)}

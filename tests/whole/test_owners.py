@@ -1,6 +1,5 @@
 """Two that want the same run or node: owners of runs, attempts that were given up and come back."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.owner import own
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.base import NodeStore
 from orchestrator.views.status import read_status
 from tests.fixtures.harm import INLINE, QUIET, attempt_at, ran, signs
 
@@ -97,7 +97,7 @@ def test_no_secret_reaches_a_jobs_log_or_its_failure(copy: Run, monkeypatch: pyt
         run_job(copy.claim(node, INLINE.of_job()))
     log = copy.store.log(node)
     assert log is not None
-    written = log.read_text() + (copy.store.folder(node) / "failed.json").read_text()
+    written = log.read_text() + (copy.store.folder(node) / "attempt-2" / "failed.json").read_text()
     assert "no answer from postgresql://me:" in written
     assert "hunter2" not in written
     assert "sesame" not in written
@@ -116,14 +116,14 @@ def test_a_superseded_attempt_writes_nothing_more(copy: Run) -> None:
             CutOff.asked += 1
             if CutOff.asked == 2:  # after its first epoch the node is given to another attempt, which finishes it
                 assert run_job(copy.claim(node, INLINE.of_job()))
-                CutOff.done = {p.name: p.read_bytes() for p in copy.store.folder(node).iterdir() if p.is_file()}
+                CutOff.done = {p.name: p.read_bytes() for p in copy.store.results(node).iterdir()}
             return "no"
 
     assert run_job(first, CutOff()) is False
-    after = {p.name: p.read_bytes() for p in copy.store.folder(node).iterdir() if p.is_file()}
+    after = {p.name: p.read_bytes() for p in copy.store.results(node).iterdir()}
     assert after == CutOff.done  # type: ignore[attr-defined]
-    assert copy.store.done(node).attempts == 2
-    assert "attempt 1 on" in (copy.store.folder(node) / "logs" / "1.log").read_text()
+    assert copy.store.done(node).attempts == 3
+    assert "attempt 2 on" in (copy.store.folder(node) / "logs" / "2.log").read_text()
 
 
 def test_an_attempt_that_was_believed_lost_and_finishes_is_not_repeated(copy: Run) -> None:
@@ -133,12 +133,12 @@ def test_an_attempt_that_was_believed_lost_and_finishes_is_not_repeated(copy: Ru
     executor = InlineExecutor(copy, INLINE)
     executor.submit(node)
     assert [finished.outcome for finished in executor.wait(1)] == ["done"]
-    assert copy.store.done(node).attempts == 1
+    assert copy.store.done(node).attempts == 2
     # It finishes between the look and the claim: what it did stays, and the attempt that comes too late ends.
     late = copy.claim(node, INLINE.of_job())
     copy.store.sweep(copy.store.name(node))
     assert run_job(late) is False
-    assert copy.store.done(node).attempts == 1
+    assert copy.store.done(node).attempts == 2
 
 
 def test_a_node_that_another_run_works_on_is_waited_for(
@@ -163,10 +163,15 @@ def test_a_node_that_another_run_works_on_is_waited_for(
         plan = plan_of(run, Selection())
         summary = run_plan(plan, InlineExecutor(run, INLINE), StopAfterASecond())
         assert summary.done == 0
-        lease = run.store.lease(run.store.name(node))
-        assert lease is not None
-        assert lease.run_id == other.identity
-    for sign in signs(run, node):
-        os.utime(sign, (1, 1))
-    assert not run.store.is_busy(node, run.identity), "its last sign of life is old"
+        claim = run.store.latest_claim(run.store.name(node))
+        assert claim is not None
+        assert claim.run_id == other.identity
+        (sign,) = signs(run, node)
+        left = sign.read_bytes()
+    assert not run.store.is_busy(node, run.identity), "it has said that it ended"
+    sign.write_bytes(left)  # as if it had been killed
+    assert run.store.is_busy(node, run.identity)
+    monkeypatch.setattr(NodeStore, "takeover_s", 0.5)
+    time.sleep(0.6)
+    assert not run.store.is_busy(node, run.identity), "its signs have not changed for that long"
     assert launch(run, INLINE, Selection(), QUIET).ok

@@ -170,15 +170,14 @@ def test_run_json_names_shared_inputs_once_and_reads_them_whole(many: Run) -> No
 
 
 def test_a_finished_node_is_not_read_again_by_every_plan(tmp_path: Path, many: Run) -> None:
-    """Linking a result changes its change time, which once made each plan compute the checksum of every file."""
+    """A result that is newer than its mark would make each plan compute its checksum."""
     store = LocalNodeStore(tmp_path)
     each = next(iter(many.graph.nodes.values()))
-    store.claim(each, "")
-    name = store.name(each)
+    claim, name = store.claim(each, ""), store.name(each)
     path = store.begin(name, 1) / "data.npy"
     save_npy(path, assumed_manifest(many.recipe.data).clips["n_samples"].to_numpy())
-    store.finish(name, DoneMark(signature=each.signature), [path])
-    result, mark = (tmp_path / name / file for file in ("data.npy", "done.json"))
+    store.finish(name, claim, DoneMark(signature=each.signature), [path])
+    result, mark = path, path.with_name("done.json")
     assert store.inspected(each).state == "done"
     assert result.stat().st_ctime_ns <= mark.stat().st_mtime_ns
 

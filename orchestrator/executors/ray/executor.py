@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from features.errors import GridError, InputError
+from features.errors import BusyError, GridError, InputError
 from orchestrator.executors.ledger import Ledger
 from orchestrator.executors.outcome import outcome_of
 from orchestrator.executors.ray.cluster import Demand, draining, has_autoscaler, machines
@@ -34,6 +34,7 @@ from orchestrator.planning.scheduler import Finished, Needs, Standing
 from orchestrator.redact import one_line
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
+from orchestrator.store.layout import attempt_place
 from orchestrator.store.marks import Placement
 from orchestrator.store.node import Node
 from orchestrator.store.open import open_store
@@ -59,7 +60,7 @@ def _train_loop(config: dict[str, Any]) -> None:
     if get_context().get_world_rank() > 0:
         run_share(spec)
         return
-    open_store(spec.store, listed=False).write_mark(spec.node, placement())
+    open_store(spec.store, listed=False).write_mark(attempt_place(spec.node, spec.attempt), placement())
     _run_asked(spec)
 
 
@@ -80,6 +81,11 @@ class _Submitted:
     """Done when last seen; -1: not seen yet."""
     samples_per_s: float = 0.0
     preempted: bool = False
+
+    @property
+    def place(self) -> str:
+        """The attempt's folder in the store."""
+        return attempt_place(self.spec.node, self.spec.attempt)
 
 
 class RayExecutor:
@@ -196,12 +202,13 @@ class RayExecutor:
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt that was believed lost
             self._queue.put((None, Finished(node.signature, "done")))
             return
-        if self.run.store.is_busy(node, self.run.identity):
+        needs = self.needs(node)
+        try:
+            spec = self.run.claim(node, self.execution.of_job(needs.gpus, needs.workers))
+        except BusyError:
             self._queue.put((None, Finished(node.signature, "busy")))
             return
-        needs = self.needs(node)
         places = self.ledger.place(node.signature, needs)
-        spec = self.run.claim(node, self.execution.of_job(needs.gpus, needs.workers))
         submitted = self._running[node.signature] = _Submitted(node, spec, needs, places)
         target = self._fit if node.kind == "train" else self._await_task
         threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True).start()
@@ -240,7 +247,7 @@ class RayExecutor:
         if self.stopping() != self._asked:
             self._asked = self.stopping()
             for job in self._running.values():
-                self._ask_to_stop(job.node, self._asked)
+                self._ask_to_stop(job, self._asked)
         found = []
         try:
             found.append(self._queue.get(timeout=timeout_s))
@@ -274,7 +281,7 @@ class RayExecutor:
         for job in list(self._running.values()):
             if not job.preempted and not self._going.isdisjoint(job.machines):
                 job.preempted = True
-                self._ask_to_stop(job.node, "now")
+                self._ask_to_stop(job, "now")
             if not self._alive.issuperset(job.machines):
                 self._give_up(job, "its machine is gone")
                 continue
@@ -284,6 +291,8 @@ class RayExecutor:
             if sign is not None:
                 self.ledger.show(job.node.signature)
                 self._count_epochs(job, sign.epoch or 0)
+            else:  # its process has not begun: until it does, other runs see from this that the node is taken
+                self.run.store.queued(job.spec.node, job.spec.attempt)
             count = -1 if sign is None else sign.count
             if count != job.count:
                 job.count, job.changed = count, time.monotonic()
@@ -318,18 +327,18 @@ class RayExecutor:
         if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
             free_abandoned()
-        self.run.store.drop_marks(job.spec.node, Placement)
+        self.run.store.drop_marks(job.place, Placement)
         return end
 
     def _free(self, job: _Submitted) -> None:
         """Drop the reservation of a Train job, which a dead controller would leave behind."""
-        mark = self.run.store.read_mark(job.spec.node, Placement)
+        mark = self.run.store.read_mark(job.place, Placement)
         if mark is not None:
             free_resources(mark)
 
-    def _ask_to_stop(self, node: Node, stop: Stop) -> None:
-        if node.kind == "train" and stop != "no":
-            self.run.store.ask_to_stop(node, stop)
+    def _ask_to_stop(self, job: _Submitted, stop: Stop) -> None:
+        if job.node.kind == "train" and stop != "no":
+            self.run.store.ask_to_stop(job.spec.node, job.spec.attempt, stop)
 
     def _end(self, job: _Submitted) -> None:
         """End the processes of a job."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from features.files import atomic
+from features.files import atomic, create
 from orchestrator.store.objects.base import ObjectStore, checked, copy, os_errors
 
 __all__ = ["LocalObjectStore"]
@@ -40,7 +40,7 @@ class LocalObjectStore(ObjectStore):
         with os_errors(self.where(key)):
             if path.exists():
                 return False
-            return _create(path, data)
+            return create(path, data)
 
     @override
     def get(self, key: str, path: Path) -> None:
@@ -86,23 +86,3 @@ class LocalObjectStore(ObjectStore):
                 yield
         except (IsADirectoryError, NotADirectoryError):
             raise FileNotFoundError(self.where(key)) from None
-
-
-def _create(path: Path, data: bytes) -> bool:
-    """Make a file unless it exists. A hard link is atomic on NFS too, where O_EXCL alone shows an empty file first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not renamed in the end, so `atomic` doesn't fit; the name is as its temporary ones are.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            # Over NFS the answer to a link that was made can get lost, and the repeated request finds it there.
-            return temporary.stat().st_nlink == 2
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from orchestrator.executors.inline import InlineExecutor
 from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare
-from orchestrator.store.marks import DoneMark, SignOfLife
+from orchestrator.store.marks import DoneMark
 from tests.fixtures.harm import INLINE
 
 
@@ -36,15 +36,17 @@ def test_what_a_job_raises_is_its_outcome(run: Run) -> None:
     node = run.graph.nodes[run.graph.predict["plain", 0]]
     executor.submit(node)
     (end,) = executor.wait(0)
-    assert end.outcome == "failed"
-    assert "done.json is missing" in str(end.cause), "its inputs are not done"
+    assert end.outcome == "damaged"
+    assert "its results are missing" in str(end.cause), "its inputs are not done"
 
 
 def test_nodes_that_are_done_or_busy_are_not_run(run: Run) -> None:
     executor = InlineExecutor(run, INLINE)
     busy, done = list(run.graph.nodes.values())[:2]
-    run.store.beat(run.store.name(busy), run.store.claim(busy, "another run"), SignOfLife())
-    run.store.finish(run.store.name(done), DoneMark(done.name, done.signature, host="here"), [])
+    run.store.claim(busy, "another run")
+    claim = run.store.claim(done, "another run")
+    run.store.begin(run.store.name(done), claim.attempt)
+    run.store.finish(run.store.name(done), claim, DoneMark(done.name, done.signature, host="here"), [])
     executor.submit(busy)
     executor.submit(done)
     assert [end.outcome for end in executor.wait(0)] == ["busy", "done"]

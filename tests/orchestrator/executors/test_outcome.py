@@ -19,7 +19,7 @@ def run(small_data: Path, tiny_grid: Path, tmp_path: Path) -> Run:
 def node(run: Run) -> Node:
     """A node with an attempt whose last checkpoint was at step 20."""
     node = run.graph.nodes[run.graph.predict["plain", 0]]
-    run.store.beat(run.store.name(node), run.store.claim(node, "run"), SignOfLife(saved=20))
+    run.store.beat(run.store.name(node), run.store.claim(node, run.identity).attempt, SignOfLife(saved=20))
     return node
 
 
@@ -31,12 +31,14 @@ def test_an_attempt_without_a_mark_was_stopped_or_lost(run: Run, node: Node) -> 
 
 
 def test_a_done_mark_counts_more_than_an_error(run: Run, node: Node) -> None:
-    run.store.finish(run.store.name(node), DoneMark(node.name, node.signature, host="here"), [])
+    claim = run.store.latest_claim(run.store.name(node))
+    assert claim is not None
+    run.store.finish(run.store.name(node), claim, DoneMark(node.name, node.signature, host="here"), [])
     assert outcome_of(run, node, "the worker died").outcome == "done"
 
 
 def test_a_failure_has_its_class(run: Run, node: Node) -> None:
-    name = run.store.name(node)
+    name = f"{run.store.name(node)}/attempt-1"
     run.store.write_mark(name, Failure("error", "it broke"))
     assert (outcome_of(run, node, "x").outcome, outcome_of(run, node, "x").cause) == ("failed", "it broke")
     run.store.write_mark(name, Failure("memory", "too large"))
@@ -45,3 +47,14 @@ def test_a_failure_has_its_class(run: Run, node: Node) -> None:
     damaged = outcome_of(run, node)
     assert damaged.outcome == "damaged"
     assert damaged.damaged == tuple(dict.fromkeys(node.parents)), "none of them is done"
+
+
+def test_a_node_that_another_run_has_claimed_since_is_busy(run: Run, node: Node) -> None:
+    """Being superseded is neither a failure nor a lost attempt."""
+    name = run.store.name(node)
+    run.store.write_mark(f"{name}/attempt-1", Failure("error", "it broke"))
+    run.store.claim_anyway(name, "another run")
+    assert outcome_of(run, node).outcome == "busy"
+    assert outcome_of(run, node, "the worker died").outcome == "busy"
+    run.store.claim_anyway(name, run.identity)
+    assert outcome_of(run, node, "the worker died").outcome == "lost", "the failure of an earlier attempt says nothing"

@@ -57,7 +57,7 @@ def test_results_are_what_the_attempt_leaves_but_for_its_own_files(store: LocalN
 def test_a_superseded_attempt_may_not_write_and_is_stopped(store: LocalNodeStore) -> None:
     with attempt_at(store) as attempt:
         attempt.before_write()
-        store.claim(NODE, "another run")
+        store.claim_anyway(attempt.name, "another run")
         with pytest.raises(SupersededError, match="attempt 1 at train-A-0-"):
             attempt.before_write()
         deadline = time.monotonic() + 10
@@ -69,7 +69,7 @@ def test_a_superseded_attempt_may_not_write_and_is_stopped(store: LocalNodeStore
 def test_a_stop_is_seen_after_a_checkpoint(store: LocalNodeStore) -> None:
     with attempt_at(store) as attempt:
         assert attempt.stop() == "no"
-        store.ask_to_stop(NODE, "epoch")
+        store.ask_to_stop(attempt.name, 1, "epoch")
         attempt.after_write()
         assert attempt.stop() == "epoch"
     with attempt_at(store, stopping=lambda: "now") as attempt:

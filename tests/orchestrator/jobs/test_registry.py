@@ -39,9 +39,9 @@ def test_there_is_one_file_for_each_kind() -> None:
 def test_a_claim_takes_a_new_attempt_and_says_what_to_read(run: Run) -> None:
     first, second = claimed(run, "train-B-0"), claimed(run, "train-B-0")
     assert (first.attempt, second.attempt) == (1, 2)
-    lease = run.store.lease(first.node)
-    assert lease is not None
-    assert (lease.attempt, lease.run_id) == (2, run.identity)
+    claim = run.store.latest_claim(first.node)
+    assert claim is not None
+    assert (claim.attempt, claim.run_id) == (2, run.identity)
     assert first.inputs.keys() == first.input_signatures.keys() == {"curated", "noisy", "init", "pseudo"}
     assert first.inputs["init"][0].startswith("train-plain-0-")
     assert first.execution == JobExecution(1.0, 2, 0, 3)

@@ -15,7 +15,6 @@ from orchestrator.jobs.run import run_job, run_share, versions
 from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare
-from orchestrator.store.marks import Failure
 from orchestrator.store.node import Node
 
 
@@ -83,13 +82,13 @@ def test_a_stopped_job_is_not_done(run: Run, node: Node) -> None:
 def test_a_failure_is_kept_with_its_class_and_trace(run: Run, node: Node) -> None:
     with pytest.raises(ValueError, match="odd"):
         run_job(spec_of(run, node, fails_with(ValueError("odd"))))
-    failure = run.store.read_mark(run.store.name(node), Failure)
+    failure = run.store.failure(run.store.name(node))
     assert failure is not None
     assert (failure.failure_class, failure.cause, failure.attempt) == ("error", "ValueError: odd", 1)
     assert "Traceback" in str(failure.trace)
     with pytest.raises(NotFiniteError):
         run_job(spec_of(run, node, fails_with(NotFiniteError("the loss became nan", 2))))
-    failure = run.store.read_mark(run.store.name(node), Failure)
+    failure = run.store.failure(run.store.name(node))
     assert failure is not None
     assert (failure.epochs_done, failure.trace, failure.attempt) == (2, None, 2)
 
@@ -102,11 +101,11 @@ def test_a_lost_peer_leaves_no_failure(run: Run, node: Node) -> None:
 
 def test_errors_of_a_superseded_attempt_are_ignored(run: Run, node: Node) -> None:
     def work(_: Attempt) -> None:
-        run.store.claim(node, "another run")
+        run.store.claim_anyway(run.store.name(node), "another run")
         raise JobError("its folder is gone")
 
     assert run_job(spec_of(run, node, work)) is False
-    assert run.store.read_mark(run.store.name(node), Failure) is None
+    assert run.store.failure(run.store.name(node)) is None
 
 
 def test_only_training_jobs_are_shared(run: Run, node: Node) -> None:

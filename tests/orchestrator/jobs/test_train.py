@@ -22,7 +22,7 @@ def test_a_training_job_gets_clips_labels_and_a_start(inline_run: Run, copy: Run
     assert job.soft_labels is not None
     assert len(job.soft_labels) == len(copy.manifest.subset("noisy"))
     assert job.start_from is not None
-    assert job.start_from.parent.name.startswith("train-plain-1-")
+    assert job.start_from.parent.parent.name.startswith("train-plain-1-")
     assert (job.checkpoint_steps, job.resident_bytes, job.earlier) == (3, 0, [Path("earlier")])
 
 

@@ -40,7 +40,7 @@ def test_disk_is_what_the_files_take(inline_run: Run) -> None:
     nodes = inline_run.graph.nodes
     costs = node_costs(inline_run.graph, inline_run.recipe, inline_run.manifest, nodes.values())
     for signature, node in nodes.items():
-        cost, folder = costs[signature], inline_run.store.folder(node)
+        cost, folder = costs[signature], inline_run.store.results(node)
         arrays = [path.stat().st_size - 128 for path in folder.glob("*.npy")]  # 128 bytes of header each
         assert cost.features_bytes + cost.predictions_bytes == sum(arrays)
         snapshots = [path.stat().st_size for path in folder.glob("snapshot-*.safetensors")]

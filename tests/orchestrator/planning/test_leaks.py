@@ -110,7 +110,7 @@ def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(
     for name in run.recipe.conditions:
         for fold in range(3):
             before, after = (
-                load_npy(r.store.folder(r.graph.nodes[r.graph.predict[name, fold]]) / "curated.npy")
+                load_npy(r.store.results(r.graph.nodes[r.graph.predict[name, fold]]) / "curated.npy")
                 for r in (run, changed)
             )
             saw = fold != 0 or name in ("all", "from_all")

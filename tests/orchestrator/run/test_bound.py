@@ -27,7 +27,7 @@ def test_a_run_is_opened_as_it_was_saved(run: Run) -> None:
 
 
 def test_saving_again_mends_a_damaged_manifest(run: Run) -> None:
-    folder = run.store.root / run.manifest_name
+    folder = run.store.results_of(run.manifest_name)
     (folder / "clips.parquet").write_bytes(b"")
     run.save()
     assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()

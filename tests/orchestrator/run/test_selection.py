@@ -7,6 +7,7 @@ from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.marks import Failure
+from tests.fixtures.harm import fail
 
 
 @pytest.fixture
@@ -39,8 +40,7 @@ def test_a_plan_compares_with_the_last_launch(run: Run) -> None:
     assert {planned.action for planned in plan_of(run, Selection()).nodes} == {"new"}
     run.save()
     node = run.graph.nodes[run.graph.train["plain", 0]]
-    run.store.claim(node, run.identity)
-    run.store.write_mark(run.store.name(node), Failure(cause="it broke"))
+    fail(run, node, Failure(cause="it broke"))
     found = {planned.node.name: planned for planned in plan_of(run, Selection(failed=True)).pending}
     assert found["train-plain-0"].action == "retry"
     assert "it broke" in found["train-plain-0"].reason

@@ -1,10 +1,13 @@
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from features.errors import DamagedInputError, StoreError
+from features.errors import DamagedInputError
 from orchestrator.store.local import LocalNodeStore
-from orchestrator.store.marks import DoneMark, Lease, SignOfLife
+from orchestrator.store.marks import DoneMark, SignOfLife
 from orchestrator.store.node import Node
 
 NODE = Node("train-A-0", "train", {}, {}, "0123456789abcdef" * 4)
@@ -17,23 +20,13 @@ def store(tmp_path: Path) -> LocalNodeStore:
 
 
 def finished(store: LocalNodeStore) -> Path:
-    """A node with one result; returns its folder."""
-    name, number = store.name(NODE), store.claim(NODE, "run")
-    folder = store.begin(name, number)
+    """A node with one result; returns the folder of its results."""
+    name, claim = store.name(NODE), store.claim(NODE, "run")
+    folder = store.begin(name, claim.attempt)
     (folder / "data.npy").write_bytes(b"12345")
-    store.beat(name, number, SignOfLife())
-    store.finish(name, MARK, [folder / "data.npy"])
-    return store.folder(NODE)
-
-
-def test_a_finished_node_has_its_results_and_its_mark_alone(store: LocalNodeStore) -> None:
-    folder = finished(store)
-    assert sorted(path.name for path in folder.iterdir()) == ["data.npy", "done.json"]
-    assert store.results(NODE) == folder
-    assert store.done(NODE).files["data.npy"].bytes == 5
-    assert store.inspected(NODE).state == "done"
-    assert store.history(NODE) == []
-    assert store.log(NODE) is None
+    store.beat(name, claim.attempt, SignOfLife())
+    store.finish(name, claim, MARK, [folder / "data.npy"])
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -46,30 +39,77 @@ def test_a_changed_result_is_named_and_remembered(store: LocalNodeStore, content
         path.write_bytes(content)
     state = store.inspected(NODE)
     assert state.state == "damaged"
-    assert why in str(state.cause)
+    assert f"{path} is damaged: {why}" in str(state.cause) or why in str(state.cause)
     assert store.state(NODE) == state
     with pytest.raises(DamagedInputError, match=why):
         store.results(NODE)
 
 
-def test_a_kill_between_done_mark_and_sweep_is_noticed(store: LocalNodeStore) -> None:
-    folder = finished(store)
-    assert not store.has_leftovers(NODE)
-    store.write_mark(folder.name, Lease(1, "run"))
-    store.begin(folder.name, 1)
-    assert store.has_leftovers(NODE)
-    store.sweep(folder.name)
-    assert not store.has_leftovers(NODE)
-    assert not (folder / "attempt-1").exists()
+def test_a_reader_that_finds_damage_names_the_file(store: LocalNodeStore) -> None:
+    path = finished(store) / "data.npy"
+    path.write_bytes(b"123")
+    with pytest.raises(DamagedInputError, match=r"data\.npy is damaged: it has 3 bytes, not 5"):
+        store.results(NODE)
+    assert store.state(NODE).state == "damaged"
+
+
+def test_results_without_their_mark_are_damaged(store: LocalNodeStore) -> None:
+    (finished(store) / "done.json").unlink()
+    assert store.inspected(NODE).state == "damaged"
 
 
 def test_checkpoints_of_the_last_two_attempts_are_kept(store: LocalNodeStore) -> None:
     name = store.name(NODE)
     folders = [store.begin(name, number) for number in (1, 2, 3)]
-    assert store.attempts(name) == [3, 2, 1]
+    assert store.layout(name).attempts == (3, 2, 1)
     assert store.earlier(name, 3) == folders[1::-1]
     store.checkpointed(name, 3, folders[2])
-    assert store.attempts(name) == [3, 2]
+    assert store.layout(name).attempts == (3, 2)
+
+
+def test_a_sweep_leaves_what_other_processes_write_at_this_moment(store: LocalNodeStore) -> None:
+    folder = finished(store)
+    name, node_folder = store.name(NODE), folder.parent
+    fresh, old = node_folder / ".claim-2.json.0.tmp", node_folder / ".claim-3.json.0.tmp"
+    for path in (fresh, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    (folder / ".half.tmp").touch()
+    store.sweep(name)
+    assert fresh.exists()
+    assert not old.exists()
+    assert not (folder / ".half.tmp").exists(), "of the attempt itself, which has ended"
+
+
+def test_marks_can_be_written_while_a_node_is_swept(store: LocalNodeStore) -> None:
+    """A sweep once removed the temporary files of whoever wrote at that moment."""
+    finished(store)
+    name = store.name(NODE)
+
+    def write(number: int) -> None:
+        for attempt in (1, 2 + number % 7):  # the one that is done, and others
+            store.ask_to_stop(name, attempt, "now")
+            store.queued(name, attempt)
+        store.claim(NODE, "run")
+
+    def sweep(_: int) -> None:
+        store.sweep(name)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(job, n) for n in range(100) for job in (write, sweep)]:
+            done.result()
+
+
+def test_many_that_ask_for_signs_of_life_do_not_disturb_each_other(store: LocalNodeStore) -> None:
+    claim = store.claim(NODE, "run")
+    store.beat(store.name(NODE), claim.attempt, SignOfLife())
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: store.is_alive(NODE), range(400)))
+    path = store.folder(NODE) / "attempt-1" / "alive.json"
+    os.utime(path, (time.time() - 60,) * 2)
+    assert not store.is_alive(NODE)
+    path.unlink()
+    assert not store.is_alive(NODE)
 
 
 def test_logs_are_found_by_attempt(store: LocalNodeStore) -> None:
@@ -86,5 +126,5 @@ def test_an_index_that_was_not_read_is_no_obstacle(store: LocalNodeStore) -> Non
     finished(store)
     other = LocalNodeStore(store.root, listed=False)
     assert other.state(NODE).state == "done"
-    with pytest.raises(StoreError, match=r"done\.json is missing"):
+    with pytest.raises(DamagedInputError, match="its results are missing"):
         other.results_of("gone-0123")

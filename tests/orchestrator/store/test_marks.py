@@ -6,12 +6,14 @@ import pytest
 
 from features.errors import StoreError
 from orchestrator.store.marks import (
+    Claim,
     Damage,
     DoneMark,
     Failure,
     Lease,
     Mark,
     Placement,
+    Queued,
     ResultFile,
     SignOfLife,
     StopRequest,
@@ -20,13 +22,28 @@ from orchestrator.store.marks import (
 FILES = {"data.npy": ResultFile("ab" * 32, 17)}
 MARKS: list[Mark] = [
     DoneMark("manifest", "00", files=FILES),
-    DoneMark("train-A-0", "01", {"curated": "02"}, {"best_lwlrap": 0.5}, {"torch": "2"}, "vm", 1.5, 2.0, 3.0, 4, FILES),
+    DoneMark(
+        "train-A-0",
+        "01",
+        {"curated": "02"},
+        {"best_lwlrap": 0.5},
+        {"torch": "2"},
+        "vm",
+        1.5,
+        2.0,
+        3.0,
+        4,
+        "attempt-4",
+        FILES,
+    ),
     Lease(3, "run"),
-    SignOfLife("vm", 7, "node", 1.0, 20, 1, 25, 30, 2.0),
+    Claim(3, "run", "0f", 2, 4, "vm", 1.0),
+    Queued(4),
+    SignOfLife("vm", 7, "node", 1.0, 20, 1, 25, 30, 2.0, 5, True),
     SignOfLife("vm", 7),
     Failure("memory", "it needs more", 2, "vm", 1.0, "Traceback ..."),
     Failure(epochs_done=3),
-    Damage("cut short", "data.npy"),
+    Damage("cut short"),
     StopRequest("now"),
     StopRequest("epoch"),
     Placement("0f"),
@@ -41,7 +58,8 @@ def test_a_mark_is_read_as_it_was_written(mark: Mark) -> None:
 def test_each_mark_has_a_file_of_its_own() -> None:
     classes = {type(mark) for mark in MARKS}
     assert {mark.FILE for mark in classes} == {
-        "done.json", "attempt.json", "alive.json", "failed.json", "damaged.json", "stop.json", "placement.json",
+        "done.json", "claim.json", "attempt.json", "alive.json", "queued.json", "failed.json", "damaged.json",
+        "stop.json", "placement.json",
     }  # fmt: skip
 
 
@@ -51,7 +69,7 @@ def test_the_form_on_the_disk() -> None:
     assert list(DoneMark("manifest", "00", files=FILES).to_json()) == ["name", "signature", "files"]
     assert list(MARKS[1].to_json()) == [
         "name", "signature", "inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "attempts",
-        "files",
+        "folder", "files",
     ]  # fmt: skip
     assert "epochs_done" not in Failure().to_json()
     assert Failure("damaged").to_json()["class"] == "damaged"
@@ -76,6 +94,9 @@ def test_keys_that_are_unknown_or_missing_are_tolerated() -> None:
         (DoneMark, {"files": {"a/b": {"sha256": "", "bytes": 1}}}, "not the name of a result"),
         (DoneMark, {"files": {"a": {"bytes": 1}}}, "no checksum"),
         (DoneMark, {"files": {"a": {"sha256": "", "bytes": -1}}}, "no checksum"),
+        (DoneMark, {"files": {}, "folder": "../up"}, "not the folder of an attempt"),
+        (DoneMark, {"files": {}, "folder": "attempt-1/x"}, "not the folder of an attempt"),
+        (Claim, {"attempt": 1}, "no 'token'"),
         (DoneMark, {"files": {}, "seconds": "long"}, "'seconds' is not of type float"),
         (Lease, {}, "no 'attempt'"),
         (Lease, {"attempt": "2"}, "'attempt' is not of type int"),

@@ -51,7 +51,11 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
     assert run.store.url == bound.store.url
     same_numbers(inline_run, run)
     keys = open_object_store(run.store.url).list()
-    left = [key for key in keys if "attempt" in key or key.endswith(("stop.json", "failed.json", "placement.json"))]
+    left = [
+        key
+        for key in keys
+        if "checkpoint" in key or key.endswith(("alive.json", "stop.json", "failed.json", "placement.json"))
+    ]
     assert not left
     assert not list((tmp_path / "one").rglob("checkpoint*")), "scratch folders are gone"
     assert {job.state for job in read_status(RecordedRun.open(run.folder)).jobs} <= {"done", "cached"}
@@ -73,7 +77,7 @@ def test_a_grid_in_s3_gives_the_bytes_of_one_in_a_folder_and_every_verb_works(
 
 def damage(run: Run, node: Node, name: str) -> None:
     storage = open_object_store(run.store.url)
-    key = f"{run.store.name(node)}/{name}"
+    key = f"{run.store.name(node)}/attempt-1/{name}"
     data = bytearray(storage.read(key))
     data[len(data) // 2] ^= 1
     storage.write(key, bytes(data))
@@ -86,11 +90,13 @@ def test_what_is_missing_or_damaged_in_s3_is_computed_again(
     assert launch(bound, INLINE, selection, QUIET).ok
     by_name = {node.name: node for node in bound.graph.nodes.values()}
     storage = open_object_store(bound.store.url)
-    storage.delete(f"{bound.store.name(by_name['predict-plain-0'])}/test.npy")
+    storage.delete(f"{bound.store.name(by_name['predict-plain-0'])}/attempt-1/test.npy")
     run = Run.open(bound.folder)
     planned = {p.node.name: p for p in plan_of(run, selection).nodes if p.action != "cached"}
     assert planned.keys() == {"predict-plain-0"}
-    assert planned["predict-plain-0"].reason.startswith(f"{bound.store.where(by_name['predict-plain-0'])}/test.npy is")
+    assert planned["predict-plain-0"].reason.startswith(
+        f"{bound.store.where(by_name['predict-plain-0'])}/attempt-1/test.npy is"
+    )
     damage(run, by_name["train-plain-0"], "snapshot-1.safetensors")  # found by the prediction, which reads it
     on_host(tmp_path / "two", monkeypatch)
     assert launch(Run.open(bound.folder), INLINE, selection, QUIET).ok
@@ -141,7 +147,9 @@ def test_a_cut_off_worker_can_not_overwrite_its_successor(bound: Run) -> None:
         second.finish(DoneMark("train", node.signature, host="here"))
         with pytest.raises(SupersededError, match="has finished before"):
             # It looked before the second one finished, and writes after.
-            store.finish(name, DoneMark("train", node.signature, host="here"), [second.folder / "data.npy"])
+            store.finish(
+                name, first.claim, DoneMark("train", node.signature, host="here"), [second.folder / "data.npy"]
+            )
     assert store.done(node).attempts == 2
 
 

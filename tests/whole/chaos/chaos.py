@@ -360,8 +360,9 @@ def main() -> int:
                 again, repeated = again + more, repeated + twice
                 names = (
                     ".*.tmp*",
-                    "attempt-*",
-                    "attempt.json",
+                    "checkpoint*",
+                    "alive.json",
+                    "queued.json",
                     "stop.json",
                     "owner.json",
                     "failed.json",

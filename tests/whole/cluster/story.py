@@ -65,8 +65,8 @@ while True:
         if done:
             tell(node.name, {"name": node.name, "done": True})
         elif sign:
-            lease = run.store.lease(run.store.name(node))
-            attempt = lease.attempt if lease else None
+            claim = run.store.latest_claim(run.store.name(node))
+            attempt = claim.attempt if claim else None
             facts = {"name": node.name, "kind": node.kind, "attempt": attempt, "host": sign.host}
             tell(node.name, {**facts, "saved": sign.saved})
     tell("", {"alive": sorted(node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"])})

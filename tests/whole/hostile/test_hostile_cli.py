@@ -189,7 +189,7 @@ def test_run_folders_and_the_store(run: Path, tell: Tell, keep: Keep) -> None:
         rows.append((f"run.json: {case}", words, code))
     (run / "run.json").write_bytes(whole)
 
-    manifest = next((run / "store").glob("manifest-*"))
+    manifest = next((run / "store").glob("manifest-*/attempt-1"))
     for name, content in (
         ("clips.parquet", b"PAR1"), ("manifest.json", b"[]"),
         ("manifest.json", b'{"classes": ["x"], "skipped": [], "notes": []}'),
@@ -201,6 +201,7 @@ def test_run_folders_and_the_store(run: Path, tell: Tell, keep: Keep) -> None:
         assert code == 1
         rows.append((f"{name} of the store: {content.decode()}", words, code))
         path.write_bytes(kept)
+        (manifest.parent / "damaged.json").unlink()
     for content in ("{", "[]", '{"truth": {"clips": 3}}', '{"truth": {"clips": ["a"], "labels": [3], "usage": null}}'):
         (run / "score.json").write_text(content)
         words, code = tell("report", "run")

@@ -211,7 +211,7 @@ def test_a_submitted_grid_outlives_the_submitter_and_gives_the_same_bytes(
     run = Run.open(submitted)
     for role in ("train", "predict"):
         node = run.graph.nodes[getattr(run.graph, role)["plain", 0]]
-        here, there = run.store.folder(node), inline_run.store.folder(node)
+        here, there = run.store.results(node), inline_run.store.results(node)
         files = [name for name in read_json(there / "done.json")["files"] if name != "history.jsonl"]
         assert files
         for name in files:

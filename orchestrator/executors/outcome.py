@@ -27,7 +27,7 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
     if store.done_mark(name) is not None:
         return Finished(signature, "done")
     claim = store.latest_claim(name)
-    if claim is not None and claim.run_id != run.identity:
+    if claim is not None and not claim.is_of(run.identity):
         return Finished(signature, "busy")
     reached = store.reached(node)
     failure = store.failure(name)

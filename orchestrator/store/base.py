@@ -256,7 +256,7 @@ class NodeStore(DriverStore, WorkerStore):
 
     def _is_busy(self, name: str, layout: Layout, run_id: str) -> bool:
         claim = self._latest_claim(name, layout)
-        if claim is None or layout.is_done or claim.generation < layout.generation or _is_of(claim, run_id):
+        if claim is None or layout.is_done or claim.generation < layout.generation or claim.is_of(run_id):
             return False
         place = attempt_place(name, claim.attempt)
         sign = self.read_mark(place, SignOfLife)
@@ -418,8 +418,3 @@ def place_of(name: str, mark: DoneMark) -> str:
 def checksums(files: Iterable[Path]) -> dict[str, ResultFile]:
     """What a done-mark lists of results."""
     return {path.name: ResultFile(sha256_file(path), path.stat().st_size) for path in sorted(files)}
-
-
-def _is_of(claim: Claim, run_id: str) -> bool:
-    """Whether a claim is of a run. Older versions knew a run by the hash of its path, which ends today's identity."""
-    return claim.run_id == run_id or (not claim.token and claim.run_id == run_id.rpartition(".")[2])

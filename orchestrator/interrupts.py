@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as questions that a launch asks: stop at all, after this epoch or at the next step?"""
+"""Ctrl-C and SIGTERM as questions that a launch asks: stop at all, after this epoch or at the next step?
+
+Outside a launch's jobs, both end what runs by a KeyboardInterrupt.
+"""
 
 import signal
 import threading
@@ -8,7 +11,24 @@ from types import FrameType
 
 from trainers.supervisor import Stop
 
-__all__ = ["interruptible"]
+__all__ = ["interruptible", "terminable"]
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt while the block runs, as Ctrl-C does; only in the main thread."""
+
+    def handle(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -4,7 +4,9 @@ A launch checks the data, plans, runs what is not done, mirrors it to MLflow and
 resuming.
 """
 
-from collections.abc import Callable, Sequence
+import faulthandler
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +90,7 @@ def launch(
     if previous is not None and previous["grid"] != run.recipe.name:
         raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
     require_nodes(selection.apply(run), selection.force)
-    with own(run.folder) as owner:
+    with own(run.folder) as owner, ExitStack() as at_end:
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)
@@ -98,7 +100,7 @@ def launch(
         running: set[str] = set()
         mirror = MirrorThread(run, running)
         mirror.start()
-        summary = _execute(run, plan, execution, console, running) if plan.pending else Summary()
+        summary = _execute(run, plan, execution, console, running, at_end) if plan.pending else Summary()
         run.store.refresh()
         _sweep(run, plan)
         if labels is not None and not summary.failed and not summary.stopped:
@@ -158,22 +160,51 @@ def _sweep(run: Run, plan: Plan) -> None:
             run.store.sweep(run.store.name(node))
 
 
-def _execute(run: Run, plan: Plan, execution: Execution, console: Console, running: set[str]) -> Summary:
-    """Run the pending nodes; `running` holds their signatures, for MLflow."""
-    costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
-    plan = in_counted_order(plan, costs)
-    view = LaunchView(run, plan, console)
+def _execute(
+    run: Run, plan: Plan, execution: Execution, console: Console, running: set[str], at_end: ExitStack
+) -> Summary:
+    """Run the pending nodes.
+
+    Args:
+        run: the run.
+        plan: its plan.
+        execution: how and where.
+        console: shows progress.
+        running: gets the signatures of the submitted jobs, for MLflow.
+        at_end: closes the executor, once the outcome is written down: this ends many processes, which may go wrong.
+    """
     with interruptible(console.print) as stopping:
-        executor = open_executor(run, execution, stopping)
+        costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
+        plan = in_counted_order(plan, costs)
+        view = LaunchView(run, plan, console)
         try:
+            executor = open_executor(run, execution, stopping)
+            at_end.enter_context(_crash_log(run.folder))  # after Ray's own handlers, which then are called too
+            at_end.callback(executor.close)
             summary = run_plan(plan, executor, _LaunchEvents(run, view, running, stopping), retries=execution.retries)
         finally:
             view.close()
-            executor.close()
             running.clear()
     timeline = [{"name": name, "start_s": round(a, 3), "end_s": round(b, 3)} for name, a, b in summary.timeline]
     write_json(run.folder / "timeline.json", timeline)
     return summary
+
+
+@contextmanager
+def _crash_log(folder: Path) -> Iterator[None]:
+    """Have the stack of every thread in RUN/crash.log if this process crashes; an empty log is removed."""
+    path = folder / "crash.log"
+    if faulthandler.is_enabled():  # somebody else wants them
+        yield
+        return
+    with path.open("a") as log:
+        faulthandler.enable(log)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            if path.stat().st_size == 0:
+                path.unlink()
 
 
 @dataclass(frozen=True)

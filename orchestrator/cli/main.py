@@ -10,6 +10,7 @@ from typing import Any
 from features.errors import ADVICE, InputError, SonogridError
 from orchestrator.cli import terminal
 from orchestrator.cli import verbs as verb
+from orchestrator.interrupts import terminable
 
 __all__ = ["main"]
 
@@ -26,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return InputError.exit_code
         arguments = parser.parse_args(argv)
         chosen = arguments.verb
-        code: int = chosen(arguments, terminal.make_console())
+        with terminable():
+            code: int = chosen(arguments, terminal.make_console())
     except SonogridError as error:
         terminal.print_problems(error, all_of_them=chosen is verb.check)
         return error.exit_code

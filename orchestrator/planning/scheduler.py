@@ -214,10 +214,15 @@ class _Loop:
     def _next(self) -> str | None:
         while self.later and self.later[0][0] <= time.monotonic():
             self._push(heapq.heappop(self.later)[1])
-        fitting = [(queue[0], needs) for needs, queue in self.ready.items() if queue and self.executor.fits(needs)]
-        if not fitting:
-            return None
-        return heapq.heappop(self.ready[min(fitting)[1]])[2]
+        while True:
+            fitting = [(queue[0], needs) for needs, queue in self.ready.items() if queue and self.executor.fits(needs)]
+            if not fitting:
+                return None
+            needs = min(fitting)[1]
+            signature = heapq.heappop(self.ready[needs])[2]
+            if self.executor.needs(self.nodes[signature]) == needs:
+                return signature
+            self._push(signature)  # its needs have changed: the first GPU has joined the cluster
 
     def run(self) -> Summary:
         """Run until nothing is left that could."""

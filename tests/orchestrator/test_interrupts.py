@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orchestrator.interrupts import interruptible
+from orchestrator.interrupts import interruptible, terminable
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,10 @@ def test_outside_the_main_thread_nothing_is_asked_for() -> None:
     thread.join()
     assert answers == ["no"]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_where_nothing_asks_a_termination_ends_as_ctrl_c_does() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,7 +1,12 @@
 """The same grid on real Ray: Ray tasks for shards and predictions, one Ray Train job a condition x fold."""
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import ray
 
@@ -70,3 +75,36 @@ def test_an_error_in_a_job_is_its_cause_and_a_killed_process_is_lost(
         assert executor.fits(Needs(2)) == before
     finally:
         executor.close()
+
+
+@pytest.mark.parametrize("when", ["starting", "training"])
+def test_a_termination_of_the_driver_stops_at_the_next_step_and_the_run_continues(
+    tmp_path: Path, small_data: Path, tiny_grid: Path, when: str
+) -> None:
+    """Ray replaces the handler of SIGTERM when it starts."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    command = [sys.executable, "-m", "orchestrator.cli", "launch", str(tiny_grid), "--data", str(small_data)]
+    command += ["--out", str(out), "--only", "plain", "--folds", "0", "--set", "conditions.plain.epochs=2000"]
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 180
+    while not (
+        [child for child in psutil.Process(process.pid).children() if child.name() == "gcs_server"]
+        if when == "starting"
+        else list(out.glob("store/train-plain-0-*/attempt-1/checkpoint.safetensors"))
+    ):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(timeout=120)
+    said = log.read_text()
+    assert code == 1, said
+    assert "stopping at the next step" in said
+    assert f"resume {out}" in said
+    assert "Stack" not in said
+    assert "lost" not in said
+    assert (out / "report.json").exists()
+    assert read_json(out / "timeline.json") is not None
+    assert not (out / "owner.json").exists()
+    assert not (out / "crash.log").exists()

@@ -5,6 +5,11 @@ a time limit is made first.
 """
 
 import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 from features.errors import InputError
 from orchestrator.executors.ray.versions import check_nodes
@@ -56,13 +61,14 @@ def connect(address: str | None) -> set[str]:
             _require_answer(str(address))
         # Ray prints a screenful for each dead process and machine; sonogrid reports it in one line.
         ray._private.worker.listen_error_messages = lambda *_: None
-        # "local": a bare init would join any cluster that happens to run on this machine.
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        with _own_signals(), _on_localhost() if address in (None, "local") else nullcontext():
+            # "local": a bare init would join any cluster that happens to run on this machine.
+            ray.init(
+                address=address or "local",
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except InputError:
         raise
     except AuthenticationError:
@@ -85,6 +91,47 @@ def connect(address: str | None) -> set[str]:
             ray.shutdown()
             raise _refusal(address, str(error)) from None
     return known
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of SIGINT and SIGTERM while Ray starts.
+
+    Ray replaces that of SIGTERM: in Python by one that ends all processes of the cluster, in C++ by one that prints a
+    stack. The latter calls ours, until it is put back.
+    """
+    import ray
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    theirs = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        ray._private.utils.set_sigterm_handler = theirs
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _on_localhost() -> Iterator[None]:
+    """Let the processes that Ray starts listen on localhost alone, as it does on Windows and macOS."""
+    from ray._private import ray_constants
+
+    name, before = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    inherited = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        os.environ.pop(name)
+        if inherited is not None:
+            os.environ[name] = inherited
 
 
 def _refusal(address: str | None, why: str) -> InputError:

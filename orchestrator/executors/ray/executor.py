@@ -21,6 +21,7 @@ from orchestrator.executors.ray.cluster import Demand, draining, has_autoscaler,
 from orchestrator.executors.ray.connect import connect
 from orchestrator.executors.ray.prometheus import Metrics
 from orchestrator.executors.ray.train import (
+    await_result,
     fast_start_environment,
     fit,
     free_abandoned,
@@ -41,6 +42,9 @@ from orchestrator.store.open import open_store
 from trainers.supervisor import Stop
 
 __all__ = ["RayExecutor"]
+
+CLOSE_S = 20.0
+"""How long to wait for threads that are still within a call of Ray before it is closed."""
 
 log = logging.getLogger("sonogrid")
 
@@ -106,6 +110,9 @@ class RayExecutor:
         """Ids of machines that have the versions of this process; None: there is only this machine."""
         self._differing: dict[str, str] = {}
         self._vetting: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._waiting: list[threading.Thread] = []
+        """Threads that wait for a job, or did."""
         self.ledger = Ledger()
         self.demand = Demand()
         self.metrics = Metrics()
@@ -119,10 +126,12 @@ class RayExecutor:
         self._alive: set[str] = set()
         self._going: set[str] = set()
         self._reported: set[Needs] = set()
+        self._has_gpus = False
+        """Whether a machine had a GPU at any time: jobs then wait for one, rather than train on CPUs."""
         self._measure()
-        self._has_gpus = self.ledger.has_gpus
         self._grows = has_autoscaler()
         if self._grows and not self._has_gpus and execution.gpus_per_job is None:
+            self.close()
             # Ray does not say which machines may be added. Without this question a grid might silently train on CPUs.
             raise InputError(
                 "the cluster has an autoscaler and no GPU yet: give --gpus-per-job 1 to have GPUs started for training "
@@ -135,6 +144,7 @@ class RayExecutor:
         self._alive = set(found)
         usable = self._alive - self._going if self._vetted is None else self._vetted & self._alive - self._going
         self.ledger.update(machine for name, machine in found.items() if name in usable)
+        self._has_gpus = self._has_gpus or self.ledger.has_gpus
         if self._vetted is not None and not self._alive <= self._vetted | self._differing.keys():
             self._vet(self._vetted)
 
@@ -144,7 +154,7 @@ class RayExecutor:
             return
 
         def ask() -> None:
-            differing = differing_nodes(vetted)
+            differing = differing_nodes(vetted, self._closing)
             for sentence in differing.values():
                 log.warning("%s; until then it gets no jobs", sentence)
             self._differing |= differing
@@ -211,10 +221,11 @@ class RayExecutor:
         places = self.ledger.place(node.signature, needs)
         submitted = self._running[node.signature] = _Submitted(node, spec, needs, places)
         target = self._fit if node.kind == "train" else self._await_task
-        threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True).start()
+        thread = threading.Thread(target=target, args=(submitted,), name=node.name, daemon=True)
+        self._waiting = [*filter(threading.Thread.is_alive, self._waiting), thread]
+        thread.start()
 
     def _await_task(self, job: _Submitted) -> None:
-        import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         job.task = self._task.options(
@@ -223,13 +234,22 @@ class RayExecutor:
             name=job.node.name,
             scheduling_strategy=NodeAffinitySchedulingStrategy(job.machines[0], soft=True),
         ).remote(job.spec)
-        self._guard(job, lambda: ray.get(job.task))
+        self._guard(job, lambda: await_result(job.task, self._closing))
 
     def _fit(self, job: _Submitted) -> None:
         # Train's controller runs on this host, and workers give it no checkpoints: nothing else reads this folder.
         storage, needs = str(self.run.store.root / ".ray"), job.needs
         self._guard(
-            job, lambda: fit(_train_loop, job.spec, storage, cpus=needs.cpus, gpus=needs.gpus, machines=job.machines)
+            job,
+            lambda: fit(
+                _train_loop,
+                job.spec,
+                storage,
+                cpus=needs.cpus,
+                gpus=needs.gpus,
+                machines=job.machines,
+                closing=self._closing,
+            ),
         )
 
     def _guard(self, job: _Submitted, call: Callable[[], Any]) -> None:
@@ -349,14 +369,34 @@ class RayExecutor:
         self._free(job)
 
     def close(self) -> None:
-        """End our jobs, and Ray if it was started here."""
+        """End our jobs, and Ray if it was started here, once no thread is within a call of Ray: that would crash.
+
+        Whatever goes wrong is only logged: the outcomes of the jobs are known by now.
+        """
         import ray
 
         for job in self._running.values():
-            self._end(job)
-        self.demand.show({})
-        if self._ours:
-            ray.shutdown()
+            _try(self._end, job)
+        _try(self.demand.show, {})
+        self._closing.set()
+        deadline = time.monotonic() + CLOSE_S
+        threads = [*self._waiting, *([self._vetting] if self._vetting is not None else [])]
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if not self._ours:
+            return
+        if stuck := [thread.name for thread in threads if thread.is_alive()]:
+            log.warning("Ray is not closed: %s got no answer from it", ", ".join(stuck))
+            return
+        _try(ray.shutdown)
+
+
+def _try(end: Callable[..., object], *arguments: Any) -> None:
+    """Call a part of the end; an exception is logged and the other parts follow."""
+    try:
+        end(*arguments)
+    except Exception as error:  # Ray raises many things when its processes are gone
+        log.warning("closing Ray: %s", one_line(error))
 
 
 def _check_execution(run: Run, execution: Execution) -> None:

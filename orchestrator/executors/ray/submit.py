@@ -184,7 +184,8 @@ def _first_words(address: str, client: Any, job: str) -> list[str]:
         # Ray prints lines of its own first, up to the one that repeats our command.
         log = _ask(address, lambda: client.get_job_logs(job)).partition("Running entrypoint for job ")[2]
         lines = [printable(line) for line in log.splitlines()[1:] if line.strip()]
-        if lines and spoken is None:
+        # After a message of an error, the exit code follows; on a busy machine it takes a while.
+        if lines and spoken is None and not lines[-1].startswith("sonogrid: "):
             spoken = time.monotonic()
         if details.status.is_terminal():
             if details.status == "SUCCEEDED":

@@ -7,15 +7,18 @@ controller, which the driver does itself.
 """
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.store.marks import Placement
 
-__all__ = ["fast_start_environment", "fit", "free_abandoned", "free_resources", "placement"]
+__all__ = ["await_result", "fast_start_environment", "fit", "free_abandoned", "free_resources", "placement"]
 
 LEFT_OUT = frozenset({"DatasetsCallback", "PlacementGroupCleanerCallback"})
+LOOK_S = 0.5
+"""How often a thread that waits for a job looks whether Ray is about to be closed."""
 ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # another actor per job
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # up to 2 s at a job's end otherwise
@@ -33,18 +36,47 @@ def fast_start_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, machines: Sequence[str]) -> None:
+def await_result(reference: Any, closing: threading.Event | None = None) -> Any:
+    """`ray.get` that ends within a second when Ray is about to be closed: a thread within Ray would crash then.
+
+    Raises:
+        RuntimeError: Ray is about to be closed.
+        Exception: what the task raised.
+    """
+    import ray
+
+    while closing is None or not closing.is_set():
+        ready, _ = ray.wait([reference], timeout=LOOK_S)
+        if ready:
+            return ray.get(reference)
+    raise RuntimeError("the executor was closed")
+
+
+def fit(
+    function: Any,
+    spec: Any,
+    storage: str,
+    *,
+    cpus: float,
+    gpus: float,
+    machines: Sequence[str],
+    closing: threading.Event | None = None,
+) -> None:
     """Run `function({"spec": spec})` in Ray Train workers, one on each of the machines named; returns when all ended.
 
     Several workers can talk through torch.distributed's default group, of gloo: it works with and without GPUs, and
     workers with GPUs add an NCCL group.
 
     Raises:
+        RuntimeError: `closing` was set before.
         Exception: a worker's or the controller's process was lost, or `function` raised.
     """
+    import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.backend import BackendConfig
     from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2._internal.constants import get_env_vars_to_propagate
+    from ray.train.v2._internal.execution.controller import TrainController
 
     class QuickTrainer(TorchTrainer):
         """Without the helpers that our jobs do not need."""
@@ -52,6 +84,15 @@ def fit(function: Any, spec: Any, storage: str, *, cpus: float, gpus: float, mac
         def _create_default_callbacks(self) -> list[Any]:
             every = super()._create_default_callbacks()  # type: ignore[misc]
             return [callback for callback in every if type(callback).__name__ not in LEFT_OUT]
+
+        def _initialize_and_run_controller(self, **parts: Any) -> Any:
+            """As Train does it, but the wait can be ended, and so is the controller then."""
+            here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+            environment = {"env_vars": get_env_vars_to_propagate()}
+            actor: Any = ray.remote(num_cpus=0, label_selector=here, runtime_env=environment)(TrainController)
+            controller = actor.remote(**parts)
+            await_result(controller.run.remote(), closing)
+            return await_result(controller.get_result.remote(), closing)
 
     @dataclass
     class NoProcessGroup(BackendConfig):

@@ -4,6 +4,8 @@ A cluster with an older checkout of the same version is the common case, so sono
 source files. Otherwise differences would be found late, as errors in jobs, or never, as other results.
 """
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -67,10 +69,10 @@ def check_nodes(known: set[str]) -> None:
         raise InputError(sentence)
 
 
-def differing_nodes(known: set[str]) -> dict[str, str]:
+def differing_nodes(known: set[str], closing: threading.Event | None = None) -> dict[str, str]:
     """Nodes that differ from this process, each with a sentence; those that agree are added to `known` (ids of nodes).
 
-    A node that leaves while it is asked is neither.
+    A node that leaves while it is asked is neither; nor is one that has not answered when `closing` is set.
     """
     import ray
     from ray.exceptions import GetTimeoutError
@@ -85,7 +87,11 @@ def differing_nodes(known: set[str]) -> dict[str, str]:
         identity: task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(identity, soft=False)).remote()
         for identity in nodes
     }
-    ray.wait(list(asked.values()), num_returns=len(asked), timeout=ANSWER_S)
+    deadline, waiting = time.monotonic() + ANSWER_S, list(asked.values())
+    while waiting and time.monotonic() < deadline:
+        if closing is not None and closing.is_set():
+            return {}
+        _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=0.5)
     found = {}
     for identity, answer in asked.items():
         name = f"node {nodes[identity]['NodeManagerHostname']} ({nodes[identity]['NodeManagerAddress']})"

@@ -244,7 +244,7 @@ def test_what_the_head_refuses_is_said_here(cluster: Cluster, tmp_path: Path) ->
             f"sonogrid: --address {cluster.jobs}: the cluster requires its token: set RAY_AUTH_MODE"
         ), said
     code, said = result(refused)
-    assert code == 2
+    assert code == 2, said
     assert f"sonogrid: on the head: {tmp_path / 'nowhere'} holds no run: there is no run.json" in said
 
 

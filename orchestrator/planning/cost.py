@@ -59,6 +59,8 @@ class NodeCost:
     training_flops: float = 0.0
     """Includes validation after each epoch."""
     prediction_flops: float = 0.0
+    float32_flops: float = 0.0
+    """Part of both that is computed in float32, because its condition has `precision: fp32`."""
     features_bytes: int = 0
     snapshots_bytes: int = 0
     predictions_bytes: int = 0
@@ -72,6 +74,7 @@ class NodeCost:
             epochs=self.epochs + other.epochs,
             training_flops=self.training_flops + other.training_flops,
             prediction_flops=self.prediction_flops + other.prediction_flops,
+            float32_flops=self.float32_flops + other.float32_flops,
             features_bytes=self.features_bytes + other.features_bytes,
             snapshots_bytes=self.snapshots_bytes + other.snapshots_bytes,
             predictions_bytes=self.predictions_bytes + other.predictions_bytes,
@@ -85,8 +88,9 @@ class NodeCost:
 
     def gpu_s(self, machines: Machines) -> float:
         """Seconds on one GPU."""
-        rate = machines.gpu.peak * machines.utilisation
-        return (self.training_flops + self.prediction_flops) / rate + START_UP_S * self.jobs
+        gpu, float32 = machines.gpu, self.float32_flops
+        at_peak = (self.training_flops + self.prediction_flops - float32) / gpu.peak + float32 / gpu.float32_peak
+        return at_peak / machines.utilisation + START_UP_S * self.jobs
 
     def as_dict(self, machines: Machines) -> dict[str, Any]:
         """The JSON form."""
@@ -153,10 +157,12 @@ class _Counter:
         valid = [self._clips(node, subset, held_out=True) for subset in validated]
         clips = self._trained_on(node.held_out)
         form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
+        flops = training_flops(train, self.classes, _n_mels(condition), clips, valid)
         return NodeCost(
             jobs=1,
             epochs=train.total_epochs,
-            training_flops=training_flops(train, self.classes, _n_mels(condition), clips, valid),
+            training_flops=flops,
+            float32_flops=flops if train.precision == "fp32" else 0.0,
             snapshots_bytes=train.cycles * snapshot_bytes(**form),
             checkpoint_bytes=checkpoint_bytes(**form, optimizer=train.optimizer),
         )
@@ -174,7 +180,8 @@ class _Counter:
                 network, self.classes, _n_mels(condition), clips, predict.pads, heads, predict, crop
             )
         scores = self._scores(cycles * heads * len(predict.pads) * count)
-        return NodeCost(prediction_flops=cycles * flops, predictions_bytes=scores)
+        float32 = cycles * flops if condition.train.precision == "fp32" else 0.0
+        return NodeCost(prediction_flops=cycles * flops, float32_flops=float32, predictions_bytes=scores)
 
     def _trained_on(self, held_out: tuple[int, ...]) -> int:
         """Number of curated clips outside the held-out folds."""
@@ -262,6 +269,7 @@ class Cost:
             "gpu": gpu.name,
             "peak_flops": gpu.peak,
             "number": gpu.number,
+            "float32_peak_flops": gpu.float32_peak,
             "utilisation": self.machines.utilisation,
             "gpus": self.machines.gpus,
             "conditions": [{"name": name, **_without(row, "features_bytes")} for name, row in rows.items()],

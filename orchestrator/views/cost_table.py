@@ -18,7 +18,11 @@ def print_cost(cost: Cost, console: Console) -> None:
     console.print("cost of remaining work", style="italic")
     console.print(Lines(COLUMNS, rows, right=COLUMNS[1:], styles={"all": "bold"}))
     gpu = machines.gpu
-    rate = f"{machines.utilisation:.0%} of its {gpu.number} peak of {gpu.peak / 1e12:g} TFLOP/s"
+    all_float32 = total.float32_flops > (1 - 1e-9) * (total.training_flops + total.prediction_flops)  # sums are rounded
+    peaks = {} if all_float32 else {gpu.number: gpu.peak}
+    peaks |= {"float32": gpu.float32_peak} if total.float32_flops else {}
+    which = " and ".join(f"{number} peak of {peak / 1e12:g} TFLOP/s" for number, peak in peaks.items())
+    rate = f"{machines.utilisation:.0%} of its {which}"
     gpus = count(machines.gpus, "GPU")
     lines = (
         f"disk: features {_size(total.features_bytes)}, snapshots {_size(total.snapshots_bytes)}, predictions "

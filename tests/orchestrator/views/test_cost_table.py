@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from orchestrator.planning.cost import Cost, Machines
+from orchestrator.grids.load import load_grid
+from orchestrator.planning.cost import START_UP_S, Cost, Machines
 from orchestrator.planning.gpus import find_gpu
 from orchestrator.planning.plan import make_plan
 from orchestrator.run.bound import Run
@@ -39,3 +40,28 @@ def test_one_gpu_is_not_plural(inline_run: Run, tmp_path: Path) -> None:
     cost, text = printed(inline_run, tmp_path / "empty", 1)
     assert "makespan on 1 GPU:" in text
     assert f"ratio {cost.ratio:.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([], "30% of its bf16 peak of 312 TFLOP/s, and"),
+        (["conditions.D.precision=fp32"], "30% of its bf16 peak of 312 TFLOP/s and float32 peak of 19.5 TFLOP/s, and"),
+        ([f"conditions.{name}.precision=fp32" for name in ("plain", "A", "B", "D")], "30% of its float32 peak of 19.5"),
+    ],
+)
+def test_float32_counts_at_its_own_peak(
+    inline_run: Run, tiny_grid: Path, tmp_path: Path, changes: list[str], words: str
+) -> None:
+    recipe = load_grid(str(tiny_grid), changes)
+    run = Run(tmp_path, recipe, inline_run.data_root, inline_run.store, inline_run.manifest)
+    cost, text = printed(run, tmp_path / "empty", 8)
+    assert words in text
+    float32 = sum(
+        row.training_flops + row.prediction_flops
+        for name, row in cost.conditions.items() if recipe.conditions[name].train.precision == "fp32"
+    )  # fmt: skip
+    assert cost.total.float32_flops == pytest.approx(float32)
+    rest = cost.total.training_flops + cost.total.prediction_flops - float32
+    seconds = (rest / 312e12 + float32 / 19.5e12) / 0.3 + START_UP_S * cost.total.jobs
+    assert cost.total.gpu_s(cost.machines) == pytest.approx(seconds)

@@ -159,8 +159,8 @@ class Mirror:
     def _is_mirrored(self, jobs: list[tuple[Node, Node]]) -> bool:
         """Whether the predictions of a condition's finished training jobs are done and copied too."""
         return all(
-            self._runs.has_artifacts(node.signature, "predictions", prediction.signature)
-            and self.run.store.state(prediction).state == "done"
+            self.run.store.state(prediction).state == "done"
+            and self._runs.has_artifacts(node.signature, "predictions", self._result(prediction))
             for node, prediction in jobs
         )
 
@@ -198,6 +198,10 @@ class Mirror:
         tags = {**self._tags, PARENT: self._parent(name).id, "sonogrid.condition": name, "sonogrid.fold": node.split}
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
         mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
+        if state == "done" and mirrored.has_other_artifacts("train", self._result(node)):
+            # The job was run again after it was done. MLflow can't replace points, which may differ now.
+            self._runs.delete(node.signature)
+            mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
         self._runs.metrics(mirrored, self.run.store.history(node))
         versions = self.run.store.done(node).versions if state == "done" else {}
         found = {f"sonogrid.version.{package}": version for package, version in versions.items()}
@@ -209,10 +213,15 @@ class Mirror:
                 self._artifacts(mirrored, "predictions", prediction)
 
     def _artifacts(self, mirrored: Mirrored, place: str, node: Node) -> None:
-        if not mirrored.has_artifacts(place, node.signature):  # asked first, as looking up results takes time
+        result = self._result(node)
+        if not mirrored.has_artifacts(place, result):  # asked first, as looking up results takes time
             folder = self.run.store.results(node)
             names = (*self.run.store.done(node).files, DoneMark.FILE)
-            self._runs.artifacts(mirrored, place, node.signature, (folder / name for name in names))
+            self._runs.artifacts(mirrored, place, result, (folder / name for name in names))
+
+    def _result(self, node: Node) -> str:
+        """A word for the result of a finished node, see `Mirrored.has_artifacts`."""
+        return f"{node.signature} {self.run.store.done(node).started:.3f}"
 
     def _summaries(self) -> None:
         """Scores of whole conditions and of the blend, whenever a prediction or the test labels are new.

@@ -53,9 +53,19 @@ class Mirrored:
         data, info = run.data, run.info
         return cls(info.run_id, dict(data.tags), set(data.params), dict(data.metrics), info.status, info.end_time)
 
-    def has_artifacts(self, place: str, signature: str) -> bool:
-        """Whether the files of a node were copied to a place."""
-        return self.tags.get(f"{ARTIFACTS}.{place}") == signature
+    def has_artifacts(self, place: str, result: str) -> bool:
+        """Whether the files of a result were copied to a place.
+
+        Args:
+            place: the artifacts' folder.
+            result: the signature of its node, a blank, and a word that differs if the node is computed again.
+        """
+        # Older versions noted the signature alone.
+        return self.tags.get(f"{ARTIFACTS}.{place}") in (result, result.partition(" ")[0])
+
+    def has_other_artifacts(self, place: str, result: str) -> bool:
+        """Whether the files of an earlier result of the node were copied to a place."""
+        return f"{ARTIFACTS}.{place}" in self.tags and not self.has_artifacts(place, result)
 
 
 class Runs:
@@ -107,10 +117,15 @@ class Runs:
     def __getitem__(self, key: str) -> Mirrored:
         return self._by_key[key]
 
-    def has_artifacts(self, key: str, place: str, signature: str) -> bool:
-        """Whether the run with a key is there and has the files of a node."""
+    def has_artifacts(self, key: str, place: str, result: str) -> bool:
+        """Whether the run with a key is there and has the files of a result."""
         run = self._by_key.get(key)
-        return run is not None and run.has_artifacts(place, signature)
+        return run is not None and run.has_artifacts(place, result)
+
+    def delete(self, key: str) -> None:
+        """Delete the run with a key."""
+        self._client.delete_run(self._by_key[key].id)
+        del self._by_key[key]
 
     def ensure(
         self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], started_ms: int
@@ -186,13 +201,13 @@ class Runs:
             self._client.log_batch(run.id, metrics=points)
             run.step = int(part[-1]["epoch"])
 
-    def artifacts(self, run: Mirrored, place: str, signature: str, files: Iterable[Path]) -> None:
-        """Copy the files of a finished node, once."""
-        if not run.has_artifacts(place, signature):
+    def artifacts(self, run: Mirrored, place: str, result: str, files: Iterable[Path]) -> None:
+        """Copy the files of a result, see `Mirrored.has_artifacts`, once."""
+        if not run.has_artifacts(place, result):
             for path in files:
                 self._client.log_artifact(run.id, str(path), place)
             # Set last, so that an interrupted copy is made again.
-            self.tag(run, {f"{ARTIFACTS}.{place}": signature})
+            self.tag(run, {f"{ARTIFACTS}.{place}": result})
 
     def scores(self, run: Mirrored, scores: Mapping[str, float | None], known_ms: int) -> None:
         """Add one point for each score that exists and is new.

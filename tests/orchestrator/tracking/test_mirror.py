@@ -8,8 +8,11 @@ import pytest
 
 from features.errors import DamagedInputError, TrackingError
 from features.files import read_json, write_json
+from orchestrator.launch import launch
 from orchestrator.run.bound import Run
+from orchestrator.run.selection import Selection
 from orchestrator.tracking import Mirror, bring_up_to_date
+from tests.fixtures.harm import INLINE, QUIET
 from tests.fixtures.services import free_port
 
 
@@ -120,6 +123,23 @@ def test_runs_begin_and_end_when_their_jobs_did(
     assert [shown(f"A fold {fold}") for fold in (0, 1)] == folds
     assert shown("A") == (min(start for start, _ in folds), max(end for _, end in folds))
     assert shown("blend") == recorded("blend")
+
+
+def test_a_job_that_was_run_again_replaces_its_run(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"sqlite:///{tmp_path / 'again.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    bring_up_to_date(copy)
+    before = found(uri, "tiny")
+    assert launch(copy, INLINE, Selection(force=("train-plain-0",)), QUIET).ok
+    after = found(uri, "tiny")
+    assert after.keys() == before.keys()
+    replaced = {name for name in after if after[name].info.run_id != before[name].info.run_id}
+    assert replaced == {"plain fold 0"}
+    child = after["plain fold 0"].info
+    assert child.start_time > before["plain fold 0"].info.end_time
+    points = mlflow.MlflowClient(uri).get_metric_history(child.run_id, "lwlrap")
+    assert [point.step for point in points] == [1, 2]
+    assert all(point.timestamp > child.start_time for point in points)
 
 
 def test_an_outage_is_an_error_even_if_there_is_nothing_to_mirror(

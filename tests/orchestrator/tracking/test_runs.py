@@ -79,6 +79,7 @@ def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path
     runs.artifacts(run, "blend", "signature", [file])
     assert run.has_artifacts("blend", "signature")
     assert not run.has_artifacts("blend", "another")
+    assert run.has_artifacts("blend", "signature 1.5"), "older versions noted the signature alone"
     file.unlink()
     runs.artifacts(run, "blend", "signature", [file])  # would fail if it copied again
     assert [each.path for each in mlflow.MlflowClient().list_artifacts(run.id, "blend")] == ["blend/oof.npy"]

@@ -1,4 +1,4 @@
-"""sonogrid: train and blend audio taggers on small clean and large noisy label sets, as one resumable grid of jobs.
+"""sonogrid: train and blend audio taggers on few clean and many noisy labels, as one resumable grid of jobs.
 
     import sonogrid
 

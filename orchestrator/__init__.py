@@ -4,7 +4,7 @@ Rooms, each of which imports only those below it:
 
     cli                    the command line
     api                    the public functions, which `sonogrid` re-exports and the command line calls
-    launch, tune           the driver: one process takes a RUN to its end; the blend again
+    launch, tune           launch: one process runs a RUN to completion; tune: searches the blend again
     executors/             where jobs run: this process, or a Ray cluster
     tracking/              MLflow as a view of the store
     tagger/                the blend of a finished run, which tags new files
@@ -14,4 +14,6 @@ Rooms, each of which imports only those below it:
     blending/              ensemble weights, tuned on out-of-fold predictions
     grids/, store/         a grid file as a Recipe; results and where they lie
     redact, without_gc, interrupts
+                           passwords hidden; the garbage collector and large graphs; Ctrl-C and SIGTERM
+    services               PostgreSQL and an S3 endpoint on localhost, for tests and trial clusters
 """

@@ -120,14 +120,14 @@ def plan(
     Args:
         grid: name of a shipped grid, a YAML file, or a Recipe from `load_grid`.
         data: by default, the sizes of FSDKaggle2019 are assumed.
-        out: the run to compare with; by default all work is new.
+        out: RUN folder whose finished work is taken into account; by default all work is new.
         only: conditions that are wanted, with what they need; by default all.
         folds: folds that are wanted; by default all.
         overlays: names of overlays of the grid.
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
-        skip_bad: set bad clips aside instead of refusing the dataset.
-        gpu: GPU model to estimate time for.
+        skip_bad: leave bad clips out instead of refusing the dataset.
+        gpu: GPU model assumed for the estimate.
         gpus: how many of them.
         utilisation: fraction of the peak FLOP/s to assume, above 0 and at most 1.
 
@@ -183,8 +183,8 @@ def launch(
         overlays: names of overlays of the grid.
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
-        skip_bad: set bad clips aside instead of refusing the dataset.
-        force: names of jobs to run again although they are done.
+        skip_bad: leave bad clips out instead of refusing the dataset.
+        force: names of jobs to run again even if they are done.
         execution: where and how jobs run; by default on Ray, on this machine.
         labels: CSV of the test labels, if they are known: the report then has the test scores.
         console: shows progress and tables; by default nothing is printed.
@@ -222,9 +222,9 @@ def resume(
     Args:
         run: RUN folder.
         settings: changes to the grid, such as 'defaults.epochs=20'.
-        skip_bad: set bad clips aside instead of refusing the dataset.
-        failed: run only the failed jobs, and those that they alone block.
-        force: names of jobs to run again although they are done.
+        skip_bad: leave bad clips out instead of refusing the dataset.
+        failed: run the failed jobs and the jobs that wait for nothing else.
+        force: names of jobs to run again even if they are done.
         execution: where and how jobs run; by default on Ray, on this machine.
         console: shows progress and tables; by default nothing is printed.
 
@@ -295,7 +295,7 @@ def tune(run: Place, *, trials: int | None = None, budget: int | None = None) ->
     Args:
         run: RUN folder.
         trials: by default as many as the grid says.
-        budget: most predictions of the blend; by default as many as the grid says.
+        budget: largest number of predictions of the blend; by default as many as the grid says.
 
     Raises:
         InputError: `trials` or `budget` is too small.

@@ -1,4 +1,4 @@
-"""`sonogrid tune`: tune the blend again, from predictions that are there, into the folder of its own node."""
+"""`sonogrid tune`: tunes the blend again from existing predictions, and writes the result to a node of its own."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -67,7 +67,7 @@ examples:
 
 def _parser() -> terminal.Parser:
     parser = terminal.Parser(
-        prog="sonogrid", description="Distributed experiment grids for audio tagging with noisy labels.",
+        prog="sonogrid", description="Train, blend and use audio taggers on clean and noisy labels.",
         epilog="'sonogrid VERB --help' describes a verb.",
     )  # fmt: skip
     parser.add_argument("--version", action=terminal.Version, help="print the version and exit")
@@ -79,17 +79,22 @@ def _parser() -> terminal.Parser:
 
 def _verbs_that_run(verbs: Any) -> None:
     demo = _verb(verbs, "demo", verb.demo, "generate audio and run the demo grid on it")
-    demo.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="default: %(default)s")
+    demo.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="folder of the run (default: %(default)s)"
+    )
     _execution(demo)
 
     check = _verb(verbs, "check", verb.check, "check a dataset folder and list all its problems")
     check.add_argument("data", type=Path, metavar="DATA", help="dataset folder")
-    check.add_argument("--group-by", metavar="COLUMN", help="also check this CSV column, which groups clips")
+    check.add_argument("--group-by", metavar="COLUMN", help="also check the CSV column that groups clips")
     _json(check)
 
     plan = _verb(verbs, "plan", verb.plan, "show what a launch would do, why, and what it would cost", PLAN_EXAMPLES)
     _grid(plan, data="dataset folder; without it, the sizes of FSDKaggle2019 are assumed")
-    plan.add_argument("--out", type=Path, default=None, metavar="RUN", help="run to compare with (default: runs/GRID)")
+    plan.add_argument(
+        "--out", type=Path, default=None, metavar="RUN",
+        help="run folder whose finished work is taken into account (default: runs/GRID)",
+    )  # fmt: skip
     _machines(plan)
     _json(plan)
 
@@ -98,13 +103,15 @@ def _verbs_that_run(verbs: Any) -> None:
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _submit(_execution(launch))
 
-    resume = _verb(verbs, "resume", verb.resume, "launch a run again with its grid, data and store")
+    resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data and store")
     _run(resume)
-    resume.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
+    resume.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
     resume.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run (repeatable)"
     )
-    resume.add_argument("--failed", action="store_true", help="run only failed jobs and the jobs that they alone block")
+    resume.add_argument(
+        "--failed", action="store_true", help="run the failed jobs and the jobs that wait for nothing else"
+    )
     _submit(_execution(resume))
 
 
@@ -134,7 +141,7 @@ def _verbs_that_read(verbs: Any) -> None:
     )
     tune.add_argument(
         "--budget", type=terminal.whole(1, 10**9), metavar="K",
-        help="most predictions per test clip (default: as in the grid)",
+        help="largest number of predictions per test clip (default: as in the grid)",
     )  # fmt: skip
     _json(tune)
 
@@ -172,7 +179,10 @@ def _verbs_that_read(verbs: Any) -> None:
 
     ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow, served on localhost")
     _run(ui)
-    ui.add_argument("--port", type=terminal.whole(1, 65_535), default=5000, help="default: %(default)s")
+    ui.add_argument(
+        "--port", type=terminal.whole(1, 65_535), default=5000, metavar="N",
+        help="port of the server (default: %(default)s)",
+    )  # fmt: skip
 
 
 def _verb(verbs: Any, name: str, function: Any, text: str, examples: str | None = None) -> argparse.ArgumentParser:
@@ -209,7 +219,7 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
         "--only", type=terminal.names, default=(), metavar="A,B", help="run only these conditions and what they need"
     )
     parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds")
-    parser.add_argument("--skip-bad", action="store_true", help="set bad clips aside and list them in the report")
+    parser.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
 
 
 def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
@@ -232,10 +242,10 @@ def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument(
         "--place", action="append", default=[], metavar="CONDITION.FIELD=VALUE",
-        help="set gpu (a model, such as A100), gpus or workers for one condition (repeatable)",
+        help="for one condition, set gpu (model, e.g. A100), gpus (number) or workers (repeatable)",
     )  # fmt: skip
     group.add_argument(
-        "--force", type=terminal.names, default=(), metavar="A,B", help="run these jobs again although they are done"
+        "--force", type=terminal.names, default=(), metavar="JOB,JOB", help="run these jobs again even if they are done"
     )
     group.add_argument(
         "--retries", type=int, default=3, metavar="N", help="how often to retry a lost job (default: %(default)s)"
@@ -253,14 +263,15 @@ def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def _submit(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--submit", action="store_true", help="run on the head of a cluster, by Ray Jobs; --address http://HOST:8265"
-    )
+        "--submit", action="store_true",
+        help="run on the cluster's head node through Ray Jobs (needs --address http://HOST:8265)",
+    )  # fmt: skip
 
 
 def _machines(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("cost estimate")
     default = " (default: %(default)s)"
-    group.add_argument("--gpu", default="A100", metavar="NAME", help="GPU model to estimate time for" + default)
+    group.add_argument("--gpu", default="A100", metavar="NAME", help="GPU model assumed for the estimate" + default)
     group.add_argument(
         "--gpus", type=terminal.whole(1, 100_000), default=8, metavar="N", help="number of GPUs" + default
     )

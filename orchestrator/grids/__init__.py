@@ -5,6 +5,7 @@
     recipe.py      the Recipe: a whole grid, validated
     condition.py   one row of a grid
     ensembles.py   ensembles with fixed weights, published figures, comparisons
+    reference.py   the page docs/grids.md, made from the settings
     *.yaml         the grids that ship with sonogrid
 
 - A Recipe is immutable and complete: every default is filled in, so equal Recipes have equal signatures.

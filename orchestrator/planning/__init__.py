@@ -1,5 +1,6 @@
-"""What work there is, what of it is left, in which order, at what cost. Pure: no Ray, no torch computation, no files
-but the store's marks.
+"""What work there is, what of it is left, in which order, at what cost.
+
+Pure: it uses no Ray, runs no torch computation, and reads no files except the store's marks.
 
     graph.py      the graph of a grid: one node for each piece of work
     leaks.py      which labels a result depends on

@@ -8,7 +8,7 @@ on each outcome:
     lost       the process or machine died, or made no progress: retries after a pause, up to a limit
     memory     out of memory: retries with more memory, up to a limit
     preempted  the machine is about to be taken away: retries at once
-    damaged    an input is damaged: computes the input again, then the node
+    damaged    an input is damaged: recomputes the input, then the node
     busy       another run that shares the store works on the node: checks again later
     stopped    the job was asked to stop and can be continued: starts nothing more
 """

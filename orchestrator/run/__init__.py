@@ -3,8 +3,9 @@
     bound.py       `Run`: Recipe, manifest, store and graph; claims nodes for attempts
     record.py      `RUN/run.json`: what the last launch recorded; enough for read-only commands
     owner.py       the one process that runs a RUN, while it lives
-    execution.py   how and where a grid runs; in no signature
+    execution.py   how and where a grid runs; not part of any signature
     selection.py   which part of a grid is wanted, and what a launch would do
+    places.py      refuses folders and files where nothing can be written
 
 `run.json` and the store hold everything: a RUN can be resumed on another machine. A RUN has at most one live owner.
 """

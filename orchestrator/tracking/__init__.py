@@ -1,7 +1,7 @@
 """MLflow as a view of the store. The only room that imports MLflow.
 
-    connection.py  where MLflow keeps its runs; a client that fails soon
-    runs.py        the runs of one experiment; no write is made twice
+    connection.py  where MLflow keeps its runs; a client that gives up quickly
+    runs.py        the runs of one experiment; every write is made once
     mirror.py      which runs, metrics, tags and files a grid has there
     thread.py      mirrors while a grid runs
     server.py      `sonogrid ui`

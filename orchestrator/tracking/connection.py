@@ -1,4 +1,5 @@
-"""The connection to MLflow: where its runs are kept, and a client for it that fails soon when it is away."""
+"""The connection to MLflow: where its runs are kept, and a client that gives up quickly when
+MLflow cannot be reached."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over clips: how much a score depends on which clips were in the test.
+"""Bootstrap intervals over clips: how much a score depends on the choice of clips.
 
 Resamples draw clips with replacement. A clip enters lwlrap with the sum of its precisions and its number of labels, so
 these are computed once and a resample is a weighted mean. All scores of one `Bootstrap` share the same resamples, so

@@ -40,6 +40,8 @@ __all__ = ["JobState", "JobStatus", "Status", "read_status", "show", "watch"]
 
 FRESH_S = 15.0
 """Age of a sign of life above which an owner may be dead; it writes one every three seconds."""
+TRIES = 3
+"""How often a status that can't be read is read before that is an error."""
 COLUMNS = ("state", "job", "epoch", "best", "alive", "left", "host", "why")
 STYLES = {
     "running": "cyan", "retrying": "yellow", "stopped": "yellow", "failed": "red", "done": "green",
@@ -216,14 +218,23 @@ def _span(seconds: float) -> str:
 
 
 def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
-    """Show the status until all jobs are done or Ctrl-C."""
+    """Show the status until all jobs are done or Ctrl-C.
+
+    Raises:
+        StoreError: a mark stays damaged.
+    """
+    failures = 0
     with Live(console=console, screen=False, auto_refresh=False) as live:
         while True:
             try:
                 status = read_status(run)
-            except StoreError:  # a file was renamed while it was read; try again
+            except StoreError:  # a file may have been renamed while it was read; try again
+                failures += 1
+                if failures == TRIES:
+                    raise
                 time.sleep(every_s)
                 continue
+            failures = 0
             live.update(show(status), refresh=True)
             if all(job.is_done for job in status.jobs):
                 return

@@ -3,8 +3,10 @@
 import io
 import os
 
+import pytest
 from rich.console import Console
 
+from features.errors import StoreError
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.marks import Failure
@@ -90,3 +92,11 @@ def test_watching_a_finished_run_ends(inline_run: Run) -> None:
     watch(RecordedRun.open(inline_run.folder), console, every_s=0.0)
     assert isinstance(console.file, io.StringIO)
     assert "train-A-0" in console.file.getvalue()
+
+
+def test_watching_ends_where_a_mark_stays_damaged(copy: Run) -> None:
+    name = copy.store.name(copy.graph.nodes[copy.graph.train["A", 0]])
+    mark = copy.store.root / name / "done.json"
+    mark.write_text("half a ma")
+    with pytest.raises(StoreError, match=r"done\.json is damaged"):
+        watch(RecordedRun.open(copy.folder), Console(quiet=True), every_s=0.0)

@@ -72,6 +72,11 @@ class Manifest:
         columns = ["subset", "clip", "labels", "sha256", "group", "fold"]
         return hash_of([self.classes, [self.clips[column].tolist() for column in columns]])
 
+    def full_hash(self) -> str:
+        """SHA-256 of the content, the clips that were set aside and the notes: of all that a reader is shown."""
+        content = self.content_hash()
+        return hash_of([content, self.skipped, self.notes]) if self.skipped or self.notes else content
+
     def changes(self, before: "Manifest", subset: str) -> str:
         """Differences of a subset from an earlier manifest, in words; empty if there are none."""
         if self.classes != before.classes:

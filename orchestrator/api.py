@@ -201,7 +201,7 @@ def launch(
     from orchestrator.run.selection import Selection
 
     execution = _checked(execution)
-    selection = Selection(tuple(only), tuple(folds), force=tuple(force))
+    selection = Selection(tuple(only), tuple(folds), force=tuple(force), skip_bad=skip_bad)
     _require_places(data, out, store)
     run = _bind(_recipe(grid, settings, overlays), selection, data, out, store, skip_bad)
     return drive(run, execution, selection, console or _quiet(), labels=None if labels is None else Path(labels))
@@ -212,17 +212,19 @@ def resume(
     *,
     settings: Sequence[str] = (),
     skip_bad: bool = False,
+    everything: bool = False,
     failed: bool = False,
     force: Sequence[str] = (),
     execution: Execution | None = None,
     console: Console | None = None,
 ) -> LaunchResult:
-    """Launch again what a RUN folder describes.
+    """Launch again what a RUN folder describes: the same conditions and folds, with bad clips set aside as before.
 
     Args:
         run: RUN folder.
         settings: changes to the grid, such as 'defaults.epochs=20'.
         skip_bad: leave bad clips out instead of refusing the dataset.
+        everything: run the whole grid, also if the last launch was for a part of it.
         failed: run the failed jobs and the jobs that wait for nothing else.
         force: names of jobs to run again even if they are done.
         execution: where and how jobs run; by default on Ray, on this machine.
@@ -240,7 +242,7 @@ def resume(
     selection = Selection(failed=failed, force=tuple(force))
     return drive(
         Path(run), _checked(execution), console or _quiet(),
-        skip_bad=skip_bad, selection=selection, changes=tuple(settings),
+        skip_bad=skip_bad, selection=selection, everything=everything, changes=tuple(settings),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ resuming.
 import faulthandler
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +26,7 @@ from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
 from orchestrator.run.record import read_run_json
-from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
 from orchestrator.tracking import MirrorThread
 from orchestrator.views.labels import score_labels
@@ -94,7 +94,7 @@ def launch(
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)
-        _save(run, plan)
+        _save(run, plan, selection)
         print_start(run, plan, console)
         _forget(run, plan)
         running: set[str] = set()
@@ -129,21 +129,37 @@ def resume(
     *,
     skip_bad: bool = False,
     selection: Selection | None = None,
+    everything: bool = False,
     changes: Sequence[str] = (),
 ) -> LaunchResult:
-    """Launch what `run.json` describes again, with changed settings if there are any."""
+    """Launch what `run.json` describes again: the same part of the grid, with changed settings if there are any.
+
+    Args:
+        folder: RUN.
+        execution: where and how its jobs run.
+        console: shows progress.
+        skip_bad: set bad clips aside, also if the launch before did not.
+        selection: which of the jobs are wanted; conditions and folds are those of the launch before.
+        everything: run the whole grid instead.
+        changes: settings to change, as 'PATH=VALUE'.
+    """
+    asked = read_asked(folder)
     recipe, data_root, root = read_binding(folder)
-    run = prepare(change_recipe(recipe, changes), data_root, folder, root, skip_bad=skip_bad)
-    return launch(run, execution, selection or Selection(), console)
+    wanted = selection or Selection()
+    if not everything:
+        wanted = replace(wanted, conditions=asked.conditions, folds=asked.folds)
+    skips = skip_bad or asked.skip_bad
+    run = prepare(change_recipe(recipe, changes), data_root, folder, root, skip_bad=skips)
+    return launch(run, execution, replace(wanted, skip_bad=skips), console)
 
 
-def _save(run: Run, plan: Plan) -> None:
+def _save(run: Run, plan: Plan, selection: Selection) -> None:
     """Write down what is launched, once there is room for its features."""
     need = sum(planned.node.shard.n_bytes for planned in plan.pending if planned.node.shard is not None)
     run.store.root.mkdir(parents=True, exist_ok=True)
     if "://" not in run.store.url:
         require_free_space(run.store.root, need)
-    run.save()
+    run.save(selection.asked())
 
 
 def _forget(run: Run, plan: Plan) -> None:

@@ -103,8 +103,9 @@ def _verbs_that_run(verbs: Any) -> None:
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _submit(_execution(launch))
 
-    resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data and store")
+    resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data, store and selection")
     _run(resume)
+    resume.add_argument("--all", action="store_true", help="run the whole grid, not the conditions and folds recorded")
     resume.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
     resume.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the run (repeatable)"

@@ -99,8 +99,8 @@ def resume(arguments: Arguments, console: Console) -> int:
 
         return submit(arguments, arguments.run.absolute(), console)
     result = api.resume(
-        arguments.run, settings=arguments.set, skip_bad=arguments.skip_bad, failed=arguments.failed,
-        force=arguments.force, execution=_execution_of(arguments), console=console,
+        arguments.run, settings=arguments.set, skip_bad=arguments.skip_bad, everything=arguments.all,
+        failed=arguments.failed, force=arguments.force, execution=_execution_of(arguments), console=console,
     )  # fmt: skip
     return _exit_code(result)
 

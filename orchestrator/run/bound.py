@@ -19,7 +19,7 @@ from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
-from orchestrator.run.record import existing_run_json, recorded_id, store_of, write_run_json
+from orchestrator.run.record import existing_run_json, read_run_json, recorded_id, store_of, write_run_json
 from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
@@ -61,7 +61,7 @@ class Run:
     @cached_property
     def manifest_name(self) -> str:
         """Name of the manifest's folder in the store."""
-        return f"manifest-{self.manifest.content_hash()[:12]}"
+        return f"manifest-{self.manifest.full_hash()[:12]}"
 
     @classmethod
     @uncollected
@@ -77,8 +77,14 @@ class Run:
         store = open_store(root)
         return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
 
-    def save(self) -> None:
-        """Write the manifest to the store and `run.json` to the folder."""
+    def save(self, asked: Mapping[str, Any] | None = None) -> None:
+        """Write the manifest to the store and `run.json` to the folder.
+
+        Args:
+            asked: the part of the grid that the launch was asked for; None: as `run.json` has it.
+        """
+        if asked is None:
+            asked = (read_run_json(self.folder) or {}).get("asked", {})
         try:
             self.store.results_of(self.manifest_name)
         except DamagedInputError:  # not there yet, or damaged
@@ -86,6 +92,7 @@ class Run:
         own = self.store.url == default_store(self.folder)
         facts = {
             "id": self.identity.partition(".")[0],
+            "asked": asked,
             "grid": self.recipe.name,
             "recipe": self.recipe.model_dump(mode="json"),
             "data_root": str(self.data_root),

@@ -34,12 +34,25 @@ class _NodeRecord(BaseModel):
     """Signatures by role, or their place in `groups`."""
 
 
+class _Asked(BaseModel):
+    """What the last launch was asked for."""
+
+    model_config = ConfigDict(strict=True)
+    only: list[str] = []
+    """Conditions; empty: all."""
+    folds: list[int] = []
+    """Empty: all."""
+    skip_bad: bool = False
+
+
 class _RunFile(BaseModel):
     """The form of run.json; its recipe is checked by `Recipe` itself."""
 
     model_config = ConfigDict(strict=True)
     id: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     """A random word for the run; older versions wrote none."""
+    asked: _Asked = _Asked()
+    """Older versions wrote none: everything."""
     grid: str
     recipe: dict[str, Any]
     data_root: PathText

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from features.errors import GridError, InputError, StoreError
 from features.manifest import Manifest, build_manifest
@@ -11,10 +12,10 @@ from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import Graph
 from orchestrator.planning.plan import Plan, make_plan, only_failed
 from orchestrator.run.bound import Run, check_recipe_fits
-from orchestrator.run.record import read_run_json
+from orchestrator.run.record import existing_run_json, read_run_json
 from orchestrator.store.open import default_store, open_store
 
-__all__ = ["Selection", "plan_of", "prepare"]
+__all__ = ["Selection", "plan_of", "prepare", "read_asked"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Selection:
     """Only pending jobs that failed, and those blocked by nothing else."""
     force: tuple[str, ...] = ()
     """Names of nodes to compute again although they are done."""
+    skip_bad: bool = False
+    """Whether bad clips were set aside; the run's manifest has been made with it."""
+
+    def asked(self) -> dict[str, Any]:
+        """What `run.json` remembers, for `resume`."""
+        return {"only": list(self.conditions), "folds": list(self.folds), "skip_bad": self.skip_bad}
 
     def check(self, recipe: Recipe) -> None:
         """Refuse conditions and folds that a grid doesn't have.
@@ -70,6 +77,16 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = No
     manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=opened.root / "probes.json")
     check_recipe_fits(recipe, manifest)
     return Run(out, recipe, data.resolve(), opened, manifest)
+
+
+def read_asked(folder: Path) -> Selection:
+    """What the last launch into a RUN folder was asked for.
+
+    Raises:
+        InputError: there is no run, or it is of another version of sonogrid.
+    """
+    asked = existing_run_json(folder).get("asked", {})
+    return Selection(tuple(asked.get("only", ())), tuple(asked.get("folds", ())), skip_bad=asked.get("skip_bad", False))
 
 
 def plan_of(run: Run, selection: Selection) -> Plan:

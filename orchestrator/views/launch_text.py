@@ -52,13 +52,13 @@ def print_end(run: Run, plan: Plan, summary: Summary, report: Report, console: C
         blocked = len(summary.blocked)
         console.print(f"{count(blocked, 'job')} {'is' if blocked == 1 else 'are'} blocked by a failed job")
     console.print("next:")
-    commands = _next(run, summary, report)
+    commands = _next(run, plan, summary, report)
     width = max(len(command) for command, _ in commands)
     for command, purpose in commands:
         console.print(f"  {command:<{width}}  {purpose}".rstrip())
 
 
-def _next(run: Run, summary: Summary, report: Report) -> list[tuple[str, str]]:
+def _next(run: Run, plan: Plan, summary: Summary, report: Report) -> list[tuple[str, str]]:
     """Commands that make sense now, each with its purpose."""
     # Outside the activated environment the command is not on the PATH: say what can be typed.
     command = "sonogrid" if shutil.which("sonogrid") else sys.argv[0]
@@ -66,7 +66,8 @@ def _next(run: Run, summary: Summary, report: Report) -> list[tuple[str, str]]:
         return [(f"{command} resume {run.folder}", "")]
     lines = [(f"{command} ui {run.folder}", "browse every fold in MLflow")]
     if report.blend.oof_lwlrap is None:
-        lines.append((f"{command} resume {run.folder}", "run the rest of the grid"))
+        part = " --all" if len(plan.graph.nodes) < len(run.graph.nodes) else ""
+        lines.append((f"{command} resume {run.folder}{part}", "run the rest of the grid"))
         return lines
     lines.append((f"{command} predict {run.folder} FILES", "tag new files"))
     if report.test is None and len(run.manifest.subset("test")):

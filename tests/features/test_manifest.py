@@ -225,3 +225,14 @@ def test_files_of_refused_data_are_not_remembered_where_there_is_no_store_yet(ti
     with pytest.raises(DataError):
         build_manifest(tiny, DataSettings(), cache=cache)
     assert cache.exists()
+
+
+def test_what_was_set_aside_and_noted_is_part_of_the_full_hash(demo: Path) -> None:
+    """Otherwise a store that has a manifest of the same clips would answer with another list."""
+    manifest = build_manifest(demo, DataSettings())
+    manifest = replace(manifest, notes=())
+    assert manifest.full_hash() == manifest.content_hash()
+    skipped = replace(manifest, skipped=("x.wav is empty",))
+    noted = replace(manifest, notes=("x.wav is odd",))
+    assert len({manifest.full_hash(), skipped.full_hash(), noted.full_hash()}) == 3
+    assert skipped.content_hash() == manifest.content_hash()

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from features.errors import GridError, InputError
-from features.files import read_json
+from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import LaunchResult, launch, resume
 from orchestrator.run.bound import Run
 from orchestrator.run.owner import own
-from orchestrator.run.selection import Selection, prepare
+from orchestrator.run.selection import Selection, prepare, read_asked
 from orchestrator.views.report import build_report
 from tests.fixtures.harm import INLINE, QUIET
 
@@ -52,3 +52,36 @@ def test_a_result_says_how_it_ended(inline_run: Run) -> None:
     assert not failed.ok
     assert "failed: train-A-0 (no luck), 1 blocked" in repr(failed)
     assert not replace(result, stopped=True).ok
+
+
+def test_resume_takes_the_part_of_the_grid_that_the_launch_was_asked_for(
+    copy: Run, small_data: Path, tiny_grid: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "part"
+    run = prepare(load_grid(str(tiny_grid)), small_data, out, copy.store.url)
+    part = Selection(("plain",), (0,), skip_bad=True)
+    assert launch(run, INLINE, part, QUIET).ok
+    assert read_asked(out) == part
+    wanted: list[Selection] = []
+
+    def look(run: Run, execution: object, selection: Selection, *_: object) -> None:
+        wanted.append(selection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestrator.launch.launch", look)
+        resume(out, INLINE, QUIET)
+        resume(out, INLINE, QUIET, selection=Selection(failed=True))
+        resume(out, INLINE, QUIET, everything=True)
+    assert wanted == [part, replace(part, failed=True), Selection(skip_bad=True)]
+    run.save()
+    assert read_asked(out) == part, "`tune` keeps it"
+    assert resume(out, INLINE, QUIET, everything=True).report.blend.oof_lwlrap is not None
+    assert read_asked(out) == Selection(skip_bad=True)
+
+
+def test_a_run_of_an_older_version_was_asked_for_everything(copy: Run) -> None:
+    facts = read_json(copy.folder / "run.json")
+    facts.pop("asked", None)
+    write_json(copy.folder / "run.json", facts)
+    assert read_asked(copy.folder) == Selection()
+    assert resume(copy.folder, INLINE, QUIET).ok

@@ -4,7 +4,7 @@ All data enters sonogrid through `build_manifest`; later reads compare checksums
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,8 +185,12 @@ def build_manifest(
             notes += note
             if not problem:
                 _draw_folds(members, layout.classes, settings, grouped)
+    if not fold_problems:
+        _keep_together(records, set(group_columns))
+        fold_problems = _empty_folds(records, layout, settings)
     if fold_problems:
         raise DataError(fold_problems)
+    notes += _not_grouped(records, layout, settings.group_by)
     table = pa.Table.from_pylist(records, _SCHEMA)
     return Manifest(_frame(table), layout.classes, tuple(problems), tuple(notes))
 
@@ -251,18 +255,86 @@ def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str
 
 
 def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence where clips hold the same bytes under several names."""
-    names = defaultdict(list)
+    """A sentence where clips hold the same bytes under several names, and another where one of them is a test clip."""
+    copies = defaultdict(list)
     for record in records:
-        names[record["sha256"]].append(record["path"])
-    twins = [paths for paths in names.values() if len(paths) > 1]
-    if not twins:
-        return []
-    what = f"{count(len(twins), 'recording')} {plural(len(twins), 'is', 'are')}"
-    return [
-        f"{what} in the dataset under several names, such as {' = '.join(twins[0][:3])}: scores are too high where one "
-        "copy is trained on and another is scored; keep one copy"
+        copies[record["sha256"]].append(record)
+    twins = [found for found in copies.values() if len(found) > 1]
+    scored = [found for found in twins if {"test"} < {record["subset"] for record in found}]
+    notes = []
+    for some, so in (
+        ([found for found in twins if found not in scored], "one fold has all copies; keep one"),
+        (scored, "scores are too high where one copy is trained on and another is scored; keep one copy"),
+    ):
+        if some:
+            what = f"{count(len(some), 'recording')} {plural(len(some), 'is', 'are')}"
+            names = " = ".join(record["path"] for record in some[0][:3])
+            notes.append(f"{what} in the dataset under several names, such as {names}: {so}")
+    return notes
+
+
+def _keep_together(records: Sequence[dict[str, Any]], grouped: Collection[str]) -> None:
+    """Give all clips of one group, and all copies of one recording, the fold of the first of them.
+
+    Folds are drawn for each subset on its own. Curated clips come first: the folds that are scored stay as they are,
+    but for copies.
+    """
+    above: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def top(key: tuple[str, ...]) -> tuple[str, ...]:
+        while key in above:
+            over = above[key]
+            above[key] = above.get(over, over)  # shorter for the next one
+            key = over
+        return key
+
+    trained = [record for record in records if record["subset"] != "test"]
+    keys = [
+        ("group", record["group"]) if record["subset"] in grouped else ("clip", record["subset"], record["clip"])
+        for record in trained
     ]
+    for record, key in zip(trained, keys, strict=True):
+        first, second = top(("audio", record["sha256"])), top(key)
+        if first != second:
+            above[first] = second
+    folds: dict[tuple[str, ...], int] = {}
+    for record, key in zip(trained, keys, strict=True):
+        record["fold"] = folds.setdefault(top(key), record["fold"])
+
+
+def _empty_folds(records: Sequence[dict[str, Any]], layout: Layout, settings: DataSettings) -> list[str]:
+    """A problem where groups and copies leave a fold nothing to score, or nothing to train on."""
+    found = []
+    for subset, needed in (("curated", settings.folds), ("noisy", 2)):
+        folds = {record["fold"] for record in records if record["subset"] == subset}
+        if folds and len(folds) < needed:
+            found.append(
+                f"{layout.parts[subset].csv} fills {count(len(folds), 'fold')} of {settings.folds}, as its groups and "
+                f"copies of recordings stay together: at least {needed} are needed; remove copies or set fewer folds"
+            )
+    return found
+
+
+def _not_grouped(records: Sequence[dict[str, Any]], layout: Layout, group_by: str | None) -> list[str]:
+    """A sentence for clips that the group column can't keep out of what scores them."""
+    if group_by is None:
+        return []
+    notes = []
+    noisy, test = layout.parts.get("noisy"), layout.parts.get("test")
+    if noisy is not None and group_by not in noisy.header:
+        notes.append(
+            f"{noisy.csv} has no column '{short(group_by)}': its clips are trained on although a group may have others "
+            "that are scored; add the column"
+        )
+    if test is not None and group_by in test.header:
+        trained = {record["group"] for record in records if record["subset"] != "test"}
+        shared = sorted(trained & {row.columns[group_by].strip() for row in test.rows})
+        if shared:
+            notes.append(
+                f"{count(len(shared), 'group')} of '{short(group_by)}' {plural(len(shared), 'has', 'have')} clips to "
+                f"train on and test clips, such as {short(shared[0])}: test scores may be too high"
+            )
+    return notes
 
 
 def _enough_for_folds(

@@ -40,6 +40,7 @@ class InlineExecutor:
 
     def submit(self, node: Node) -> None:
         """Run the node to its end."""
+        self.run.store.refresh(node)
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt believed lost
             self._finished.append(Finished(node.signature, "done"))
             return

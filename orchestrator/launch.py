@@ -24,7 +24,7 @@ from orchestrator.planning.plan import Plan, require_nodes
 from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
-from orchestrator.run.owner import own
+from orchestrator.run.owner import Owner, own
 from orchestrator.run.record import read_run_json
 from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
@@ -85,6 +85,7 @@ def launch(
 
     Raises:
         InputError: the folder holds another grid, or another process runs it.
+        StoreError: another process took the run over, as this one was suspended.
     """
     previous = read_run_json(run.folder)
     if previous is not None and previous["grid"] != run.recipe.name:
@@ -100,7 +101,8 @@ def launch(
         running: set[str] = set()
         mirror = MirrorThread(run, running)
         mirror.start()
-        summary = _execute(run, plan, execution, console, running, at_end) if plan.pending else Summary()
+        summary = _execute(run, plan, execution, console, running, owner, at_end) if plan.pending else Summary()
+        owner.check()
         run.store.refresh()
         _sweep(run, plan)
         if labels is not None and not summary.failed and not summary.stopped:
@@ -177,7 +179,13 @@ def _sweep(run: Run, plan: Plan) -> None:
 
 
 def _execute(
-    run: Run, plan: Plan, execution: Execution, console: Console, running: set[str], at_end: ExitStack
+    run: Run,
+    plan: Plan,
+    execution: Execution,
+    console: Console,
+    running: set[str],
+    owner: Owner,
+    at_end: ExitStack,
 ) -> Summary:
     """Run the pending nodes.
 
@@ -187,9 +195,14 @@ def _execute(
         execution: how and where.
         console: shows progress.
         running: gets the signatures of the submitted jobs, for MLflow.
+        owner: this process, which stops when it is no longer the owner.
         at_end: closes the executor, once the outcome is written down: this ends many processes, which may go wrong.
     """
-    with interruptible(console.print) as stopping:
+    with interruptible(console.print) as asked:
+
+        def stopping() -> Stop:
+            return "now" if owner.was_replaced else asked()
+
         costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
         plan = in_counted_order(plan, costs)
         view = LaunchView(run, plan, console)

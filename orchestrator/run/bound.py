@@ -108,8 +108,9 @@ class Run:
         try:
             mark = DoneMark("manifest", self.manifest.content_hash())
             self.store.finish(name, claim, mark, self.manifest.write(folder))
-        except SupersededError:  # another run has finished the same manifest
+        except (FileNotFoundError, SupersededError):  # another run has finished the same one, and swept our folder
             self.store.results_of(name)
+            self.store.sweep(name)
         finally:
             self.store.end(folder)
 

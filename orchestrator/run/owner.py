@@ -59,6 +59,14 @@ class Owner:
         self.was_replaced = self.was_replaced or (now is not None and now.token != self.token)
         return not self.was_replaced
 
+    def check(self) -> None:
+        """Raise StoreError if another process has taken the run over."""
+        if not self.look():
+            raise StoreError(
+                f"{self.folder} was taken over by {current_owner(self.folder) or 'another process'} while this one was "
+                f"suspended; follow it with: sonogrid status {self.folder} --watch"
+            )
+
 
 def current_owner(folder: Path) -> OwnerSign | None:
     """What the owner of a run last wrote; None if the run has no owner."""

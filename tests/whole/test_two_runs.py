@@ -35,7 +35,9 @@ def test_two_launches_on_a_fresh_folder_do_each_job_once(tmp_path: Path, small_d
     for number in range(ROUNDS):
         place = tmp_path / str(number)
         both(tiny_grid, small_data, place, str(place / "store"))
-        nodes = [path for path in (place / "store").iterdir() if path.is_dir() and not path.name.startswith("manifest-")]
+        nodes = [
+            path for path in (place / "store").iterdir() if path.is_dir() and not path.name.startswith("manifest-")
+        ]
         assert len(nodes) > 2
         for node in nodes:
             assert json.loads((node / "done.json").read_text())["attempts"] == 1, node.name

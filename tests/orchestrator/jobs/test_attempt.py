@@ -1,11 +1,12 @@
 import logging
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from features.errors import JobError, SupersededError
+from features.errors import JobError, StoreError, SupersededError
 from orchestrator.jobs.attempt import Attempt
 from orchestrator.store.local import LocalNodeStore
 from orchestrator.store.marks import DoneMark, SignOfLife
@@ -93,3 +94,57 @@ def test_the_log_keeps_what_was_said_but_no_secret(store: LocalNodeStore, monkey
     assert "attempt 1 on " in text
     assert "the key is ***" in text
     assert "ERROR it broke" in text
+
+
+def test_a_superseded_attempt_may_not_finish(store: LocalNodeStore) -> None:
+    """Its results would be right, but the other attempt may be about to finish too: one of them is enough."""
+    with attempt_at(store) as attempt:
+        (attempt.folder / "data.npy").touch()
+        store.claim_anyway(attempt.name, "another run")
+        with pytest.raises(SupersededError, match="attempt 1 at train-A-0-"):
+            attempt.finish(DoneMark("train-A-0", NODE.signature, host="here"))
+    assert store.state(NODE).state == "partial"
+    assert store.is_busy(NODE, "run")
+
+
+def test_a_claim_that_cant_be_read_for_a_moment_is_still_ours(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.jobs.attempt.PAUSE_S", 0.2)
+    with attempt_at(store) as attempt:
+        path = store.root / attempt.name / "claim-1.json"
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        back = threading.Timer(0.1, path.write_bytes, [content])
+        back.start()
+        attempt.before_write()
+        back.join()
+        path.write_bytes(b"")
+        with pytest.raises(StoreError, match=r"claim-1\.json is damaged"):
+            attempt.before_write()
+        assert attempt.stop() == "no", "that says nothing about other attempts"
+        path.write_bytes(content)
+
+
+def test_who_leaves_before_the_end_says_so_and_who_was_superseded_does_not(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        assert not sign(attempt).ended
+    assert sign(attempt).ended
+    assert not store.is_busy(NODE, "another run")
+
+    def superseded(attempt: Attempt) -> None:
+        with attempt:
+            store.claim_anyway(attempt.name, "another run")
+            attempt.before_write()
+
+    attempt = attempt_at(store)
+    with pytest.raises(SupersededError):
+        superseded(attempt)
+    assert not sign(attempt).ended
+
+
+def test_signs_of_life_are_counted(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        first = sign(attempt).beats
+        attempt.after_write()
+        assert sign(attempt).beats > first

@@ -99,6 +99,27 @@ def test_a_lost_peer_leaves_no_failure(run: Run, node: Node) -> None:
     assert run.store.state(node).state == "partial"
 
 
+@pytest.mark.parametrize("end", [SystemExit(1), KeyboardInterrupt()])
+def test_a_process_that_is_asked_to_end_has_not_failed(run: Run, node: Node, end: BaseException) -> None:
+    def ends(_: Attempt) -> None:
+        raise end
+
+    with pytest.raises(type(end)):
+        run_job(spec_of(run, node, ends))
+    assert run.store.state(node).state == "partial"
+    assert run_job(spec_of(run, node, lambda _: {}))
+
+
+def test_the_error_of_a_job_counts_more_than_a_store_that_cant_be_read(run: Run, node: Node) -> None:
+    def work(_: Attempt) -> None:
+        (claim,) = (run.store.root / run.store.name(node)).glob("claim-*.json")
+        claim.write_text("{")
+        raise ValueError("odd")
+
+    with pytest.raises(ValueError, match="odd"):
+        run_job(spec_of(run, node, work))
+
+
 def test_errors_of_a_superseded_attempt_are_ignored(run: Run, node: Node) -> None:
     def work(_: Attempt) -> None:
         run.store.claim_anyway(run.store.name(node), "another run")

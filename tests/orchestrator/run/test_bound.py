@@ -1,4 +1,7 @@
 import json
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run, check_recipe_fits, read_binding
 from orchestrator.run.selection import prepare
+from orchestrator.store.open import open_store
 
 
 @pytest.fixture
@@ -52,3 +56,39 @@ def test_conditions_with_noisy_clips_need_some(run: Run) -> None:
 def test_labels_seen_follow_teachers_and_starts(run: Run) -> None:
     assert run.labels_seen[run.graph.train["plain", 0]] == {1}
     assert json.dumps(sorted(run.labels_seen[run.graph.predict["B", 1]])) == "[0]"
+
+
+def test_a_run_has_a_random_word_and_no_two_folders_the_same_identity(run: Run, tmp_path: Path) -> None:
+    word = read_json(run.folder / "run.json")["id"]
+    assert run.identity.startswith(f"{word}.")
+    again = Run.open(run.folder)
+    again.save()
+    assert read_json(run.folder / "run.json")["id"] == word
+    shutil.copytree(run.folder, tmp_path / "copy")
+    assert Run.open(tmp_path / "copy").identity != run.identity
+    path = run.folder / "run.json"  # as on another host with the same path
+    write_json(path, {**read_json(path), "id": "0" * 32})
+    assert Run.open(run.folder).identity != run.identity
+
+
+def test_a_run_of_an_older_version_gets_its_word_when_it_is_saved(run: Run) -> None:
+    path = run.folder / "run.json"
+    write_json(path, {key: value for key, value in read_json(path).items() if key != "id"})
+    old = Run.open(run.folder)
+    old.save()
+    assert Run.open(run.folder).identity == old.identity
+
+
+def test_a_manifest_that_another_run_finishes_at_the_same_moment_is_fine(run: Run) -> None:
+    shutil.rmtree(run.store.root / run.manifest_name)
+    barrier = threading.Barrier(2)
+
+    def save(_: int) -> None:
+        mine = Run(run.folder, run.recipe, run.data_root, open_store(run.store.url), run.manifest)
+        barrier.wait()
+        mine._write_manifest()
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(save, range(2)):
+            pass
+    assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()

@@ -1,10 +1,11 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from features.errors import InputError
+from features.errors import InputError, StoreError
 from orchestrator.run.owner import OwnerSign, current_owner, own
 
 
@@ -42,3 +43,24 @@ def test_a_sign_without_a_count_is_read(tmp_path: Path) -> None:
     content = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1}
     (tmp_path / "owner.json").write_text(json.dumps(content), encoding="utf-8")
     assert current_owner(tmp_path) == OwnerSign("t", "elsewhere", 7, 1.0, 0)
+
+
+def test_an_owner_that_was_suspended_notices_its_successor_and_leaves_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system that shares no locks, a suspended owner looks dead and is succeeded."""
+    monkeypatch.setattr("orchestrator.run.owner.BEAT_S", 0.02)
+    path = tmp_path / "owner.json"
+    successor = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1.0, "count": 3}
+    with own(tmp_path) as owner:
+        owner.check()
+        path.write_text(json.dumps(successor), encoding="utf-8")
+        deadline = time.monotonic() + 10
+        while not owner.was_replaced and time.monotonic() < deadline:
+            time.sleep(0.01)
+            if not owner.was_replaced:  # a sign that was already on its way
+                path.write_text(json.dumps(successor), encoding="utf-8")
+        assert owner.was_replaced
+        with pytest.raises(StoreError, match="was taken over by process 7 on elsewhere while this one was suspended"):
+            owner.check()
+    assert json.loads(path.read_text(encoding="utf-8")) == successor

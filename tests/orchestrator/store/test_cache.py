@@ -15,7 +15,7 @@ import pytest
 
 from features.errors import InputError, StoreError
 from features.files import sha256_file, write_json
-from orchestrator.store.cache import Cache, default_cache_root
+from orchestrator.store.cache import Cache, default_cache_root, make_private
 from orchestrator.store.objects.base import ObjectStore
 from orchestrator.store.objects.open import open_object_store
 
@@ -301,3 +301,36 @@ def test_a_root_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path / "foreign", 12345, 12345)
     with pytest.raises(InputError, match="another user"):
         Cache(tmp_path / "foreign", LIMIT)
+
+
+def test_a_root_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(InputError, match="may be written to by other users; type: chmod 700"):
+        Cache(tmp_path / "open", LIMIT)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_who_owns_the_root_of_the_cache_could_swap_the_nodes_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    root = tmp_path / "root"
+    monkeypatch.setenv("SONOGRID_CACHE", str(root))
+    if kind == "folder":
+        root.mkdir()
+        os.chown(root, 12345, 12345)
+    else:
+        (tmp_path / "mine").mkdir(mode=0o700)
+        root.symlink_to(tmp_path / "mine")
+        os.chown(root, 12345, 12345, follow_symlinks=False)
+    for part in ("nodes", "work-1"):
+        with pytest.raises(InputError, match="root belongs to another user"):
+            make_private(root / part)
+
+
+def test_the_root_and_what_is_in_it_are_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SONOGRID_CACHE", str(tmp_path / "a" / "root"))
+    make_private(tmp_path / "a" / "root" / "work-1")
+    for path in (tmp_path / "a" / "root", tmp_path / "a" / "root" / "work-1"):
+        assert path.stat().st_mode & 0o777 == 0o700

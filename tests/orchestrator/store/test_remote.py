@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from features.errors import SupersededError
+from features.files import atomic
 from orchestrator.cli.main import main
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.attempt import Attempt
@@ -163,3 +166,54 @@ def test_an_address_that_is_no_store_is_refused(small_data: Path, capsys: pytest
         said = capsys.readouterr().err
         assert told in said
         assert "secret" not in said
+
+
+def test_a_snapshot_is_sent_once_however_many_checkpoints_follow(bound: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = bound.graph.nodes[bound.graph.train["plain", 0]]
+    store, name = bound.store, bound.store.name(node)
+    claim = store.claim(node, bound.identity)
+    folder = store.begin(name, claim.attempt)
+    sent: list[str] = []
+    put = store.storage.put
+    monkeypatch.setattr(store.storage, "put", lambda path, key: (sent.append(path.name), put(path, key)))
+    (folder / "snapshot-1.safetensors").write_bytes(b"weights")
+    for epoch in range(3):
+        with atomic(folder / "checkpoint.safetensors") as temporary:
+            temporary.write_bytes(b"%d" % epoch)
+        store.checkpointed(name, claim.attempt, folder)
+    mark = DoneMark(node.name, node.signature, host="here")
+    store.finish(name, claim, mark, [folder / "snapshot-1.safetensors"])
+    assert sorted(sent) == ["checkpoint.safetensors"] * 3 + ["snapshot-1.safetensors"]
+    assert (store.results(node) / "snapshot-1.safetensors").read_bytes() == b"weights"
+    store.end(folder)
+
+
+LEAVE = """
+import sys
+from pathlib import Path
+from orchestrator.store.open import open_store
+store = open_store(sys.argv[1])
+folder = store.begin("node", 1)
+(folder / "checkpoint").write_bytes(b"x" * 1000)
+print(folder, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_scratch_of_a_killed_attempt_is_removed_and_that_of_a_living_one_stays(s3: str) -> None:
+    url = f"{s3}/store"
+    command = [sys.executable, "-c", LEAVE, url]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    theirs = Path(process.stdout.readline().strip())
+    store = open_store(url)
+    ours = store.begin("node", 2)
+    assert (theirs / "checkpoint").exists(), "its process lives"
+    process.kill()
+    process.communicate()
+    other = store.begin("node", 3)
+    assert not theirs.exists()
+    assert ours.exists(), "of this process"
+    for folder in (ours, other):
+        store.end(folder)
+        assert not folder.exists()

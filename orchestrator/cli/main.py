@@ -208,7 +208,10 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
     parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
     parser.add_argument(
-        "--store", metavar="STORE", help="where results are kept: a folder, s3:// or gs:// URL (default: RUN/store)"
+        "--store",
+        type=terminal.place,
+        metavar="STORE",
+        help="where results are kept: a folder, s3:// or gs:// URL (default: RUN/store)",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid (repeatable)"

@@ -26,6 +26,7 @@ __all__ = [
     "make_console",
     "names",
     "numbers",
+    "place",
     "print_json",
     "print_os_error",
     "print_problems",
@@ -138,6 +139,11 @@ def make_console() -> Console:
     """A console on standard output; a log file is wide enough for whole tables."""
     width = None if sys.stdout.isatty() else LOG_WIDTH
     return _PlainConsole(soft_wrap=True, markup=False, emoji=False, highlight=False, width=width)
+
+
+def place(text: str) -> Path | str:
+    """Type of an option: a folder, or a URL as it is."""
+    return text if "://" in text else Path(text)
 
 
 def names(text: str) -> tuple[str, ...]:

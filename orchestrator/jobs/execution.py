@@ -1,12 +1,20 @@
 """How a job is executed: its share of the machine, and the device that follows from it."""
 
+import os
+import socket
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from features.errors import JobError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["JobExecution", "device_of", "resident_bytes"]
+__all__ = ["PRETEND_GPUS", "JobExecution", "device_name", "device_of", "resident_bytes", "threads"]
+
+PRETEND_GPUS = "SONOGRID_PRETEND_GPUS"
+"""Environment variable of machines whose GPUs are numbers given to Ray alone, for tests of clusters without GPUs."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,35 @@ class JobExecution:
 
 
 def device_of(execution: JobExecution) -> "torch.device":
-    """Where a job's networks are: the GPU that it was given, or the CPU."""
+    """Where a job's networks are: the GPU that it was given, or the CPU.
+
+    Raises:
+        JobError: it was given a GPU, and torch finds none: on a CPU it would take days and give other numbers.
+    """
     import torch
 
-    return torch.device("cuda" if execution.gpus > 0 and torch.cuda.is_available() else "cpu")
+    if execution.gpus == 0 or os.environ.get(PRETEND_GPUS):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise JobError(
+            f"the job was given a GPU of {socket.gethostname()}, but torch {torch.__version__} finds none there: check "
+            "the driver with nvidia-smi, install a torch for its CUDA, or run with --gpus-per-job 0"
+        )
+    return torch.device("cuda")
+
+
+def device_name(execution: JobExecution) -> str:
+    """The device with its model, for the done-mark: `cpu`, or for instance `cuda: NVIDIA H100`."""
+    if device_of(execution).type == "cpu":
+        return "cpu"
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name()}"
+
+
+def threads() -> int:
+    """Threads of torch's operations in this process; 0 where torch is not used."""
+    return sys.modules["torch"].get_num_threads() if "torch" in sys.modules else 0
 
 
 def resident_bytes(execution: JobExecution) -> int:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from features.errors import NotFiniteError, PeerLostError, StoreError, SupersededError
 from orchestrator.jobs.attempt import Attempt
+from orchestrator.jobs.execution import device_name, threads
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import JobSpec
@@ -54,6 +55,9 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
                     host=socket.gethostname(),
                     started=started,
                     seconds=round(time.time() - started, 3),
+                    device=device_name(spec.execution),
+                    workers=spec.execution.workers,
+                    threads=threads(),
                     # In kilobytes on Linux. Of the process, not of the job: an inline driver runs many.
                     peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
                 )

@@ -109,6 +109,12 @@ class DoneMark(Mark):
     """The folder of the results in the node's; empty: the node's own, as in older versions."""
     files: Mapping[str, ResultFile] = field(default_factory=dict)
     """By file name."""
+    device: str = ""
+    """`cpu`, or `cuda: ` and the model; empty in older versions."""
+    workers: int = 1
+    """Processes of the job."""
+    threads: int = 0
+    """Threads of torch in its first process; 0: unknown, or without torch."""
 
     @property
     def n_bytes(self) -> int:
@@ -129,6 +135,9 @@ class DoneMark(Mark):
             started=_fact(facts, "started", 0.0),
             seconds=_fact(facts, "seconds", 0.0),
             peak_mb=_fact(facts, "peak_mb", 0.0),
+            device=_fact(facts, "device", ""),
+            workers=_fact(facts, "workers", 1),
+            threads=_fact(facts, "threads", 0),
             attempts=_fact(facts, "attempts", 1),
             folder=_attempt_folder(facts),
             files={name: _result_file(name, about) for name, about in _mapping(facts, "files").items()},
@@ -136,7 +145,10 @@ class DoneMark(Mark):
 
     def to_json(self) -> dict[str, Any]:
         """See `Mark`."""
-        of_job = ("inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "attempts")
+        of_job = (
+            "inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "device", "workers", "threads",
+            "attempts",
+        )  # fmt: skip
         return {
             "name": self.name,
             "signature": self.signature,

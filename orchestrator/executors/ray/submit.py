@@ -120,6 +120,18 @@ def _text(value: Any) -> str:
     return str(value.absolute() if isinstance(value, Path) else value)
 
 
+def _absolute(uri: str) -> str:
+    """MLflow's place with an absolute path, if it is a file or folder: the head has another working folder."""
+    scheme, colon, rest = uri.partition(":")
+    if not colon:
+        return uri if uri == "databricks" else str(Path(uri).absolute())
+    if scheme.startswith("sqlite") and rest.startswith("///") and not rest.startswith(("////", "///:memory:")):
+        return f"{scheme}:///{Path(rest[3:]).absolute()}"
+    if scheme == "file" and not rest.startswith("/"):
+        return f"file://{Path(rest).absolute()}"
+    return uri
+
+
 def passed_on() -> tuple[dict[str, str], list[str]]:
     """The environment variables to send, and the names of those withheld because they hold a password or a token."""
     sent, withheld = {}, []
@@ -127,6 +139,8 @@ def passed_on() -> tuple[dict[str, str], list[str]]:
         value = os.environ.get(name)
         if not value:
             continue
+        if name == "MLFLOW_TRACKING_URI":
+            value = _absolute(value)
         parts = urlsplit(value)
         if "@" in parts.netloc or parts.query:
             withheld.append(name)

@@ -68,7 +68,8 @@ def test_the_form_on_the_disk() -> None:
     assert StopRequest("now").to_json() == {"stop": "now"}
     assert list(DoneMark("manifest", "00", files=FILES).to_json()) == ["name", "signature", "files"]
     assert list(MARKS[1].to_json()) == [
-        "name", "signature", "inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "attempts",
+        "name", "signature", "inputs", "result", "versions", "host", "started", "seconds", "peak_mb", "device",
+        "workers", "threads", "attempts",
         "folder", "files",
     ]  # fmt: skip
     assert "epochs_done" not in Failure().to_json()

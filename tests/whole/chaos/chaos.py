@@ -130,6 +130,7 @@ class Chaos:
         generate(self.data, seed=5, curated=24, noisy=16, test=6)
         self.grid.write_text(GRID, encoding="utf-8")
         self.server.start()
+        os.environ["SONOGRID_PRETEND_GPUS"] = "1"
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self.nodes = [self.add_node(), self.add_node()]
         self.server.wait_until_up()

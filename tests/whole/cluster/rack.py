@@ -23,7 +23,7 @@ SHARED = Path("/mnt/shared")
 """The folder that all hosts share, as over NFS."""
 CLUSTER = SHARED / "cluster.yaml"
 VENV = Path.home() / "sonogrid-venv"
-SMALL = "ray start --num-cpus=1 --num-gpus=2 --object-store-memory=150000000"
+SMALL = "SONOGRID_PRETEND_GPUS=1 ray start --num-cpus=1 --num-gpus=2 --object-store-memory=150000000"
 NODES = """
 import json, logging, os, socket
 import ray

@@ -21,6 +21,7 @@ from orchestrator.executors.ray.cluster import Demand
 from orchestrator.executors.ray.executor import RayExecutor
 from orchestrator.executors.ray.train import fast_start_environment
 from orchestrator.grids.load import load_grid
+from orchestrator.jobs.execution import PRETEND_GPUS
 from orchestrator.jobs.run import run_job
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduler import Events, Finished, Needs, Standing, run_plan
@@ -38,6 +39,7 @@ def cluster() -> Iterator[Cluster]:
     """A head that takes no jobs, and two machines of two GPUs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv(PRETEND_GPUS, "1")
         fast_start_environment()
         made = Cluster(
             initialize_head=True,

@@ -71,6 +71,18 @@ def test_places_are_those_of_where_it_was_typed(tmp_path: Path, monkeypatch: pyt
     words = command_line(_parser().parse_args(["launch", "paper", "--data", "../d", "--out", "run", "--submit"]))
     assert f"--data={tmp_path / '../d'}" in words
     assert f"--out={tmp_path / 'run'}" in words
+    launch = ["launch", "paper", "--data", "d", "--out", "run", "--submit", "--store"]
+    assert f"--store={tmp_path / 'shared/store'}" in command_line(_parser().parse_args([*launch, "shared/store"]))
+    assert "--store=s3://bucket/x" in command_line(_parser().parse_args([*launch, "s3://bucket/x"]))
+    for uri, sent in {
+        "sqlite:///mlflow.db": f"sqlite:///{tmp_path}/mlflow.db",
+        "sqlite:////abs/mlflow.db": "sqlite:////abs/mlflow.db",
+        "file:runs": f"file://{tmp_path}/runs",
+        "./runs": f"{tmp_path}/runs",
+        "http://mlflow:5000": "http://mlflow:5000",
+    }.items():
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        assert passed_on()[0]["MLFLOW_TRACKING_URI"] == sent
 
 
 def test_no_password_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

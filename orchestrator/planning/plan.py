@@ -142,6 +142,8 @@ def _difference(
         if before.get(key) != now.get(key):
             if key in SUBSETS or key.startswith("clips"):
                 subset = node.shard.subset if node.shard is not None else key.removeprefix("clips.")
+                if key not in before or key not in now:
+                    return f"{subset} clips are {'no longer' if key in before else 'now'} used"
                 return f"data changed: {data_changes(subset) or f'{subset} clips, labels or folds'}"
             return f"{key} {before.get(key)!r} -> {now.get(key)!r}"
     for role, signatures in node.inputs.items():

@@ -61,6 +61,19 @@ def test_a_changed_setting_is_named(inline_run: Run) -> None:
     assert (action, reason) == ("changed", "data changed: curated grew")
 
 
+def test_clips_that_a_node_used_before_or_uses_now_are_not_called_changed(inline_run: Run) -> None:
+    """A prediction read the noisy clips too, before only teachers did."""
+    node = by_name(inline_run)["predict-A-0"]
+    graph, store = inline_run.graph.closure([node.signature]), type(inline_run.store)(inline_run.folder / "none")
+    clips = node.payload["clips"]
+    for now_or_before, was in (
+        ("noisy clips are no longer used", {**clips, "noisy": "0"}),
+        ("test clips are now used", {"curated": clips["curated"]}),
+    ):
+        old = {"signature": "0" * 64, "payload": {**node.payload, "clips": was}, "inputs": node.inputs}
+        assert actions(make_plan(graph, store, {"predict-A-0": old}))["predict-A-0"] == ("changed", now_or_before)
+
+
 def test_only_failed_nodes_and_what_depends_on_nothing_else() -> None:
     def node(name: str, *parents: str) -> Node:
         return Node(name, "train", {}, {"inputs": parents}, name)

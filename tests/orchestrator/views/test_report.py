@@ -52,7 +52,7 @@ def test_an_unfinished_condition_has_no_cv_and_no_oof_score(copy: Run) -> None:
     assert not report.complete
     d = report.conditions[3]
     assert (d.cv_lwlrap, d.oof_lwlrap, d.interval) == (None, None, None)
-    assert d.folds[1].state == "partial", "its files are kept"
+    assert d.folds[1].state == "damaged", "it is computed again"
     assert report.ensembles[1].oof_lwlrap is None, "A+D waits for D"
     assert report.conditions[1].oof_lwlrap is not None
 

@@ -1,5 +1,6 @@
 """`sonogrid score`: a CSV of test labels, and what is wrong with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from features.errors import DataError, InputError
 from features.files import read_json
 from orchestrator.run.bound import Run
 from orchestrator.views.labels import score_labels
+from orchestrator.views.report import build_report
 from orchestrator.views.scores import blended_test, known_labels, mean_predictions
 from trainers.lwlrap import lwlrap
 
@@ -24,6 +26,19 @@ def test_everything_that_predicts_is_scored(copy: Run, small_data: Path) -> None
     assert sum(scores.pairs.values()) == int(known[0].sum())
     kept = read_json(copy.folder / "score.json")
     assert {key: value for key, value in kept.items() if key != "truth"} == scores.as_dict()
+
+
+def test_report_and_score_know_what_the_last_launch_set_aside(copy: Run, small_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text((small_data / "test_labels.csv").read_text().rstrip("\n") + "\nsilent.wav,Tone\n")
+    with pytest.raises(DataError, match=r"silent\.wav is not a test clip of this run"):
+        score_labels(copy, path)
+    for skipped in (("test/silent.wav is empty",), ()):
+        replace(copy, manifest=replace(copy.manifest, skipped=skipped)).save()
+        run = Run.open(copy.folder)
+        assert build_report(run).skipped == skipped
+        if skipped:
+            score_labels(run, path)
 
 
 def test_columns_may_be_upper_case_and_usage_splits_the_clips(copy: Run, small_data: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Every field is part of the Recipe: two conditions with equal settings and inputs
 Imports no torch. The names, parameters and bounds of augmentations and losses are declared in `trainers.registry`.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from features.settings import Seed, Settings
 from trainers.registry import AUGMENTATIONS, LOSSES, Activation, Augmentations, resolve_augmentations
 
 __all__ = [
+    "NETWORKS",
+    "SEMI_METHODS",
     "EnvNetSettings",
     "MeanTeacherSettings",
     "MixMatchSettings",
@@ -81,10 +83,17 @@ class ResNetSettings(Settings):
     activation: HeadActivation = "sigmoid"
     normalise: Normalise = "clip"
 
+    @property
+    def rough_depth(self) -> int:
+        """Depth by which the cost of a training is guessed until its operations are counted."""
+        return self.depth
+
 
 class SEResNeXtSettings(Settings):
     """SE-ResNeXt-50 on mel power. Width 64 is the 32x4d variant, which the authors tried."""
 
+    rough_depth: ClassVar[int] = 40
+    """As in `ResNetSettings`."""
     reads: ClassVar[Literal["mel", "waveform"]] = "mel"
     kind: Literal["seresnext"] = Field("seresnext", description="SE-ResNeXt-50 on mel power")
     width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem, two per group")
@@ -96,6 +105,8 @@ class SEResNeXtSettings(Settings):
 class EnvNetSettings(Settings):
     """EnvNet-v2 on samples. The paper's has width 32."""
 
+    rough_depth: ClassVar[int] = 20
+    """As in `ResNetSettings`."""
     reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
     min_samples: ClassVar[int] = 20_570
     """Shortest input; with fewer samples a pooling layer would have no input."""
@@ -109,6 +120,7 @@ class EnvNetSettings(Settings):
 
 
 NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings, Field(discriminator="kind")]
+NETWORKS: tuple[type[Settings], ...] = get_args(get_args(NetworkSettings)[0])
 
 
 class PseudoSettings(Settings):
@@ -185,6 +197,7 @@ class MixMatchSettings(Settings):
 
 
 SemiSettings = Annotated[PseudoLabelSettings | MeanTeacherSettings | MixMatchSettings, Field(discriminator="method")]
+SEMI_METHODS: tuple[type[Settings], ...] = get_args(get_args(SemiSettings)[0])
 
 
 class ReadSettings(Settings):

@@ -31,17 +31,7 @@ from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.plain_yaml import load_plain, shown
 from orchestrator.grids.recipe import BlendSettings, Recipe
-from trainers.settings import (
-    EnvNetSettings,
-    MeanTeacherSettings,
-    MixMatchSettings,
-    PredictSettings,
-    PseudoLabelSettings,
-    PseudoSettings,
-    ResNetSettings,
-    SEResNeXtSettings,
-    TrainSettings,
-)
+from trainers.settings import NETWORKS, SEMI_METHODS, PredictSettings, PseudoSettings, TrainSettings
 
 __all__ = ["change_recipe", "grid_names", "load_grid", "parse_grid"]
 
@@ -57,14 +47,16 @@ MAX_OVERLAYS = 1_000
 MOST_NAMES = 12
 """A message lists all possible names if there are no more than these."""
 FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
+WAVEFORM_NETWORKS = [
+    settings.model_fields["kind"].default for settings in NETWORKS if vars(settings)["reads"] == "waveform"
+]
 # Field names of every section, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted(
     {
         field
         for part in (
-            DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings,
-            ResNetSettings, SEResNeXtSettings, EnvNetSettings, TrainSettings, PseudoLabelSettings, MeanTeacherSettings,
-            MixMatchSettings, EnsemblePart, EnsembleSettings, PublishedSettings,
+            DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings, *NETWORKS,
+            TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
         )
         for field in part.model_fields
     }
@@ -95,7 +87,7 @@ def load_grid(grid: str, overrides: Sequence[str] = (), overlays: Sequence[str] 
         for change in _changes(overlay, known, short(grid), []):
             raw = _merge(raw, change)
     for override in overrides:
-        _override(raw, override)
+        _override(raw, override, TOP_FIELDS, "defaults")
     return parse_grid(raw, short(grid))
 
 
@@ -166,7 +158,8 @@ def _changes(
     return [change for part in overlay for change in _changes(part, known, where, listed, (*above, name))]
 
 
-def _override(raw: dict[str, Any], override: str) -> None:
+def _override(raw: dict[str, Any], override: str, fields: Sequence[str], rows: str) -> None:
+    """Apply a --set to a grid with these fields; `rows` is where a setting of all conditions belongs."""
     option = f"--set {short(override)}"
     path, equals, text = override.partition("=")
     *parents, last = path.split(".")
@@ -178,6 +171,9 @@ def _override(raw: dict[str, Any], override: str) -> None:
         raise GridError(f"{option}: {shown(text)} is not a YAML value") from None
     except GridError as error:
         raise GridError(f"{option}: {error}") from None
+    if (first := path.split(".")[0]) not in fields:
+        hint = f"; did you mean '{short(f'{rows}.{override}')}'?" if first in ROW_FIELDS else _nearest(first, fields)
+        raise GridError(f"{option}: {shown(first)} is not a field of a grid{hint}")
     place = raw
     for depth, name in enumerate(parents):
         if depth == 1 and parents[0] == "conditions" and name not in place:
@@ -199,7 +195,7 @@ def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
         # A row of a grid file is flat; in a Recipe the training settings are a section of their own.
         if len(parts) > 2 and parts[0] == "conditions" and parts[2] in TrainSettings.model_fields:
             override = f"conditions.{parts[1]}.train.{override.split('.', 2)[2]}"  # noqa: PLW2901
-        _override(raw, override)
+        _override(raw, override, list(raw), "conditions.NAME")
     try:
         return Recipe.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -289,9 +285,9 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
             if value is not False
         }
     network = train.get("network")
-    is_envnet = isinstance(network, dict) and network.get("kind") == "envnet"
+    kind = network.get("kind") if isinstance(network, dict) else None
     own = _mapping(row.get("features"), f"conditions.{name}.features", where)
-    feature_kind = "waveform" if is_envnet else "mel"
+    feature_kind = "waveform" if kind in WAVEFORM_NETWORKS else "mel"
     chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
     predict = _mapping(row.get("predict"), f"conditions.{name}.predict", where)
     own_score = {"cv": row["cv"]} if "cv" in row else {}

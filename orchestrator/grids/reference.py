@@ -22,15 +22,11 @@ from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, Publish
 from orchestrator.grids.recipe import BlendSettings, Recipe
 from trainers.registry import AUGMENTATIONS, LOSSES, Parameter
 from trainers.settings import (
-    EnvNetSettings,
-    MeanTeacherSettings,
-    MixMatchSettings,
+    NETWORKS,
+    SEMI_METHODS,
     PredictSettings,
-    PseudoLabelSettings,
     PseudoSettings,
     RescueSettings,
-    ResNetSettings,
-    SEResNeXtSettings,
     TrainSettings,
 )
 
@@ -124,13 +120,9 @@ SECTIONS: dict[type[Settings], str] = {
     MelSettings: "features-mel",
     WaveformSettings: "features-waveform",
     TrainSettings: "conditions-and-defaults",
-    ResNetSettings: "network-resnet",
-    SEResNeXtSettings: "network-seresnext",
-    EnvNetSettings: "network-envnet",
+    **{settings: f"network-{settings.model_fields['kind'].default}" for settings in NETWORKS},
     PseudoSettings: "pseudo",
-    PseudoLabelSettings: "semi-pseudo_label",
-    MeanTeacherSettings: "semi-mean_teacher",
-    MixMatchSettings: "semi-mixmatch",
+    **{settings: f"semi-{settings.model_fields['method'].default}" for settings in SEMI_METHODS},
     PredictSettings: "predict",
     RescueSettings: "rescue",
     BlendSettings: "blend",
@@ -152,16 +144,14 @@ def reference_page() -> str:
         _section("features mel", MelSettings, level=3),
         _section("features waveform", WaveformSettings, level=3),
         _section("conditions and defaults", TrainSettings, text=ROW),
-        _section("network resnet", ResNetSettings, level=3),
-        _section("network seresnext", SEResNeXtSettings, level=3),
-        _section("network envnet", EnvNetSettings, level=3),
+        *(_section(SECTIONS[settings].replace("-", " "), settings, level=3) for settings in NETWORKS),
         f"\n### augment\n\n{AUGMENT}",
         *_augmentations(),
         f"\n### losses\n\n{LOSSES_TEXT}",
         *_losses(),
         _section("pseudo", PseudoSettings, level=3),
         f"\n### semi\n\n{SEMI}",
-        *(_section(f"semi {name}", settings, level=4, text=_summary(settings) + "\n") for name, settings in _methods()),
+        *(_section(SECTIONS[settings].replace("-", " "), settings, level=4) for settings in SEMI_METHODS),
         _section("predict", PredictSettings, level=3),
         _section("rescue", RescueSettings, level=3),
         _section("blend", BlendSettings),
@@ -278,14 +268,6 @@ def _losses() -> list[str]:
     rows = ["| name | activation | what it is |", "|---|---|---|"]
     rows += [f"| `{name}` | {loss.needs or 'any'} | {loss.description} |" for name, loss in LOSSES.items()]
     return rows
-
-
-def _methods() -> list[tuple[str, type[Settings]]]:
-    found: list[tuple[str, type[Settings]]] = [
-        (str(settings.model_fields["method"].default), settings)
-        for settings in (PseudoLabelSettings, MeanTeacherSettings, MixMatchSettings)
-    ]
-    return found
 
 
 def _summary(thing: object) -> str:

@@ -269,9 +269,4 @@ class _Builder:
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
         crop = fmean(train.crops)
         work = crop * 128 if train.feature_kind == "mel" else crop / 4
-        depth = (
-            train.network.depth
-            if train.network.kind == "resnet"
-            else {"seresnext": 40, "envnet": 20}[train.network.kind]
-        )
-        return 1e-11 * train.total_epochs * clips * streams * work * depth * train.network.width**2
+        return 1e-11 * train.total_epochs * clips * streams * work * train.network.rough_depth * train.network.width**2

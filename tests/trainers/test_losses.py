@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.losses import FUNCTIONS, activate, bce, bce_twice, kl, kl_mean, mse
+from trainers.losses import FUNCTIONS, activate
 from trainers.registry import LOSSES, Activation
 
 BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
@@ -25,13 +25,8 @@ def value(name: str, targets: np.ndarray, activation: Activation, logits: np.nda
 
 
 def test_every_declared_loss_has_its_function() -> None:
-    assert {"bce": bce, "bce_twice": bce_twice, "kl": kl, "kl_mean": kl_mean, "mse": mse} == FUNCTIONS
     assert FUNCTIONS.keys() == LOSSES.keys()
-    assert {name: loss.needs for name, loss in LOSSES.items() if loss.needs} == {
-        "bce_twice": "sigmoid",
-        "kl": "softmax",
-        "kl_mean": "softmax",
-    }
+    assert all(function.__name__ == name for name, function in FUNCTIONS.items())
 
 
 @BOTH

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from features.errors import GridError
-from orchestrator.grids.load import grid_names, load_grid, settings_of
+from orchestrator.grids.load import (
+    VOCABULARY,
+    WAVEFORM_NETWORKS,
+    change_recipe,
+    grid_names,
+    load_grid,
+    settings_of,
+)
+from trainers.settings import NETWORKS, SEMI_METHODS
 
 GRID = """
 name: tiny
@@ -90,6 +98,20 @@ def test_set_changes_one_setting(grid: Path) -> None:
     assert recipe.conditions["plain"].train.epochs == 64
     assert recipe.blend.trials == 7
     assert recipe.conditions["plain"].train.network.width == 4
+
+
+def test_a_setting_of_all_rows_belongs_to_the_defaults(grid: Path) -> None:
+    with pytest.raises(GridError) as caught:
+        load_grid(str(grid), ["epochs=2"])
+    assert str(caught.value) == ("--set epochs=2: 'epochs' is not a field of a grid; did you mean 'defaults.epochs=2'?")
+    with pytest.raises(GridError, match=r"--set epochs=2: .* 'conditions\.NAME\.epochs=2'"):
+        change_recipe(load_grid(str(grid)), ["epochs=2"])
+
+
+def test_every_network_and_method_has_its_words() -> None:
+    for settings in (*NETWORKS, *SEMI_METHODS):
+        assert settings.model_fields.keys() <= set(VOCABULARY)
+    assert WAVEFORM_NETWORKS == ["envnet"]
 
 
 @pytest.mark.parametrize(

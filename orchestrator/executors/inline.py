@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from features.errors import BusyError
 from orchestrator.executors.outcome import outcome_of
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.failures import cause_of
 from orchestrator.jobs.run import run_job
 from orchestrator.planning.scheduler import Finished, Needs, Standing
@@ -26,6 +27,13 @@ class InlineExecutor:
         """The node's CPUs; nothing is counted in a single process."""
         return Needs(node.cpus)
 
+    def execution_of(self, node: Node) -> JobExecution:
+        """How a node is executed: what trains or predicts uses the GPU, if there is one, unless told not to."""
+        if not node.trains:
+            return self.execution.of_job()
+        share = self.execution.share_of(node.condition)[0]
+        return self.execution.of_job(1.0 if share is None else share)
+
     def fits(self, needs: Needs) -> bool:  # noqa: ARG002 - the interface
         """One job at a time, whatever it needs."""
         return not self._finished
@@ -44,10 +52,9 @@ class InlineExecutor:
         if self.run.store.state(node).state == "done":  # by another run, or by an attempt believed lost
             self._finished.append(Finished(node.signature, "done"))
             return
-        gpus = self.execution.share_of(node.condition)[0] if node.trains else None
         error = ""
         try:
-            run_job(self.run.claim(node, self.execution.of_job(gpus or 0.0)), self.stopping)
+            run_job(self.run.claim(node, self.execution_of(node)), self.stopping)
         except BusyError:
             self._finished.append(Finished(node.signature, "busy"))
             return

@@ -28,7 +28,7 @@ class Execution(Settings):
     executor: Literal["ray", "inline"] = "ray"
     address: str | None = Field(None, description="Ray cluster; none: RAY_ADDRESS, else one started in place")
     gpus_per_job: float | None = Field(
-        0.0,
+        None,
         ge=0,
         le=64,
         description="GPUs per training job; below 1, jobs share a device; none: one per worker if there are GPUs",

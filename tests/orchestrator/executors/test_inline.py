@@ -5,7 +5,9 @@ import pytest
 from orchestrator.executors import open_executor
 from orchestrator.executors.inline import InlineExecutor
 from orchestrator.grids.load import load_grid
+from orchestrator.jobs.execution import device_of
 from orchestrator.run.bound import Run
+from orchestrator.run.execution import Execution
 from orchestrator.run.selection import prepare
 from orchestrator.store.marks import DoneMark
 from tests.fixtures.harm import INLINE
@@ -29,6 +31,17 @@ def test_a_job_runs_when_it_is_submitted(run: Run) -> None:
     assert executor.wait(0) == []
     assert not executor.give_room(node)
     executor.close()
+
+
+def test_jobs_that_train_or_predict_use_the_gpu_if_there_is_one(run: Run) -> None:
+    shard = next(node for node in run.graph.nodes.values() if node.kind == "shard")
+    train = run.graph.nodes[run.graph.train["plain", 0]]
+    executor = InlineExecutor(run, Execution(executor="inline"))
+    assert executor.execution_of(train).gpus == 1.0
+    assert executor.execution_of(shard).gpus == 0.0
+    on_cpu = InlineExecutor(run, Execution(executor="inline", gpus_per_job=0.0))
+    assert on_cpu.execution_of(train).gpus == 0.0
+    assert str(device_of(on_cpu.execution_of(train))) == "cpu"
 
 
 def test_what_a_job_raises_is_its_outcome(run: Run) -> None:

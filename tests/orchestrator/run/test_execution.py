@@ -14,6 +14,10 @@ def made(*options: str, address: str = "127.0.0.1:1") -> Execution:
     return execution
 
 
+def test_python_and_the_command_line_have_the_same_defaults() -> None:
+    assert made(address="local") == Execution(address="local")
+
+
 def test_shares_of_conditions() -> None:
     plain = made()
     assert plain.share_of("A") == (None, 1), "one a worker where there are GPUs"

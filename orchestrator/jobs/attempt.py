@@ -140,7 +140,7 @@ class Attempt(Supervisor):
     def after_write(self) -> None:
         """Copy the checkpoint to the store, and look at once whether to stop."""
         self.store.checkpointed(self.name, self.number, self.folder)
-        log.info("checkpoint at %s", self._where)
+        log.info("checkpoint at %s", ", ".join(f"{part} {number}" for part, number in self._where.items()))
         self._sign = replace(self._sign, saved=self._where.get("step", 0))
         self._show_life()
         self._look()

@@ -169,4 +169,7 @@ def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:
     for name, condition in recipe.conditions.items():
         needing = [field for field in ("multitask", "pseudo", "semi") if getattr(condition.train, field)]
         if needing:
-            raise GridError(f"conditions.{name}.{needing[0]} needs noisy clips, but the dataset has no train_noisy.csv")
+            raise GridError(
+                f"conditions.{name}.{needing[0]} needs noisy clips, but the dataset has no train_noisy.csv: add it, or "
+                f"remove {needing[0]} from the condition"
+            )

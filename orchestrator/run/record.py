@@ -171,6 +171,7 @@ def existing_run_json(folder: Path) -> dict[str, Any]:
     raw = read_run_json(folder)
     if raw is None:
         raise InputError(
-            f"{folder} holds no run: there is no run.json; start one with: sonogrid launch GRID --data DATA"
+            f"{folder} holds no run: there is no run.json; check the path, or start a run with: sonogrid launch GRID "
+            f"--data DATA --out {folder}"
         )
     return raw

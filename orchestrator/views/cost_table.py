@@ -12,7 +12,10 @@ COLUMNS = ("condition", "jobs", "epochs", "training FLOP", "prediction FLOP", "G
 
 
 def print_cost(cost: Cost, console: Console) -> None:
-    """Print one row per condition, then disk and time."""
+    """Print one row per condition, then disk and time; one line if no job is left."""
+    if not cost.plan.pending:
+        console.print("nothing to run")
+        return
     machines, total = cost.machines, cost.total
     rows = [(name, *_cells(row, machines)) for name, row in (*cost.conditions.items(), ("all", total))]
     console.print("cost of remaining work", style="italic")
@@ -30,6 +33,7 @@ def print_cost(cost: Cost, console: Console) -> None:
         f"time: on {gpu.name} at {rate}, and {START_UP_S:g} s of start-up per training job",
         f"makespan on {gpus}: {_time(cost.makespan_s)}, lower bound {_time(cost.lower_bound_s)}, ratio "
         f"{cost.ratio:.3f}",
+        "--gpu, --gpus and --utilisation choose other machines",
     )
     for line in lines:
         console.print(line)

@@ -109,11 +109,11 @@ def _blend_table(report: Report) -> Table:
     table = _table(title, "weights", ["out-of-fold", "test"])
     test = report.test.lwlrap if report.test else None
     table.add_row("tuned (in sample)", _number(blend.oof_lwlrap), _number(test))
-    table.add_row("tuned on the other folds (honest)", _number(blend.oof_lwlrap_nested), "")
-    table.add_row("uniform", _number(blend.uniform_oof_lwlrap), "")
-    table.add_row("greedy", _number(blend.greedy_oof_lwlrap), "")
+    table.add_row("tuned on the other folds (honest)", _number(blend.oof_lwlrap_nested), "-")
+    table.add_row("uniform", _number(blend.uniform_oof_lwlrap), "-")
+    table.add_row("greedy", _number(blend.greedy_oof_lwlrap), "-")
     if blend.paper_oof_lwlrap is not None:
-        table.add_row("published", _number(blend.paper_oof_lwlrap), "")
+        table.add_row("the paper's weights", _number(blend.paper_oof_lwlrap), "-")
     return table
 
 

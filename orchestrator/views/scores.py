@@ -133,7 +133,9 @@ def require_test_clips(run: Run) -> list[str]:
     """
     clips: list[str] = run.manifest.subset("test")["clip"].tolist()
     if not clips:
-        raise InputError(f"{run.data_root} has no test clips: list some in its CSV and launch the grid again")
+        raise InputError(
+            f"{run.data_root} has no test clips: list some in sample_submission.csv and launch the grid again"
+        )
     return clips
 
 

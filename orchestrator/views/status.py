@@ -224,18 +224,22 @@ def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
         StoreError: a mark stays damaged.
     """
     failures = 0
-    with Live(console=console, screen=False, auto_refresh=False) as live:
-        while True:
-            try:
-                status = read_status(run)
-            except StoreError:  # a file may have been renamed while it was read; try again
-                failures += 1
-                if failures == TRIES:
-                    raise
+    try:
+        with Live(console=console, screen=False, auto_refresh=False) as live:
+            while True:
+                try:
+                    status = read_status(run)
+                except StoreError:  # a file may have been renamed while it was read; try again
+                    failures += 1
+                    if failures == TRIES:
+                        raise
+                    time.sleep(every_s)
+                    continue
+                failures = 0
+                live.update(show(status), refresh=True)
+                if all(job.is_done for job in status.jobs):
+                    return
                 time.sleep(every_s)
-                continue
-            failures = 0
-            live.update(show(status), refresh=True)
-            if all(job.is_done for job in status.jobs):
-                return
-            time.sleep(every_s)
+    finally:
+        if not console.is_terminal:
+            console.print()  # Live prints the last table without the end of its last line

@@ -43,6 +43,9 @@ def test_an_attempt_shows_life_and_progress(store: LocalNodeStore) -> None:
         while sign(attempt).time == saved.time and time.monotonic() < deadline:
             time.sleep(0.02)
         assert sign(attempt).time > saved.time, "a thread writes on"
+    log = store.log(NODE)
+    assert log is not None
+    assert "checkpoint at epoch 1, step 20\n" in log.read_text(encoding="utf-8")
 
 
 def test_results_are_what_the_attempt_leaves_but_for_its_own_files(store: LocalNodeStore) -> None:

@@ -38,7 +38,7 @@ def test_a_store_inside_moves_with_its_run(run: Run, tmp_path: Path) -> None:
 
 def test_no_run_is_told_from_a_damaged_one(run: Run, tmp_path: Path) -> None:
     assert read_run_json(tmp_path) is None
-    with pytest.raises(InputError, match=r"no run\.json"):
+    with pytest.raises(InputError, match=rf"no run\.json; check the path, .* --data DATA --out {tmp_path}$"):
         existing_run_json(tmp_path)
     path = run.folder / "run.json"
     content: dict[str, Any] = read_json(path)

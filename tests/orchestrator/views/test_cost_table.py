@@ -34,6 +34,12 @@ def test_one_row_per_condition_and_one_for_all(inline_run: Run, tmp_path: Path) 
         assert float(rows[name][3]) == pytest.approx(row.training_flops, rel=0.01)
     assert "time: on A100 at 30% of its bf16 peak of 312 TFLOP/s, and 10 s of start-up per training job" in text
     assert "makespan on 8 GPUs:" in text
+    assert text.endswith("--gpu, --gpus and --utilisation choose other machines\n")
+
+
+def test_a_finished_run_costs_nothing(inline_run: Run) -> None:
+    _, text = printed(inline_run, inline_run.store.root, 8)
+    assert text == "nothing to run\n"
 
 
 def test_one_gpu_is_not_plural(inline_run: Run, tmp_path: Path) -> None:

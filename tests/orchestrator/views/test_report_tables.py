@@ -15,15 +15,23 @@ def condition(
     name: str, *, features: str = "mel", epoch: Literal["best", "last"] = "best", published: float | None = None
 ) -> types.ConditionReport:
     folds = (types.FoldReport(0, "done", 0.811, 0.8), types.FoldReport(1, "partial", 0.5, 0.5))
-    return types.ConditionReport(name, features, folds, epoch, None, published, 0.71, (0.61, 0.805), None)
+    return types.ConditionReport(
+        name=name, features=features, folds=folds, cv_epoch=epoch, cv_lwlrap=None, published_cv_lwlrap=published,
+        oof_lwlrap=0.71, interval=(0.61, 0.805), test_lwlrap=None,
+    )  # fmt: skip
 
 
 REPORT = types.Report(
     grid="tiny", complete=False, conditions=(condition("A"), condition("D", features="waveform")),
     blend=types.BlendReport(), ensembles=(), comparisons=(), test=None, leaky=(), skipped=(),
 )  # fmt: skip
-ENSEMBLE = types.EnsembleReport("A+D", 6, 0.912, (0.8, 0.95), 0.89, 0.92, False)
-COMPARISON = types.ComparisonReport("step", "A", "A+D", None, 0.2, (-0.1, 0.3), None, None, False)
+ENSEMBLE = types.EnsembleReport(
+    name="A+D", predictions=6, oof_lwlrap=0.912, interval=(0.8, 0.95), published=0.89, test_lwlrap=0.92, leaky=False
+)
+COMPARISON = types.ComparisonReport(
+    name="step", before="A", after="A+D", cv_difference=None, oof_difference=0.2, interval=(-0.1, 0.3),
+    test_difference=None, test_interval=None, leaky=False,
+)  # fmt: skip
 
 
 def printed(report: types.Report) -> str:
@@ -80,12 +88,18 @@ def test_two_conditions_have_a_gain_in_cv() -> None:
 
 def test_the_blend_counts_members_weights_and_predictions() -> None:
     members = (Member("A", 1, "curated", 2), Member("A", 2, "curated", 2))
-    blend = types.BlendReport(members, (1.0, 0.0), 2, 0.9, 0.85, 0.8, None, 0.88)
+    blend = types.BlendReport(
+        members=members, weights=(1.0, 0.0), predictions=2, oof_lwlrap=0.9, oof_lwlrap_nested=0.85,
+        uniform_oof_lwlrap=0.8, paper_oof_lwlrap=None, greedy_oof_lwlrap=0.88,
+    )  # fmt: skip
     text = printed(replace(REPORT, blend=blend, test=types.TestScores(0.87, None, None)))
     assert "blend: 2 members, 1 with a weight, 2 predictions" in text
     assert cells(text, "tuned (in sample)") == ["tuned (in sample)", "0.900", "0.870"]
-    assert cells(text, "tuned on the other folds (honest)")[1] == "0.850"
-    assert "published" not in text
+    assert cells(text, "tuned on the other folds (honest)")[1:] == ["0.850", "-"]
+    assert "the paper's weights" not in text
+    text = printed(replace(REPORT, blend=replace(blend, paper_oof_lwlrap=0.83)))
+    assert cells(text, "the paper's weights") == ["the paper's weights", "0.830", "-"]
+    assert cells(text, "tuned (in sample)")[2] == "-"
 
 
 def test_leaky_scores_are_marked_everywhere() -> None:

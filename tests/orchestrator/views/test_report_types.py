@@ -7,9 +7,17 @@ from orchestrator.grids.ensembles import Member
 from orchestrator.views import report_types as types
 
 FOLDS = (types.FoldReport(0, "done", 0.8, 0.7), types.FoldReport(1, "new", None, None))
-CONDITION = types.ConditionReport("A", "mel", FOLDS, "best", None, 0.84, 0.7, (0.6, 0.8), None)
-ENSEMBLE = types.EnsembleReport("A+D", 6, 0.9, (0.8, 0.95), 0.89, 0.91, True)
-COMPARISON = types.ComparisonReport("step", "A", "A+D", None, 0.2, (0.1, 0.3), None, None, True)
+CONDITION = types.ConditionReport(
+    name="A", features="mel", folds=FOLDS, cv_epoch="best", cv_lwlrap=None, published_cv_lwlrap=0.84, oof_lwlrap=0.7,
+    interval=(0.6, 0.8), test_lwlrap=None,
+)  # fmt: skip
+ENSEMBLE = types.EnsembleReport(
+    name="A+D", predictions=6, oof_lwlrap=0.9, interval=(0.8, 0.95), published=0.89, test_lwlrap=0.91, leaky=True
+)
+COMPARISON = types.ComparisonReport(
+    name="step", before="A", after="A+D", cv_difference=None, oof_difference=0.2, interval=(0.1, 0.3),
+    test_difference=None, test_interval=None, leaky=True,
+)  # fmt: skip
 
 
 def report(blend: types.BlendReport, test: types.TestScores | None) -> types.Report:

@@ -92,6 +92,7 @@ def test_watching_a_finished_run_ends(inline_run: Run) -> None:
     watch(RecordedRun.open(inline_run.folder), console, every_s=0.0)
     assert isinstance(console.file, io.StringIO)
     assert "train-A-0" in console.file.getvalue()
+    assert console.file.getvalue().endswith("not running\n"), "a pipe gets whole lines"
 
 
 def test_watching_ends_where_a_mark_stays_damaged(copy: Run) -> None:

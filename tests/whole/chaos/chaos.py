@@ -301,7 +301,7 @@ def repeated_epochs(store: NodeStore) -> tuple[int, int]:
             text = log.read_text(encoding="utf-8", errors="replace")
             went_on = re.search(r"continued at epoch (\d+)", text)
             began = int(went_on.group(1)) if went_on else 0
-            saved = [int(epoch) for epoch in re.findall(r"checkpoint at \{'epoch': (\d+)", text)]
+            saved = [int(epoch) for epoch in re.findall(r"checkpoint at epoch (\d+)", text)]
             again += log.stem != "1"
             if saved or went_on:
                 repeated += max(0, reached - began)

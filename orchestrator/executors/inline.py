@@ -32,7 +32,11 @@ class InlineExecutor:
         if not node.trains:
             return self.execution.of_job()
         share = self.execution.share_of(node.condition)[0]
-        return self.execution.of_job(1.0 if share is None else share)
+        if share is None:
+            import torch
+
+            share = float(torch.cuda.is_available())
+        return self.execution.of_job(share)
 
     def fits(self, needs: Needs) -> bool:  # noqa: ARG002 - the interface
         """One job at a time, whatever it needs."""

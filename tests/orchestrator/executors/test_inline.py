@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from orchestrator.executors import open_executor
 from orchestrator.executors.inline import InlineExecutor
@@ -37,7 +38,7 @@ def test_jobs_that_train_or_predict_use_the_gpu_if_there_is_one(run: Run) -> Non
     shard = next(node for node in run.graph.nodes.values() if node.kind == "shard")
     train = run.graph.nodes[run.graph.train["plain", 0]]
     executor = InlineExecutor(run, Execution(executor="inline"))
-    assert executor.execution_of(train).gpus == 1.0
+    assert executor.execution_of(train).gpus == float(torch.cuda.is_available())
     assert executor.execution_of(shard).gpus == 0.0
     on_cpu = InlineExecutor(run, Execution(executor="inline", gpus_per_job=0.0))
     assert on_cpu.execution_of(train).gpus == 0.0

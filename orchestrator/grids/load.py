@@ -50,18 +50,12 @@ FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformS
 WAVEFORM_NETWORKS = [
     settings.model_fields["kind"].default for settings in NETWORKS if vars(settings)["reads"] == "waveform"
 ]
-# Field names of every section, to suggest the nearest one for a misspelt name.
-VOCABULARY = sorted(
-    {
-        field
-        for part in (
-            DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings, *NETWORKS,
-            TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
-        )
-        for field in part.model_fields
-    }
-    | {*TOP_FIELDS, *ROW_FIELDS}
+SECTIONS: tuple[type[Settings], ...] = (
+    DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings, *NETWORKS,
+    TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
 )  # fmt: skip
+# Field names of every section, to suggest the nearest one for a misspelt name.
+VOCABULARY = sorted({field for part in SECTIONS for field in part.model_fields} | {*TOP_FIELDS, *ROW_FIELDS})
 
 
 def grid_names() -> list[str]:

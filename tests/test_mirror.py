@@ -13,8 +13,6 @@ MODULES = sorted(
 
 WITHOUT = {
     "orchestrator/cli/__main__.py": "three lines; every test of the command line in a process of its own runs them",
-    "orchestrator/executors/ray/connect.py": "needs a cluster: tested in test_cluster.py beside it",
-    "orchestrator/executors/ray/executor.py": "needs a cluster: tested in tests/whole/test_ray.py",
     "orchestrator/executors/ray/prometheus.py": "needs a cluster with a dashboard: tested in tests/whole/cluster",
     "orchestrator/executors/ray/train.py": "needs a cluster: tested in tests/whole/test_ray.py",
     "orchestrator/executors/ray/versions.py": "needs a cluster: tested in test_cluster.py beside it",

@@ -5,8 +5,9 @@
     ledger.py    which machine has room for which job, without Ray
     outcome.py   what became of a job, read from the marks in its folder
 
-Both executors implement `planning.scheduler.Executor`, which decides what runs when. They submit jobs and report how
-these ended. A job's outcome is what its folder says: an exception from another machine matters only without a mark.
+Both implement the `Executor` protocol of `planning.scheduler`. The scheduler decides what runs when; they submit jobs
+and report how these ended. A job's outcome is what its folder says: an exception from another machine matters only
+without a mark.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@
         └───────── MarkWriter ─┴─ DriverStore ─┐
                         └──────── WorkerStore ─┴─ NodeStore (orchestrator.store.base)
 
-Functions take the smallest of these that they need. The drivers and readers speak of nodes. A worker knows its job and
+Functions take the smallest of these that they need. Drivers and readers refer to nodes. A worker knows its job and
 the names of folders, and needs no graph.
 """
 

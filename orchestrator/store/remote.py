@@ -1,7 +1,7 @@
 """A store in an object store (`s3://`, `gs://`): the same marks and names, under keys instead of paths.
 
-An object store has no rename and no place to work in. An attempt works in a scratch folder of its host, and what it
-can be continued from is copied to the store after each checkpoint. Finished nodes that a job reads come through the
+An object store has no rename and no place to work in. An attempt works in a scratch folder of its host, and after
+each checkpoint copies to the store what it needs to continue. Finished nodes that a job reads come through the
 host's cache (`orchestrator.store.cache`), which its jobs share.
 """
 

@@ -1,4 +1,4 @@
-"""Whether the machines of a cluster have the driver's versions of Python, Ray, torch, and sonogrid to the last line.
+"""Whether the machines of a cluster have the driver's Python, Ray and torch, and exactly its sonogrid source.
 
 A cluster with an older checkout of the same version is the common case, so sonogrid's version includes a hash of its
 source files. Otherwise differences would be found late, as errors in jobs, or never, as other results.

@@ -24,7 +24,7 @@ class ObjectStore(ABC):
 
     A key is a relative path with '/' between its parts, none of which begins with a dot (`ValueError`: a mistake of
     ours). Folders are only beginnings of keys: they need not be made, and one that is missing is empty. All methods may
-    be called from several threads.
+    be called from several threads, processes and machines.
 
     Every method raises StoreError, a sentence with the URL and the cause, when the store refuses (no right, no such
     bucket) or when it still fails after the repetitions. Calls to a remote store are repeated with growing, random

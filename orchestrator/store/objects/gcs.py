@@ -1,7 +1,7 @@
-"""A store on Google Cloud Storage: pyarrow reads and writes it, and one request of our own does what pyarrow lacks.
+"""A store on Google Cloud Storage: pyarrow reads and writes; one HTTP request adds its conditional writes.
 
 A read is of one version of the object, an upload appears when its stream is closed. Google's client inside pyarrow
-repeats what fails in passing for `PATIENCE_S`.
+retries transient failures for `PATIENCE_S`.
 """
 
 import os

@@ -152,13 +152,15 @@ def test_readers_see_whole_objects_while_they_are_replaced(storage: ObjectStore)
         "for _ in range(15):\n for n in range(8):\n  storage.write('mark', bytes([65 + n]) * (1000 + 100 * n))\n"
     )
     writer = python(script, storage.url)
-    reads = 0
+    seen = []
     while writer.poll() is None:
-        assert storage.read("mark") in contents
-        reads += 1
+        seen.append(storage.read("mark"))
+        assert seen[-1] in contents
     _, errors = writer.communicate()
     assert writer.returncode == 0, errors
-    assert reads > 10
+    assert len(seen) > 10
+    assert len(set(seen)) > 1
+    assert storage.read("mark") == max(contents)
 
 
 def test_keys_stay_below_the_root(storage: ObjectStore, tmp_path: Path) -> None:

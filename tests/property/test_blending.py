@@ -38,7 +38,9 @@ def test_stitched_predictions_are_a_permutation_of_the_folds(
                 folder = root / f"{condition}-{fold}"
                 save_npy(folder / "curated.npy", scores[:, :, :, np.array(folds) == fold])
                 save_npy(folder / "test.npy", unseen[fold])
-                write_json(folder / "done.json", {"result": {"cycles": cycles, "heads": heads, "pads": pads}})
+                write_json(
+                    folder / "done.json", {"result": {"cycles": cycles, "heads": heads, "pads": pads}, "files": {}}
+                )
             whole.append(scores.reshape(-1, len(folds), len(CLASSES)))
             tests.append(unseen.mean(axis=0).reshape(-1, test, len(CLASSES)) if test else None)
             wanted += [(condition, c + 1, head, pad) for c in range(cycles) for head in heads for pad in pads]

@@ -239,7 +239,7 @@ def test_a_grid_without_figures_prints_one_table_of_conditions(
     said = capsys.readouterr().out
     assert said.startswith("grid tiny: lwlrap")
     assert "Table" not in said
-    assert "paper" not in said
+    assert not re.search(r"[┃│] +paper +[┃│]", said)
     assert "step" not in said
 
 

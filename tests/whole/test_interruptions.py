@@ -17,6 +17,7 @@ import pytest
 from features.errors import DamagedInputError, StoreError
 from features.files import read_json, write_json
 from orchestrator.cli.main import main
+from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.failures import cause_of, failure_class
 from orchestrator.jobs.run import run_job
 from orchestrator.planning.plan import Plan
@@ -162,8 +163,11 @@ def test_status_tells_the_states_apart(copy: Run, capsys: pytest.CaptureFixture[
         pass
     for sign in signs(copy, by_name["train-A-1"]):
         write_json(sign, {**read_json(sign), "time": time.time() - 100})
-    copy.store.claim(by_name["train-B-0"], "")
-    with attempt_at(copy, by_name["train-A-0"]) as attempt, attempt_at(copy, by_name["train-B-0"]):
+    lost = by_name["train-B-0"]
+    copy.store.forget(lost)
+    copy.store.claim(lost, copy.identity)
+    second = Attempt(copy.store, copy.store.name(lost), copy.store.claim(lost, copy.identity))
+    with attempt_at(copy, by_name["train-A-0"]) as attempt, second:
         attempt.progress(epoch=1, step=3)
         assert main(["status", str(copy.folder), "--json"]) == 0
         jobs = {job["name"]: job for job in json.loads(capsys.readouterr().out)["jobs"]}
@@ -178,7 +182,7 @@ def test_status_tells_the_states_apart(copy: Run, capsys: pytest.CaptureFixture[
     assert jobs["train-A-1"]["age_s"] > 90
     assert jobs["train-D-0"]["state"] in ("done", "cached")
     assert jobs["train-D-0"]["epoch"] == jobs["train-D-0"]["epochs"] == 1
-    assert re.search(r"retrying +train-B-0 .*attempt 2", table)
+    assert re.search(r"retrying +train-B-0 .*attempt 3", table)
     assert "not running" in table
 
 

@@ -94,7 +94,7 @@ def test_a_changed_clip_is_refused_and_leaves_nothing(
         build_shard(plan, tiny, MelSettings(), tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
     (tiny / "train_curated" / "a4.wav").unlink()
-    with pytest.raises(DataError, match=r"a4\.wav cannot be read any more"):
+    with pytest.raises(DataError, match=r"a4\.wav can no longer be read"):
         build_shard(plan, tiny, MelSettings(), tmp_path / "store")
 
 

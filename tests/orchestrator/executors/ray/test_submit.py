@@ -251,7 +251,9 @@ def test_what_the_head_refuses_is_said_here(cluster: Cluster, tmp_path: Path) ->
 def test_a_wrong_token_and_a_node_with_other_sources_are_refused(
     cluster: Cluster, submitted: Path, tmp_path: Path
 ) -> None:
-    stranger = start(cluster, tmp_path, "resume", submitted, "--address", cluster.address, RAY_AUTH_TOKEN="f" * 64)
+    stranger = start(
+        cluster, tmp_path, "resume", submitted, "--all", "--address", cluster.address, RAY_AUTH_TOKEN="f" * 64
+    )
     other = tmp_path / "checkout"
     for package in ("features", "trainers", "orchestrator"):
         shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -266,7 +268,7 @@ def test_a_wrong_token_and_a_node_with_other_sources_are_refused(
     )
     until(lambda: cluster.get("/nodes?view=summary").text.count('"state": "ALIVE"') == 2, "the second node has joined")
     before = sorted(submitted.rglob("*.npy"))
-    code, said = result(start(cluster, tmp_path, "resume", submitted, "--address", cluster.address))
+    code, said = result(start(cluster, tmp_path, "resume", submitted, "--all", "--address", cluster.address))
     assert code == 2
     assert f"sonogrid: --address {cluster.address}: node {socket.gethostname()} (" in said
     assert "has sonogrid 0.1.0 (" in said

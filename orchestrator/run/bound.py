@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import labels_seen
+from orchestrator.planning.recorded import recorded_graph
 from orchestrator.run.record import existing_run_json, read_run_json, recorded_id, store_of, write_run_json
 from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.marks import DoneMark
@@ -38,11 +39,16 @@ class Run:
     data_root: Path
     store: DriverStore
     manifest: Manifest
+    recorded: Mapping[str, Mapping[str, Any]] | None = field(default=None, compare=False, repr=False)
+    """Nodes of run.json, for a run that is opened to be read."""
 
     @cached_property
     def graph(self) -> Graph:
-        """All nodes of the grid."""
-        return build_graph(self.recipe, self.manifest)
+        """All nodes of the grid; of a run that is read, as they were launched, even by an older version."""
+        graph = build_graph(self.recipe, self.manifest)
+        if self.recorded is None or {str(node["signature"]) for node in self.recorded.values()} == graph.nodes.keys():
+            return graph
+        return recorded_graph(self.recipe, self.recorded) or graph
 
     @cached_property
     def labels_seen(self) -> dict[str, frozenset[int]]:
@@ -75,7 +81,9 @@ class Run:
         raw = existing_run_json(folder)
         recipe, data_root, root = _binding(folder, raw)
         store = open_store(root)
-        return cls(folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])))
+        return cls(
+            folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])), recorded=raw["nodes"]
+        )  # fmt: skip
 
     def save(self, asked: Mapping[str, Any] | None = None) -> None:
         """Write the manifest to the store and `run.json` to the folder.

@@ -33,7 +33,7 @@ def wav(
     align: int | None = None, size: int | None = None, riff: int | None = None, name: bytes = b"RIFF",
     before: bytes = b"", after: bytes = b"",
 ) -> bytes:  # fmt: skip
-    """A WAV file whose header says what it is told to."""
+    """A WAV file with any header."""
     align = channels * bits // 8 if align is None else align
     form = struct.pack("<HHIIHH", tag, channels, rate, rate * align & 0xFFFFFFFF, align & 0xFFFF, bits)
     body = b"WAVE" + chunk(b"fmt ", form) + before + chunk(b"data", content, size) + after

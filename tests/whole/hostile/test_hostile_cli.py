@@ -186,7 +186,7 @@ def test_run_folders_and_the_store(run: Path, tell: Tell, keep: Keep) -> None:
         (run / "run.json").write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
         words, code = tell("report", "run")
         assert code in (1, 2), case
-        # Who only looks at the jobs needs no Recipe.
+        # Read-only commands need no Recipe.
         looked = tell("status", "run")
         assert looked[1] == 0 if case in in_the_recipe else looked == (words, code), case
         rows.append((f"run.json: {case}", words, code))

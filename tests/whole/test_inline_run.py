@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from features.files import read_json, sha256_file, write_json
+from features.files import hash_of, read_json, sha256_file, write_json
 from orchestrator.cli.main import main
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
@@ -76,8 +76,14 @@ def test_mlflow_has_each_run_and_each_epoch_once(inline_run: Run) -> None:
     client = MlflowClient()
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
-    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id], max_results=1000)}
-    assert len(runs) == len(client.search_runs([experiment.experiment_id])) == 4 * (1 + 2) + 1
+    graph, folds = inline_run.graph, range(inline_run.recipe.data.folds)
+    conditions = [[graph.train[name, fold] for fold in folds] for name in inline_run.recipe.conditions]
+    own = {*graph.nodes, *(hash_of({"condition": nodes}) for nodes in conditions)}
+    # Other tests launch this grid with other settings into the same experiment.
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    mirrored = [run for run in found if run.data.tags["sonogrid.signature"] in own]
+    runs = {run.info.run_name: run for run in mirrored}
+    assert len(runs) == len(mirrored) == 4 * (1 + 2) + 1
     child, parent = runs["A fold 1"], runs["A"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert child.data.params["train.crop"] == "16"

@@ -77,7 +77,7 @@ def test_an_error_in_a_job_is_its_cause_and_a_killed_process_is_lost(
         executor.close()
 
 
-@pytest.mark.parametrize("when", ["starting", "training"])
+@pytest.mark.parametrize("when", ["starting", pytest.param("training", marks=pytest.mark.long)])
 def test_a_termination_of_the_driver_stops_at_the_next_step_and_the_run_continues(
     tmp_path: Path, small_data: Path, tiny_grid: Path, when: str
 ) -> None:

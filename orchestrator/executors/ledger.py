@@ -195,7 +195,7 @@ class Ledger:
 
 
 def _times(room: _Room, needs: Needs) -> int:
-    """How many workers of a job a room takes."""
+    """How many workers of a job fit into a room."""
     copy = _Room(room.machine, room.cpus, list(room.devices))
     count = 0
     while count < needs.workers and copy.take(needs) is not None:

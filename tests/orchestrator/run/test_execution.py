@@ -20,7 +20,7 @@ def test_python_and_the_command_line_have_the_same_defaults() -> None:
 
 def test_shares_of_conditions() -> None:
     plain = made()
-    assert plain.share_of("A") == (None, 1), "one a worker where there are GPUs"
+    assert plain.share_of("A") == (None, 1), "one per worker if there are GPUs"
     shared = made("--gpus-per-job", "0.5", "--place", "B.gpu=A100", "--place", "B.gpus=2", "--place", "B.workers=2")
     assert shared.share_of("A") == (0.5, 1)
     assert shared.share_of("B") == (2.0, 2)

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.network import Tagger
 from trainers.predict import WHOLE, group_by_length, windows
+from trainers.schedule import steps_per_epoch
 from trainers.settings import NetworkSettings, ReadSettings, TrainSettings
 
 __all__ = [
@@ -136,7 +137,7 @@ def training_flops(
     """
     network = settings.network
     crops = settings.crops  # in equal shares
-    steps = math.ceil(train_clips / settings.batch_size)
+    steps = steps_per_epoch(train_clips, settings.batch_size)
     counted = [crop_flops(network, classes, crop, n_mels) for crop in crops]
     streams = 1 + settings.multitask + (settings.pseudo is not None)
     # A semi-supervised method trains on some views and, before that, predicts as many to make their targets.

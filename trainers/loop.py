@@ -29,7 +29,7 @@ from trainers.precision import use_precision
 from trainers.predict import predict
 from trainers.randomness import seed_of
 from trainers.registry import AUGMENTATIONS
-from trainers.schedule import cyclic_cosine
+from trainers.schedule import cyclic_cosine, steps_per_epoch
 from trainers.semi import make_method
 from trainers.settings import TrainSettings
 from trainers.streams import Pool, Stream
@@ -115,7 +115,7 @@ class _Training:
         # Channels last is the faster layout for 2-d convolutions on both devices.
         self.network.to(job.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(settings, self.network)
-        self.steps_per_epoch = math.ceil(len(job.curated.train_rows) / settings.batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(job.curated.train_rows), settings.batch_size)
         seed = seed_of(settings.seed, f"semi/{job.split}")
         self.method = make_method(settings, self.network, self.steps_per_epoch, seed)
         self.views: list[Stream] = []

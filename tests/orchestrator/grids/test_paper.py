@@ -1,12 +1,12 @@
 """The grid `paper` against the tables of docs/paper.md, and one real step of each of its conditions at full size."""
 
-import math
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from features.assumed import assumed_manifest
 from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weights
@@ -18,7 +18,9 @@ from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.network import Tagger, parameter_count
 from trainers.predict import predict
+from trainers.schedule import steps_per_epoch
 from trainers.settings import TrainSettings
+from trainers.streams import Pool, Stream
 from trainers.weights import load_snapshot
 
 CLASSES = 80
@@ -296,13 +298,33 @@ def test_both_submissions_have_their_members_pads_and_weights(overlay: str | Non
 
 @pytest.mark.parametrize("name", TABLE)
 def test_steps_and_clips_of_an_epoch_at_the_real_sizes(paper: Recipe, name: str) -> None:
-    """4/5 of 4,970 curated clips: 63 steps of 64 clips, 125 of 32, 249 of 16 in each stream."""
+    """4/5 of 4,970 curated clips: 63 steps of 64 clips, 125 of 32, 249 of 16 in each stream; 19,815 noisy clips."""
     manifest = assumed_manifest(paper.data)
-    batch_size = paper.conditions[name].train.batch_size
+    train = paper.conditions[name].train
+    wanted = {64: 63, 32: 125, 16: 249}[train.batch_size]
+    assert wanted == {"B": 125, "c6": 125, "c8": 249, "E": 249, "F": 249}.get(name, 63)
     for fold in range(5):
-        clips = int((manifest.subset("curated")["fold"] != fold).sum())
-        assert clips == 3_976
-        assert math.ceil(clips / batch_size) == {64: 63, 32: 125, 16: 249}[batch_size]
+        assert int((manifest.subset("curated")["fold"] != fold).sum()) == 3_976
+    assert steps_per_epoch(3_976, train.batch_size) == wanted
+    assert train.noisy == "all"
+    streams = {"curated": 3_976} | ({"noisy": 19_815} if train.multitask else {})
+    for stream, clips in streams.items():
+        seen = clips_of_an_epoch(stream, clips, train.batch_size, wanted)
+        assert len(seen) == wanted * train.batch_size
+        times = np.bincount(seen, minlength=clips)
+        if stream == "curated":  # every clip once; the rest of the last batch begins the next pass
+            assert (times.min(), times.max()) == (1, 2)
+            assert (times == 2).sum() == wanted * train.batch_size - clips
+        else:  # the noisy stream cycles on its own: an epoch is a part of a pass
+            assert times.max() == 1
+
+
+def clips_of_an_epoch(name: str, clips: int, batch_size: int, steps: int) -> NDArray[np.int64]:
+    """Numbers of the clips that a stream draws in the steps of an epoch; each clip is one frame, its label a number."""
+    bank = ClipBank(MemoryClips([np.ones((1, 1), np.float32)] * clips), torch.device("cpu"))
+    pool = Pool(bank, np.arange(clips), torch.arange(clips).float()[:, None])
+    stream = Stream(name, [pool], crop=1, batch_size=batch_size, augmentations={}, seed=0)
+    return np.concatenate([stream.batch(step)[1][:, 0].long().numpy() for step in range(steps)])
 
 
 def test_paper_mini_is_the_same_graph_with_two_folds(paper: Recipe) -> None:

@@ -3,7 +3,7 @@
 Settings are frozen and reject unknown fields. The description of a field is its documentation (docs/grids.md).
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -59,6 +59,11 @@ class MelSettings(Settings):
             raise ValueError(f"n_mels {self.n_mels} is more than the {bins} bins of n_fft_samples {self.n_fft_samples}")
         return self
 
+    @property
+    def bands(self) -> int | None:
+        """Values of a frame."""
+        return self.n_mels
+
     def frames(self, n_samples: int) -> int:
         """Frames of a clip of `n_samples` at this rate: at least one, as frames are centred."""
         return 1 + n_samples // self.hop_samples
@@ -67,6 +72,8 @@ class MelSettings(Settings):
 class WaveformSettings(Settings):
     """Mono samples as int16."""
 
+    bands: ClassVar[int | None] = None
+    """Samples have no bands."""
     kind: Literal["waveform"] = Field("waveform", description="mono samples as int16")
     sample_rate_hz: SampleRate = 44_100
     shard_mb: ShardSize = 64

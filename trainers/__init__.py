@@ -1,12 +1,16 @@
 """Shards in, snapshots and predictions out: networks, augmentation, the training loop, full-length prediction.
 
-    settings.py          settings of a condition; torch-free, as are registry.py, history.py and supervisor.py
+    settings.py          settings of a condition; torch-free, as are the four below it
+    network_settings.py  settings of its network
     registry.py          names, parameters and descriptions of augmentations and losses
+    history.py           the records of a job's epochs
+    supervisor.py        the interface between a job and whoever runs it
     clips.py             crops of clips as device tensors
     streams.py           training batches: which clips, where cropped, how augmented
     batch.py             a batch on its way to the network
     augment.py           the pipeline of augmentations; functions in augment_mel.py, augment_waveform.py
     network.py           trunk and heads; trunks in resnet.py, seresnext.py, envnet.py
+    pooled.py            statistics over time, a trunk of its own or beside one
     losses.py            losses by name
     semi.py              semi-supervised methods by name
     schedule.py          learning rate of a step
@@ -15,8 +19,6 @@
     parallel.py          several workers on one job, with the results of one
     checkpoints.py       checkpoints of a job, and how it continues from them
     weights.py           snapshots and checkpoints as safetensors
-    history.py           the records of a job's epochs
-    supervisor.py        the interface between a job and whoever runs it
     predict.py           full-length prediction
     pseudo.py            pseudo labels from a teacher's predictions
     lwlrap.py            the metric

@@ -26,7 +26,7 @@ __all__ = [
     "snapshot_bytes", "training_flops",
 ]  # fmt: skip
 
-MOMENTS = {"adam": 2, "sgd": 1}
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Values that an optimizer keeps per parameter."""
 KNOT_RATIO = 5
 """Ratio of neighbouring lengths at which whole clips are counted."""
@@ -64,7 +64,7 @@ def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int 
         n_mels: bands of a frame; None for samples.
     """
     with FlopCounterMode(display=False) as counter:
-        logits = _bare(network, classes)(_input(1, length, n_mels))
+        logits = _bare(network, classes, n_mels)(_input(1, length, n_mels))
         forward = counter.get_total_flops()
         logits.sum().backward()
     return CropFlops(forward, counter.get_total_flops() - forward)
@@ -76,7 +76,7 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
     They are linear in the length except for the rounding of strides, so they are counted at a few lengths and
     interpolated between these.
     """
-    shortest = _bare(network, 1).min_length
+    shortest = _bare(network, 1, n_mels).min_length
     lengths = np.maximum(lengths, shortest)  # `predict` pads shorter clips
     last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
     knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
@@ -85,11 +85,11 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
 
 
 @cache
-def head_flops(network: NetworkSettings, classes: int) -> int:
+def head_flops(network: NetworkSettings, classes: int, n_mels: int | None) -> int:
     """Operations of one clip through one head."""
-    tagger = _bare(network, classes)
+    tagger = _bare(network, classes, n_mels)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        tagger.heads["curated"](torch.empty(1, tagger.trunk.features, device="meta"))
+        tagger.heads["curated"](torch.empty(1, tagger.features, device="meta"))
     return int(counter.get_total_flops())
 
 
@@ -120,7 +120,7 @@ def prediction_flops(
         return 0.0
     grouped, parts = _grouped(clips, n_mels or 1, read, crop)
     trunk = sum(float(clip_flops(network, n_mels, grouped + 2 * pad).sum()) for pad in pads)
-    return parts * (trunk + float(len(pads) * heads * len(clips.lengths) * head_flops(network, classes)))
+    return parts * (trunk + float(len(pads) * heads * len(clips.lengths) * head_flops(network, classes, n_mels)))
 
 
 def training_flops(
@@ -151,33 +151,33 @@ def training_flops(
 
 
 @cache
-def snapshot_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool) -> int:
+def snapshot_bytes(network: NetworkSettings, classes: int, n_mels: int | None, *, noisy_head: bool) -> int:
     """Bytes of a snapshot's parameters and buffers."""
-    return _n_bytes(list(_tagger(network, classes, noisy_head).state_dict().values()))
+    return _n_bytes(list(_tagger(network, classes, noisy_head, n_mels).state_dict().values()))
 
 
 @cache
-def checkpoint_bytes(network: NetworkSettings, classes: int, *, noisy_head: bool, optimizer: str) -> int:
+def checkpoint_bytes(
+    network: NetworkSettings, classes: int, n_mels: int | None, *, noisy_head: bool, optimizer: str
+) -> int:
     """Bytes of a checkpoint (weights and optimizer state), which exists beside the snapshots while a job runs."""
-    tagger = _tagger(network, classes, noisy_head)
-    return snapshot_bytes(network, classes, noisy_head=noisy_head) + MOMENTS[optimizer] * _n_bytes(
-        list(tagger.parameters())
-    )
+    weights = list(_tagger(network, classes, noisy_head, n_mels).parameters())
+    return snapshot_bytes(network, classes, n_mels, noisy_head=noisy_head) + MOMENTS[optimizer] * _n_bytes(weights)
 
 
 def _n_bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def _tagger(network: NetworkSettings, classes: int, noisy_head: bool) -> Tagger:
+def _tagger(network: NetworkSettings, classes: int, noisy_head: bool, n_mels: int | None) -> Tagger:
     with torch.device("meta"):
-        return Tagger(network, classes, noisy_head=noisy_head)
+        return Tagger(network, classes, noisy_head=noisy_head, bands=n_mels)
 
 
 @lru_cache(maxsize=16)
-def _bare(network: NetworkSettings, classes: int) -> Tagger:
+def _bare(network: NetworkSettings, classes: int, n_mels: int | None) -> Tagger:
     """The network with one head and without batch norm, which has no counted operations and takes most of the time."""
-    tagger = _tagger(network, classes, False)
+    tagger = _tagger(network, classes, False, n_mels)
     for module in list(tagger.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -191,7 +191,7 @@ def _input(batch: int, length: int, n_mels: int | None) -> Tensor:
 
 @cache
 def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> int:
-    tagger = _bare(network, 1)
+    tagger = _bare(network, 1, n_mels)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         tagger.embed(_input(1, length, n_mels))
     return int(counter.get_total_flops())

@@ -21,7 +21,7 @@ from torch import Tensor
 from features.errors import NotFiniteError
 from trainers.checkpoints import Checkpoints, snapshot_path
 from trainers.clips import ClipBank, ClipSource
-from trainers.losses import FUNCTIONS
+from trainers.losses import FUNCTIONS, smooth
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
 from trainers.parallel import Group
@@ -31,11 +31,11 @@ from trainers.randomness import seed_of
 from trainers.registry import AUGMENTATIONS
 from trainers.schedule import cyclic_cosine, steps_per_epoch
 from trainers.semi import make_method
-from trainers.settings import TrainSettings
+from trainers.settings import ResNetSettings, SEResNeXtSettings, TrainSettings
 from trainers.streams import Pool, Stream
 from trainers.sums import LossSums
 from trainers.supervisor import Supervisor
-from trainers.weights import restore_optimizer, save_snapshot, warm_start
+from trainers.weights import restore_optimizer, save_snapshot, start_trunk, warm_start
 
 __all__ = ["FoldClips", "TrainJob", "train"]
 
@@ -106,9 +106,13 @@ class _Training:
         self.job, self.folder, self.supervisor, self.group = job, folder, supervisor, group or Group()
         settings = job.settings
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
-        self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask)
-        # A snapshot or a checkpoint replaces it.
+        bands = job.curated.shards.n_mels
+        self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask, bands=bands)
+        # A snapshot or a checkpoint replaces all of this.
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
+        start = settings.network
+        if isinstance(start, ResNetSettings | SEResNeXtSettings) and start.init_from and start.init_sha256:
+            start_trunk(Path(start.init_from), start.init_sha256, self.network)
         if job.start_from is not None:
             warm_start(job.start_from, self.network)
         self.group.adapt(self.network)
@@ -263,6 +267,8 @@ class _Training:
     def _loss(self, name: str, x: Tensor, y: Tensor, step: int) -> Tensor:
         with self.autocast:
             logits = self.network(x, "noisy" if name == "noisy" else "curated")
+        if name in ("curated", "noisy"):
+            y = smooth(y, self.job.settings.label_smoothing)
         loss, weight = self._terms(step)[name]
         return weight * FUNCTIONS[loss](logits.float(), y, self.network.activation)
 
@@ -345,7 +351,10 @@ def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _optimizer(settings: TrainSettings, network: Tagger) -> torch.optim.Optimizer:
-    """Adam, or SGD with Nesterov momentum 0.9 (docs/paper.md, Training)."""
+    """Adam, or SGD with Nesterov momentum 0.9 (docs/paper.md, Training); AdamW (Loshchilov & Hutter 2019)."""
     if settings.optimizer == "adam":
         return torch.optim.Adam(network.parameters(), lr=settings.lr_max, fused=True)
+    if settings.optimizer == "adamw":
+        decay = settings.weight_decay
+        return torch.optim.AdamW(network.parameters(), lr=settings.lr_max, weight_decay=decay, fused=True)
     return torch.optim.SGD(network.parameters(), lr=settings.lr_max, momentum=0.9, nesterov=True, fused=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainers.registry import Activation
 
-__all__ = ["FUNCTIONS", "Loss", "activate", "bce", "bce_twice", "kl", "kl_mean", "mse"]
+__all__ = ["FUNCTIONS", "Loss", "activate", "bce", "bce_twice", "kl", "kl_mean", "mse", "smooth"]
 
 Loss = Callable[[Tensor, Tensor, Activation], Tensor]
 
@@ -68,6 +68,14 @@ def kl_mean(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
 def mse(logits: Tensor, targets: Tensor, activation: Activation) -> Tensor:
     """Mean squared error of the scores (the loss of soft pseudo labels, docs/paper.md, Training)."""
     return F.mse_loss(activate(logits, activation), targets)
+
+
+def smooth(labels: Tensor, part: float) -> Tensor:
+    """Labels (B, C), a part of which is spread evenly over the classes (Szegedy et al. 2016, section 7).
+
+    The sum of a clip's labels stays the same.
+    """
+    return labels if part == 0 else torch.lerp(labels, labels.mean(dim=1, keepdim=True), part)
 
 
 FUNCTIONS: dict[str, Loss] = {"bce": bce, "bce_twice": bce_twice, "kl": kl, "kl_mean": kl_mean, "mse": mse}

@@ -12,25 +12,32 @@ from features.mel import power_to_db
 from trainers.clips import ClipSource
 from trainers.envnet import EnvNetTrunk
 from trainers.losses import activate
+from trainers.network_settings import NetworkSettings, ResNetSettings, SEResNeXtSettings
+from trainers.pooled import PooledTrunk, Statistics, frames_with_power
 from trainers.registry import Activation
 from trainers.resnet import ResNetTrunk
 from trainers.seresnext import SEResNeXtTrunk
-from trainers.settings import NetworkSettings
 
 __all__ = ["TRUNKS", "Head", "Tagger", "decibel_statistics", "parameter_count"]
 
 Head = Literal["curated", "noisy"]
-Trunk = ResNetTrunk | SEResNeXtTrunk | EnvNetTrunk
+Trunk = ResNetTrunk | SEResNeXtTrunk | EnvNetTrunk | PooledTrunk
 
-TRUNKS: dict[str, Callable[[Any], Trunk]] = {
-    "resnet": lambda settings: ResNetTrunk(settings.depth, settings.width, default_stem=settings.init == "released"),
-    "seresnext": lambda settings: SEResNeXtTrunk(settings.width),
-    "envnet": lambda settings: EnvNetTrunk(settings.width, default_init=settings.init == "released"),
+TRUNKS: dict[str, Callable[[Any, int], Trunk]] = {
+    "resnet": lambda settings, _: ResNetTrunk(settings.depth, settings.width, default_stem=settings.init == "released"),
+    "seresnext": lambda settings, _: SEResNeXtTrunk(settings.width),
+    "envnet": lambda settings, _: EnvNetTrunk(settings.width, default_init=settings.init == "released"),
+    "pooled": lambda settings, bands: PooledTrunk(settings.statistics, bands, level=settings.level == "keep"),
 }
-"""Trunk of each `network.kind`."""
+"""Trunk of each `network.kind`, from its settings and the number of mel bands."""
 
 
-def _head(features: int, units: int, classes: int) -> nn.Sequential:
+def _head(features: int, units: int | None, classes: int) -> nn.Module:
+    if units is None:
+        linear = nn.Linear(features, classes)
+        nn.init.zeros_(linear.weight)  # a convex problem: random weights would only add noise to what is learnt
+        nn.init.zeros_(linear.bias)
+        return linear
     return nn.Sequential(
         nn.Linear(features, units),
         nn.ReLU(inplace=True),
@@ -45,23 +52,29 @@ def _head(features: int, units: int, classes: int) -> nn.Sequential:
 class Tagger(nn.Module):
     """Crops or whole clips in, logits out. Features are given as stored and normalised here.
 
-    With `normalise: dataset` the mean and deviation are buffers, so that weight files contain them.
+    What is measured on the training clips is in buffers, so that weight files contain it: mean and deviation of the
+    decibels (`normalise: dataset`) or of the statistics over time (network `pooled`).
     """
 
     db_mean: Tensor
     db_deviation: Tensor
 
-    def __init__(self, settings: NetworkSettings, classes: int, *, noisy_head: bool) -> None:
+    def __init__(self, settings: NetworkSettings, classes: int, *, noisy_head: bool, bands: int | None = None) -> None:
+        """`bands` is the number of mel bands, on which the statistics over time depend; None for waveforms."""
         super().__init__()
         self.reads = settings.reads
         self.activation: Activation = settings.activation
-        self.trunk = TRUNKS[settings.kind](settings)
-        self.by_dataset = settings.kind != "envnet" and settings.normalise == "dataset"
+        self.trunk = TRUNKS[settings.kind](settings, bands or 0)
+        self.by_dataset = isinstance(settings, ResNetSettings | SEResNeXtSettings) and settings.normalise == "dataset"
         if self.by_dataset:
             self.register_buffer("db_mean", torch.zeros(()))
             self.register_buffer("db_deviation", torch.ones(()))
+        beside = settings.statistics if isinstance(settings, ResNetSettings | SEResNeXtSettings) else ()
+        self.statistics = Statistics(beside, bands or 0) if beside else None
+        self.features = self.trunk.features + (self.statistics.features if self.statistics else 0)
+        """Size of the input of a head."""
         names: list[Head] = ["curated", "noisy"] if noisy_head else ["curated"]
-        self.heads = nn.ModuleDict({name: _head(self.trunk.features, settings.head_units, classes) for name in names})
+        self.heads = nn.ModuleDict({name: _head(self.features, settings.head_units, classes) for name in names})
 
     @property
     def min_length(self) -> int:
@@ -69,7 +82,9 @@ class Tagger(nn.Module):
         return self.trunk.min_length
 
     def fit_normalisation(self, clips: ClipSource, rows: np.ndarray) -> None:
-        """With `normalise: dataset`, set mean and deviation to those of these clips' decibels."""
+        """Measure on these clips what the network is normalised by, if it is."""
+        if isinstance(self.trunk, PooledTrunk):
+            self.trunk.fit(clips, rows, power_to_db)
         if self.by_dataset:
             mean, deviation = decibel_statistics(clips, rows)
             self.db_mean.fill_(mean)
@@ -81,11 +96,16 @@ class Tagger(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, n_mels) mel power or (B, S) samples -> (B, features), the input of all heads."""
-        if self.reads == "mel":
-            db = power_to_db(x)
-            x = (db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db)
-        features: Tensor = self.trunk(x)
-        return features
+        if self.reads == "waveform":
+            features: Tensor = self.trunk(x)
+            return features
+        db = power_to_db(x)
+        if isinstance(self.trunk, PooledTrunk):
+            return self.trunk.forward(db, frames_with_power(x))
+        features = self.trunk((db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db))
+        if self.statistics is None:
+            return features
+        return torch.cat([features, self.statistics(db, frames_with_power(x))], dim=1)
 
     def logits(self, features: Tensor, head: Head = "curated") -> Tensor:
         """(B, features) -> (B, C) logits, always computed in float32: bfloat16 would round scores to ties."""

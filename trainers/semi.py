@@ -43,7 +43,8 @@ OwnSettings = TypeVar("OwnSettings")
 class Method(nn.Module, Generic[OwnSettings]):
     """Supervised training, which leaves the batches as they are; base class of the methods.
 
-    Holds everything that is learnt: the network and possibly a teacher. Checkpoints contain the tensors of both.
+    Holds everything that is learnt: the network, and the moving average of its weights if there is one (`ema`, Polyak &
+    Juditsky 1992). Checkpoints contain the tensors of both.
     """
 
     views = 0
@@ -57,11 +58,12 @@ class Method(nn.Module, Generic[OwnSettings]):
         super().__init__()
         self.settings, self.semi, self.network = settings, semi, network
         self.steps_per_epoch, self.seed = steps_per_epoch, seed
+        self.average = copy.deepcopy(network).requires_grad_(False) if settings.ema else None
 
     @property
     def evaluated(self) -> Tagger:
         """The network that is validated and kept as a snapshot."""
-        return self.network
+        return self.average or self.network
 
     def terms(self, step: int) -> dict[str, tuple[str, float]]:
         """Name of the loss and its weight at a step, for each batch that the method adds."""
@@ -79,6 +81,8 @@ class Method(nn.Module, Generic[OwnSettings]):
 
     def after_step(self, step: int) -> None:
         """Called when the optimizer has changed the network."""
+        if self.average is not None:
+            _update_average(self.average, self.network, self.settings.ema, step)
 
 
 METHODS: dict[str, type[Method[Any]]] = {}
@@ -172,15 +176,9 @@ class MeanTeacher(Method[MeanTeacherSettings]):
         for_student, for_teacher = views
         return {**labelled, "unlabelled": (for_student, _scores(self.teacher, for_teacher))}
 
-    @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Update the teacher; integers (counters) are copied."""
-        decay = min(1.0 - 1.0 / (step + 2), self.semi.decay)
-        for average, value in zip(self.teacher.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if average.is_floating_point():
-                average.lerp_(value, 1.0 - decay)
-            else:
-                average.copy_(value)
+        """Update the teacher."""
+        _update_average(self.teacher, self.network, self.semi.decay, step)
 
 
 @register("mixmatch")
@@ -226,6 +224,20 @@ class MixMatch(Method[MixMatchSettings]):
         own = ratio.clip(min=1.0 - ratio)
         x, y = (torch.lerp(v[partner], v, column(own, v, v.dim())) for v in (x, y))
         return {**labelled, "curated": (x[:clips], y[:clips]), "unlabelled": (x[clips:], y[clips:])}
+
+
+@torch.no_grad()
+def _update_average(average: Tagger, network: Tagger, decay: float, step: int) -> None:
+    """Move an average of weights and buffers towards the network after a step; integers (counters) are copied.
+
+    It starts as a plain mean: the decay is at most 1 - 1 / (steps + 1).
+    """
+    decay = min(1.0 - 1.0 / (step + 2), decay)
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1.0 - decay)
+        else:
+            mean.copy_(value)
 
 
 def hard_labels(scores: Tensor, threshold: float, activation: Activation) -> Tensor:

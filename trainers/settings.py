@@ -9,7 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from features.settings import Seed, Settings
-from trainers.registry import AUGMENTATIONS, LOSSES, Activation, Augmentations, resolve_augmentations
+from trainers.network_settings import (
+    NETWORKS,
+    EnvNetSettings,
+    NetworkSettings,
+    PooledSettings,
+    ResNetSettings,
+    SEResNeXtSettings,
+    unless,
+)
+from trainers.registry import AUGMENTATIONS, LOSSES, Augmentations, resolve_augmentations
 
 __all__ = [
     "NETWORKS",
@@ -19,6 +28,7 @@ __all__ = [
     "MixMatchSettings",
     "NetworkSettings",
     "Padding",
+    "PooledSettings",
     "PredictSettings",
     "PseudoLabelSettings",
     "PseudoSettings",
@@ -35,19 +45,9 @@ MAX_CROP = 100_000_000
 MAX_PAD = 1_000_000
 Padding = Literal["zeros", "repeat"]
 """What position p outside a clip of length n reads: zero, or position p mod n."""
-HeadUnits = Annotated[int, Field(ge=8, le=65_536, description="units of each of the two hidden layers of a head")]
-HeadActivation = Annotated[Activation, Field(description="what turns logits into scores")]
 Factor = Annotated[float, Field(gt=0, le=1e6)]
 Temperature = Annotated[float, Field(ge=1e-3, le=1e3)]
 Epochs = Annotated[float, Field(ge=0, le=1e9)]
-
-Normalise = Annotated[
-    Literal["clip", "dataset"],
-    Field(
-        description="whose mean and standard deviation (dB) normalise the input: those of each crop, or those of the "
-        "fold's curated training clips"
-    ),
-]
 
 
 def _known_loss(name: str) -> str:
@@ -67,60 +67,6 @@ def _distinct(pads: tuple[int, ...]) -> tuple[int, ...]:
 
 # YAML has lists, not tuples, so fields of this type have `strict=False`, which converts only the outer type.
 Pads = Annotated[tuple[int, ...], Field(min_length=1, max_length=64), AfterValidator(_distinct)]
-
-
-class ResNetSettings(Settings):
-    """Residual network on mel power. The paper's is ResNet-34: depth 34, width 64."""
-
-    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
-    kind: Literal["resnet"] = Field("resnet", description="ResNet on mel power")
-    depth: Literal[10, 18, 34] = Field(34, description="number of layers with weights")
-    init: Literal["kaiming", "released"] = Field(
-        "kaiming", description="initial weights of convolutions; released: torch's default for the stem"
-    )
-    width: int = Field(64, ge=4, le=512, description="channels of the first stage")
-    head_units: HeadUnits = 1024
-    activation: HeadActivation = "sigmoid"
-    normalise: Normalise = "clip"
-
-    @property
-    def rough_depth(self) -> int:
-        """Depth by which the cost of a training is guessed until its operations are counted."""
-        return self.depth
-
-
-class SEResNeXtSettings(Settings):
-    """SE-ResNeXt-50 on mel power. Width 64 is the 32x4d variant, which the authors tried."""
-
-    rough_depth: ClassVar[int] = 40
-    """As in `ResNetSettings`."""
-    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
-    kind: Literal["seresnext"] = Field("seresnext", description="SE-ResNeXt-50 on mel power")
-    width: int = Field(64, ge=4, le=512, multiple_of=4, description="channels of the stem, two per group")
-    head_units: HeadUnits = 1024
-    activation: HeadActivation = "sigmoid"
-    normalise: Normalise = "clip"
-
-
-class EnvNetSettings(Settings):
-    """EnvNet-v2 on samples. The paper's has width 32."""
-
-    rough_depth: ClassVar[int] = 20
-    """As in `ResNetSettings`."""
-    reads: ClassVar[Literal["mel", "waveform"]] = "waveform"
-    min_samples: ClassVar[int] = 20_570
-    """Shortest input; with fewer samples a pooling layer would have no input."""
-    kind: Literal["envnet"] = Field("envnet", description="EnvNet-v2 on samples")
-    width: int = Field(32, ge=4, le=256, description="channels of the first convolution")
-    init: Literal["kaiming", "released"] = Field(
-        "kaiming", description="initial weights of convolutions; released: torch's default"
-    )
-    head_units: HeadUnits = 1024
-    activation: HeadActivation = "sigmoid"
-
-
-NetworkSettings = Annotated[ResNetSettings | SEResNeXtSettings | EnvNetSettings, Field(discriminator="kind")]
-NETWORKS: tuple[type[Settings], ...] = get_args(get_args(NetworkSettings)[0])
 
 
 class PseudoSettings(Settings):
@@ -264,12 +210,36 @@ class TrainSettings(Settings):
     epochs: int = Field(
         64, ge=1, le=1_000_000, description="epochs per cycle; an epoch is one pass over the fold's curated clips"
     )
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="adam, or sgd with Nesterov momentum 0.9")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        "adam", description="adam, adamw (Adam with decoupled weight decay), or sgd with Nesterov momentum 0.9"
+    )
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=1e3,
+        exclude_if=unless(0.0),
+        description="part of a weight that adamw removes at each step, times the learning rate",
+    )
     lr_max: float = Field(1e-3, gt=0, description="learning rate at the start of a cycle")
     lr_min: float = Field(1e-6, ge=0, description="learning rate at the end of a cycle")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        exclude_if=unless(0.0),
+        description="decay per step of a moving average of the weights, which is validated and kept as the snapshot in "
+        "their place; 0: none",
+    )
     augment: Augmentations = Field(default_factory=dict, description="augmentation -> its parameters")
     loss: LossName = Field("bce", description="loss of the curated head, a declared name")
     noisy_loss: LossName = Field("bce", description="loss of the noisy head, a declared name")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        exclude_if=unless(0.0),
+        description="part of the labels of curated and noisy clips that is spread evenly over all classes",
+    )
     multitask: bool = Field(False, description="train a second head on the noisy clips")
     noisy_weight: Factor = Field(1.0, description="factor of the second head's loss; the paper's ratio is 1:1")
     noisy: Literal["all", "folds"] = Field(
@@ -327,6 +297,8 @@ class TrainSettings(Settings):
     def _consistent(self) -> Self:
         if self.lr_min > self.lr_max:
             raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(f"weight_decay needs 'optimizer: adamw', not {self.optimizer}")
         for name in self.augment:
             self._check_input_of(name)
         if self.network.kind == "envnet" and self.crops[0] < self.network.min_samples:
@@ -337,6 +309,8 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"semi.ramp_start {self.semi.ramp_start} leaves nothing of the {self.total_epochs} epochs; lower it"
             )
+        if self.ema and isinstance(self.semi, MeanTeacherSettings):
+            raise ValueError("ema: mean_teacher keeps an average of its own; set semi.decay")
         if self.validate_noisy and not (self.multitask and self.noisy == "folds"):
             raise ValueError("validate_noisy needs 'multitask: true', and 'noisy: folds' so that clips are held out")
         losses = {"loss": self.loss}

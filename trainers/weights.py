@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from features.errors import StoreError
-from features.files import atomic
+from features.files import atomic, sha256_file
 
 __all__ = [
     "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "restore_optimizer", "save_checkpoint",
-    "save_snapshot", "warm_start",
+    "save_snapshot", "start_trunk", "warm_start",
 ]  # fmt: skip
 
 
@@ -59,6 +59,40 @@ def warm_start(path: Path, network: nn.Module) -> None:
             f"{path} can't start this network: {(wrong + missing)[0]} differs; init_from needs equal networks"
         )
     network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
+
+
+def start_trunk(path: Path, sha256: str, network: nn.Module) -> None:
+    """Load the trunk of a snapshot, a checkpoint or any safetensors file with its tensors; the heads stay as they are.
+
+    Args:
+        path: the file.
+        sha256: its checksum when the grid was read.
+        network: receives the weights.
+
+    Raises:
+        StoreError: the file is missing, has changed, or its trunk has another shape.
+    """
+    try:
+        if sha256_file(path) != sha256:
+            raise StoreError(f"network.init_from: {path} has changed since the grid was read; launch the grid again")
+        tensors = {name.removeprefix("network."): value for name, value in load_file(path).items()}
+    except OSError as error:
+        raise StoreError(f"network.init_from: {path} can't be read on this host ({error.strerror})") from None
+    except SafetensorError as error:
+        raise StoreError(f"network.init_from: {path} is not a safetensors file ({error})") from None
+    tensors = {name.removeprefix("network."): value for name, value in tensors.items()}  # a checkpoint has it twice
+    own = network.state_dict()
+    for name, value in own.items():
+        if not name.startswith("trunk."):
+            continue
+        shape = tuple(tensors[name].shape) if name in tensors else "missing"
+        if shape != tuple(value.shape):
+            raise StoreError(
+                f"network.init_from: {path} can't start this network: {name} is {shape}, not {tuple(value.shape)}; use "
+                "the kind, depth and width that the file was trained with"
+            )
+        own[name] = tensors[name]
+    network.load_state_dict(own)
 
 
 def save_checkpoint(

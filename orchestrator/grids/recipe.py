@@ -5,7 +5,7 @@ that a grid file leaves out has its default, so a changed default changes the si
 """
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -148,6 +148,6 @@ class Recipe(Settings):
         return len(ensemble_members(self.ensembles[name], self.conditions)) * self.data.folds
 
 
-def _form(condition: ConditionSettings) -> Settings:
-    """What two networks must have in common to exchange weights: everything but the activation."""
-    return condition.train.network.model_copy(update={"activation": "sigmoid"})
+def _form(condition: ConditionSettings) -> dict[str, Any]:
+    """What two networks must have in common to exchange weights: everything but the activation and their own start."""
+    return condition.train.network.model_dump(exclude={"activation", "init_from", "init_sha256"})

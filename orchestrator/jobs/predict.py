@@ -91,8 +91,9 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
     from trainers.weights import load_snapshot
 
     networks = []
-    for cycle in range(1, condition.train.cycles + 1):
-        network = Tagger(condition.train.network, classes, noisy_head=condition.train.multitask)
+    train, bands = condition.train, condition.features.bands
+    for cycle in range(1, train.cycles + 1):
+        network = Tagger(train.network, classes, noisy_head=train.multitask, bands=bands)
         load_snapshot(snapshot_path(folder, cycle), network)
         networks.append(network.to(device))
     return networks

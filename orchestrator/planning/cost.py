@@ -13,7 +13,6 @@ import numpy as np
 
 from features.errors import InputError
 from features.manifest import SUBSETS, Manifest
-from features.settings import MelSettings
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.gpus import Gpu
@@ -156,8 +155,10 @@ class _Counter:
         validated = ("curated", "noisy") if train.validate_noisy else ("curated",)
         valid = [self._clips(node, subset, held_out=True) for subset in validated]
         clips = self._trained_on(node.held_out)
+        bands = condition.features.bands
         form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
-        flops = training_flops(train, self.classes, _n_mels(condition), clips, valid)
+        form["n_mels"] = bands
+        flops = training_flops(train, self.classes, bands, clips, valid)
         return NodeCost(
             jobs=1,
             epochs=train.total_epochs,
@@ -176,9 +177,8 @@ class _Counter:
             clips = self._clips(node, subset, held_out=subset == "curated")
             count += len(clips.lengths)
             crop = condition.train.crops[-1]
-            flops += prediction_flops(
-                network, self.classes, _n_mels(condition), clips, predict.pads, heads, predict, crop
-            )
+            bands = condition.features.bands
+            flops += prediction_flops(network, self.classes, bands, clips, predict.pads, heads, predict, crop)
         scores = self._scores(cycles * heads * len(predict.pads) * count)
         float32 = cycles * flops if condition.train.precision == "fp32" else 0.0
         return NodeCost(prediction_flops=cycles * flops, float32_flops=float32, predictions_bytes=scores)
@@ -200,10 +200,6 @@ class _Counter:
 
     def _scores(self, rows: int) -> int:
         return rows * self.classes * SCORE_BYTES
-
-
-def _n_mels(condition: ConditionSettings) -> int | None:
-    return condition.features.n_mels if isinstance(condition.features, MelSettings) else None
 
 
 @dataclass(frozen=True)

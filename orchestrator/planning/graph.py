@@ -147,7 +147,8 @@ class _Builder:
         """Settings of a condition as they enter its payloads, the same for all folds."""
         if name not in self.settings:
             self.settings[name] = self.recipe.conditions[name].model_dump(
-                mode="json", exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True}}
+                mode="json",
+                exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True, "network": {"init_from"}}},
             )
         return self.settings[name]
 

@@ -96,7 +96,8 @@ def take_a_step(settings: TrainSettings, *, resident: bool) -> None:
     """Batches, forward passes, losses and their sums, as `trainers.loop` puts them together."""
     # Batch norm in training mode counts its batches on the device of its weights: the network is made there.
     with CUDA:
-        network = Tagger(settings.network, CLASSES, noisy_head=settings.multitask).train()
+        bands = 128 if settings.feature_kind == "mel" else None
+        network = Tagger(settings.network, CLASSES, noisy_head=settings.multitask, bands=bands).train()
     method = make_method(settings, network, 10, seed=0)
     streams = streams_of(settings, resident=resident, views=method.views)
     views = [stream for title, stream in streams.items() if title.startswith("view")]
@@ -125,6 +126,23 @@ def test_conditions_of_the_paper(name: str, resident: bool) -> None:
     small = {"batch_size": 2}
     take_a_step(PAPER.conditions[name].train.model_copy(update=small), resident=resident)
     take_a_step(RELEASED.conditions[name].train.model_copy(update=small), resident=resident)
+
+
+@RESIDENT
+@pytest.mark.parametrize("padding", ["zeros", "repeat"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"kind": "pooled"},
+        {"kind": "pooled", "level": "remove", "head_units": 8},
+        {"kind": "resnet", "depth": 10, "width": 4, "statistics": True},
+        {"kind": "seresnext", "width": 4, "statistics": ["mean", "difference"]},
+    ],
+    ids=["pooled", "pooled with hidden layers", "resnet with statistics", "seresnext with statistics"],
+)
+def test_statistics_over_time(network: dict[str, Any], padding: str, resident: bool) -> None:
+    settings = {"network": network, "crop": 64, "batch_size": 2, "padding": padding, "multitask": True}
+    take_a_step(TrainSettings.model_validate({**settings, "augment": {"mixup": {}}}), resident=resident)
 
 
 @pytest.mark.parametrize("overlay", SEMI)

@@ -22,7 +22,7 @@ from trainers.flops import (
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.settings import EnvNetSettings, NetworkSettings, ResNetSettings
+from trainers.settings import EnvNetSettings, NetworkSettings, PooledSettings, ResNetSettings
 from trainers.weights import save_checkpoint, save_snapshot
 
 TINY = ResNetSettings(depth=10, width=4, head_units=8)
@@ -45,19 +45,27 @@ def test_a_tiny_resnet_counts_what_a_hand_counts() -> None:
         blocks.append(kernels + conv(1, c_in, c_out, height, width))
     head = 2 * (32 * 8 + 8 * 8 + 8 * 5)
     counted = crop_flops(TINY, classes=5, length=32, n_mels=16)
-    assert head_flops(TINY, 5) == head
+    assert head_flops(TINY, 5, 16) == head
     assert counted.forward == stem + sum(blocks) + head
     # Backward: gradients of weights and of inputs cost as much as the product itself; the stem's input needs none.
     assert counted.backward == 2 * counted.forward - stem
 
 
-@pytest.mark.parametrize(("network", "n_mels", "length"), [(TINY, 16, 40), (EnvNetSettings(width=4), None, 21_000)])
+@pytest.mark.parametrize(
+    ("network", "n_mels", "length"),
+    [
+        (TINY, 16, 40),
+        (TINY.model_copy(update={"statistics": ("mean", "maximum")}), 16, 40),
+        (EnvNetSettings(width=4), None, 21_000),
+        (PooledSettings(), 16, 40),
+    ],
+)
 def test_a_count_without_numbers_is_the_count_with_them(
     network: NetworkSettings, n_mels: int | None, length: int
 ) -> None:
     x = torch.rand((2, length) if n_mels is None else (2, length, n_mels))
     with FlopCounterMode(display=False) as counter:
-        Tagger(network, 5, noisy_head=True)(x).sum().backward()
+        Tagger(network, 5, noisy_head=True, bands=n_mels)(x).sum().backward()
     assert 2 * crop_flops(network, 5, length, n_mels).both == counter.get_total_flops()
 
 
@@ -136,8 +144,8 @@ def test_bytes_are_those_of_the_files(tmp_path: Path, optimizer: str) -> None:
     states[optimizer].step()
     save_checkpoint(tmp_path / "checkpoint", network, states[optimizer], {})
     files = {
-        tmp_path / "snapshot": snapshot_bytes(TINY, 5, noisy_head=True),
-        tmp_path / "checkpoint": checkpoint_bytes(TINY, 5, noisy_head=True, optimizer=optimizer),
+        tmp_path / "snapshot": snapshot_bytes(TINY, 5, 16, noisy_head=True),
+        tmp_path / "checkpoint": checkpoint_bytes(TINY, 5, 16, noisy_head=True, optimizer=optimizer),
     }
     for path, counted in files.items():
         header = 8 + int.from_bytes(path.read_bytes()[:8], "little")  # safetensors: a length and a JSON header

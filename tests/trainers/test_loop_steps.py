@@ -16,10 +16,12 @@ from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
+from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
+from trainers.predict import predict
 from trainers.randomness import seed_of
 from trainers.streams import Pool, Stream
-from trainers.weights import read_tensors, save_snapshot
+from trainers.weights import load_snapshot, read_tensors, save_snapshot
 
 MakeJob = Callable[..., TrainJob]
 CPU = torch.device("cpu")
@@ -166,14 +168,18 @@ def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, mo
     assert [record["lr"] for record in read_history(tmp_path)] == rates[1::2]  # of each epoch's last step
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_optimizers_are_the_recipes(
     make_job: MakeJob, tmp_path: Path, made: list[torch.optim.Optimizer], optimizer: str
 ) -> None:
-    train(make_job(optimizer=optimizer, cycles=1, epochs=1), tmp_path)
+    decay = {"weight_decay": 0.3} if optimizer == "adamw" else {}
+    train(make_job(optimizer=optimizer, cycles=1, epochs=1, **decay), tmp_path)
     (group,) = made[0].param_groups
-    assert group["weight_decay"] == 0
-    if optimizer == "sgd":
+    assert group["weight_decay"] == decay.get("weight_decay", 0)
+    if optimizer == "adamw":
+        assert type(made[0]) is torch.optim.AdamW
+        assert (group["betas"], group["eps"], group["amsgrad"]) == ((0.9, 0.999), 1e-8, False)
+    elif optimizer == "sgd":
         assert isinstance(made[0], torch.optim.SGD)
         assert (group["momentum"], group["nesterov"], group["dampening"]) == (0.9, True, 0)
     else:
@@ -197,6 +203,100 @@ def test_a_job_may_start_from_a_snapshot(make_job: MakeJob, tmp_path: Path, nois
         torch.testing.assert_close(warm[name], wanted, rtol=0, atol=1e-25)
 
 
+def test_a_trunk_may_start_from_a_file(make_job: MakeJob, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    settings = {"cycles": 1, "epochs": 1, "lr_max": 1e-30, "lr_min": 0.0}  # steps too small to change a weight
+    torch.manual_seed(99)
+    start = Tagger(make_job().settings.network, 9, noisy_head=False)
+    save_snapshot(path, start, {})
+    train(make_job(**settings), tmp_path / "scratch")
+    network = {"kind": "resnet", "depth": 10, "width": 4, "head_units": 8, "init_from": str(path)}
+    train(make_job(network=network, **settings), tmp_path / "started")
+    scratch, started = (read_tensors(snapshot_path(tmp_path / name, 1))[0] for name in ("scratch", "started"))
+    for name, value in start.named_parameters():
+        if name.startswith("trunk."):
+            torch.testing.assert_close(started[name], value, rtol=0, atol=1e-25)
+        elif name.startswith("heads."):
+            assert torch.equal(started[name], scratch[name]), "heads are fresh"
+
+
 def test_a_foreign_start_is_told(make_job: MakeJob, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"none\.safetensors is missing"):
         train(make_job(job={"start_from": tmp_path / "none.safetensors"}), tmp_path / "job")
+
+
+def test_labels_of_both_heads_are_smoothed_and_soft_ones_are_not(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Tensor]] = {"bce": [], "mse": []}
+    for name, loss in [*trainers.loop.FUNCTIONS.items()]:
+        if name in seen:
+
+            def watched(logits: Tensor, y: Tensor, activation: Any, name: str = name, loss: Any = loss) -> Tensor:
+                seen[name].append(y)
+                return loss(logits, y, activation)  # type: ignore[no-any-return]
+
+            monkeypatch.setitem(trainers.loop.FUNCTIONS, name, watched)
+    job = make_job(cycles=1, epochs=1, augment={}, label_smoothing=0.2, **SPL)
+    train(job, tmp_path)
+    hard = job.curated.targets[job.curated.train_rows]
+    spread = 0.8 * hard + 0.2 * hard.mean(axis=1, keepdims=True)
+    known = {
+        tuple(np.round(row, 5))
+        for row in (*spread, *(0.8 * job.noisy.targets + 0.2 * job.noisy.targets.mean(axis=1, keepdims=True)))
+    }
+    smoothed = torch.cat(seen["bce"]).numpy()
+    assert len(smoothed) == 2 * 2 * 4
+    assert all(tuple(np.round(row, 5)) in known for row in smoothed)
+    assert job.soft_labels is not None
+    soft = {tuple(np.round(row, 5)) for row in (*job.soft_labels, *hard)}
+    assert all(tuple(np.round(row, 5)) in soft for row in torch.cat(seen["mse"]).numpy())
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(make_job: MakeJob, tmp_path: Path) -> None:
+    decay, job = 0.7, make_job(cycles=2, epochs=1)
+    averages: list[dict[str, Tensor]] = []
+    steps: list[dict[str, Tensor]] = []
+
+    class Watch(trainers.loop.Supervisor):
+        def progress(self, **_: Any) -> None:
+            steps.append({name: value.clone() for name, value in training.network.state_dict().items()})
+
+    averaged = make_job(cycles=2, epochs=1, ema=decay)
+    training = trainers.loop._Training(averaged, tmp_path / "averaged", Watch())
+    mean = {name: value.clone() for name, value in training.network.state_dict().items()}
+    assert training.go()
+    for step, weights in enumerate(steps):
+        own = min(1 - 1 / (step + 2), decay)
+        for name, value in weights.items():
+            mean[name] = own * mean[name] + (1 - own) * value if value.is_floating_point() else value
+        averages.append(dict(mean))
+    train(job, tmp_path / "plain")
+    for cycle in (1, 2):
+        kept, _ = read_tensors(snapshot_path(tmp_path / "averaged", cycle))
+        plain, _ = read_tensors(snapshot_path(tmp_path / "plain", cycle))
+        for name, value in kept.items():
+            torch.testing.assert_close(value, averages[2 * cycle - 1][name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(steps[2 * cycle - 1][name], plain[name], msg="training goes on unchanged")
+    checkpoint, _ = read_tensors(tmp_path / "averaged" / "checkpoint.safetensors")
+    assert torch.equal(checkpoint["network.average.heads.curated.0.weight"], kept["heads.curated.0.weight"])
+    network = Tagger(job.settings.network, job.classes, noisy_head=False)
+    load_snapshot(snapshot_path(tmp_path / "averaged", 2), network)
+    bank = ClipBank(job.curated.shards, CPU)
+    scores = predict([network], bank, job.curated.valid_rows, [0])[0, 0, 0]
+    wanted = lwlrap(job.curated.targets[job.curated.valid_rows], scores)
+    assert read_history(tmp_path / "averaged")[-1]["lwlrap"] == pytest.approx(wanted)
+
+
+def test_a_stopped_job_continues_its_average(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(cycles=1, epochs=2, ema=0.7)
+    train(job, tmp_path / "whole")
+
+    class Stops(trainers.loop.Supervisor):
+        def stop(self) -> Any:
+            return "epoch"
+
+    assert not train(job, tmp_path / "stopped", Stops())
+    assert train(job, tmp_path / "stopped")
+    whole, stopped = (read_tensors(snapshot_path(tmp_path / name, 1))[0] for name in ("whole", "stopped"))
+    assert all(torch.equal(value, stopped[name]) for name, value in whole.items())

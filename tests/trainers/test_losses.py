@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.losses import FUNCTIONS, activate
+from trainers.losses import FUNCTIONS, activate, smooth
 from trainers.registry import LOSSES, Activation
 
 BOTH = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
@@ -143,3 +143,10 @@ def test_kl_mean_is_kl_over_the_classes_for_one_label_and_twice_that_for_two() -
 
     np.testing.assert_allclose(gradient("kl_mean", one), gradient("kl", one) / 6, atol=1e-12)
     np.testing.assert_allclose(gradient("kl_mean", two), 2 * gradient("kl", two) / 6, atol=1e-12)
+
+
+def test_smoothing_spreads_a_part_of_the_labels_evenly() -> None:
+    labels = torch.tensor([[1.0, 0, 0, 0], [1, 1, 0, 0], [0.25, 0.75, 0, 0], [0, 0, 0, 0]])
+    wanted = [[0.925, 0.025, 0.025, 0.025], [0.95, 0.95, 0.05, 0.05], [0.25, 0.7, 0.025, 0.025], [0, 0, 0, 0]]
+    torch.testing.assert_close(smooth(labels, 0.1), torch.tensor(wanted))
+    assert smooth(labels, 0.0) is labels

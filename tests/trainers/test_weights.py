@@ -11,9 +11,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from features.errors import StoreError
+from features.files import sha256_file
 from trainers.network import Tagger
-from trainers.settings import ResNetSettings
-from trainers.weights import load_checkpoint, load_snapshot, read_tensors, save_checkpoint, save_snapshot, warm_start
+from trainers.semi import Method
+from trainers.settings import ResNetSettings, TrainSettings
+from trainers.weights import (
+    load_checkpoint,
+    load_snapshot,
+    read_tensors,
+    save_checkpoint,
+    save_snapshot,
+    start_trunk,
+    warm_start,
+)
 
 SMALL = ResNetSettings(depth=10, width=4, head_units=8)
 SGD = {"lr": 1e-2, "momentum": 0.9, "nesterov": True}
@@ -110,6 +120,40 @@ def test_warm_start_of_another_network_is_refused(tmp_path: Path, width: int, cl
     save_snapshot(path, tagger(0), {})
     with pytest.raises(StoreError, match=r"can't start this network: trunk\..* differs"):
         warm_start(path, deeper)
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "checkpoint"])
+def test_a_trunk_starts_from_a_file_and_heads_afresh(tmp_path: Path, kind: str) -> None:
+    path, start = tmp_path / "start.safetensors", tagger(0, classes=9)
+    if kind == "snapshot":
+        save_snapshot(path, start, {})
+    else:
+        method = Method(TrainSettings(), None, start, 1, 0)
+        save_checkpoint(path, method, torch.optim.Adam(start.parameters()), {})
+    network, untouched = tagger(1), tagger(1)
+    start_trunk(path, sha256_file(path), network)
+    assert equal(network.trunk, start.trunk)
+    assert equal(network.heads, untouched.heads)
+
+
+def test_a_file_that_can_not_start_a_trunk_is_refused(tmp_path: Path) -> None:
+    path, network, untouched = tmp_path / "start.safetensors", tagger(1), tagger(1)
+    save_snapshot(path, tagger(0, width=8), {})
+    with pytest.raises(
+        StoreError, match=r"can't start this network: trunk\.stem\.0\.weight is \(8, 1, 7, 7\), not \(4"
+    ):
+        start_trunk(path, sha256_file(path), network)
+    save_snapshot(path, tagger(0).heads, {})
+    with pytest.raises(StoreError, match=r"can't start this network: trunk\.stem\.0\.weight is missing, not \(4"):
+        start_trunk(path, sha256_file(path), network)
+    with pytest.raises(StoreError, match="has changed since the grid was read; launch the grid again"):
+        start_trunk(path, "0" * 64, network)
+    path.write_bytes(b"not tensors")
+    with pytest.raises(StoreError, match=r"network\.init_from: .* is not a safetensors file"):
+        start_trunk(path, sha256_file(path), network)
+    with pytest.raises(StoreError, match=r"can't be read on this host \(No such file"):
+        start_trunk(tmp_path / "none", "0" * 64, network)
+    assert equal(network, untouched)
 
 
 def sentence_of(error: pytest.ExceptionInfo[StoreError], path: Path) -> str:

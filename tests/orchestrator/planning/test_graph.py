@@ -1,5 +1,7 @@
 """What makes two pieces of work different."""
 
+from pathlib import Path
+
 import pytest
 
 from features.manifest import Manifest, build_manifest
@@ -31,7 +33,9 @@ def graph_of(manifest: Manifest, *changes: dict[str, object]) -> Graph:
         {"padding": "repeat"},
         {"crop": [16, 32]},
         {"network": {"kind": "resnet", "depth": 10, "width": 8, "normalise": "dataset"}},
+        {"network": {"kind": "resnet", "depth": 10, "width": 8, "statistics": True}},
         {"network": {"kind": "seresnext", "width": 8}},
+        {"network": {"kind": "pooled"}},
     ],
     ids=str,
 )
@@ -47,6 +51,29 @@ def test_a_prediction_says_how_it_pads(manifest: Manifest) -> None:
     payloads = [graph.nodes[graph.predict[name, 0]].payload for name in ("c0", "c1")]
     assert [payload["padding"] for payload in payloads] == ["zeros", "repeat"]
     assert {**payloads[0], "padding": "repeat"} == payloads[1]
+
+
+def test_settings_that_came_later_change_no_signature_by_their_defaults(manifest: Manifest) -> None:
+    """The fields of the first release; results of that time are still used."""
+    graph = graph_of(manifest, {})
+    train = graph.nodes[graph.train["c0", 0]].payload["train"]
+    assert train.keys() == {
+        "network", "crop", "padding", "batch_size", "cycles", "epochs", "optimizer", "lr_max", "lr_min", "augment",
+        "loss", "noisy_loss", "multitask", "noisy_weight", "noisy", "validate_noisy", "pseudo", "semi", "precise_bn",
+        "precision", "seed", "threads",
+    }  # fmt: skip
+    assert train["network"].keys() == {"kind", "depth", "init", "width", "head_units", "activation", "normalise"}
+
+
+def test_a_file_to_start_from_enters_a_signature_by_its_content(manifest: Manifest, tmp_path: Path) -> None:
+    def start(name: str, content: bytes) -> dict[str, object]:
+        (tmp_path / name).write_bytes(content)
+        return {"network": {**ROW["network"], "init_from": str(tmp_path / name)}}  # type: ignore[dict-item]
+
+    graph = graph_of(manifest, {}, start("a", b"1"), start("b", b"1"), start("c", b"2"))
+    signatures = [graph.train[f"c{index}", 0] for index in range(4)]
+    assert signatures[1] == signatures[2]
+    assert len(set(signatures)) == 3
 
 
 def test_equal_crops_are_one_job(manifest: Manifest) -> None:

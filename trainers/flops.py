@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.network import Tagger
-from trainers.predict import WHOLE, group_by_length, windows
+from trainers.predict import WHOLE, batches, windows
 from trainers.schedule import steps_per_epoch
 from trainers.settings import NetworkSettings, ReadSettings, TrainSettings
 
@@ -199,9 +199,9 @@ def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> i
 
 @lru_cache(maxsize=64)
 def _grouped(clips: Clips, values_per_step: int, read: ReadSettings, crop: int) -> tuple[np.ndarray, int]:
-    """(N,) lengths after padding to the longest clip of each group, and the number of parts of each clip."""
+    """(N,) lengths after padding to the length of each batch, and the number of parts of each clip."""
     lengths, parts = windows(clips.lengths, read, crop)
     padded = np.empty_like(lengths)
-    for group in group_by_length(lengths, values_per_step=values_per_step, patience=read.patience):
-        padded[group] = lengths[group].max()
+    for batch, length in batches(lengths, read, values_per_step):
+        padded[batch] = length
     return padded, len(parts)

@@ -1,8 +1,12 @@
 """Full-length prediction: clips of similar length in one batch, every snapshot and pad in one pass over the data.
 
-Source: docs/paper.md, Prediction and ensemble. Clips are sorted by length; one joins a group while its length is within
-(1 + patience) of the group's shortest, and is padded to the group's longest. The search raises patience from 0 by
-0.01 up to 0.2 until there are at most 60 + N / 55 groups; a group has at most 512 clips and 20 M input values.
+A clip is padded to its own length, rounded up to one of few lengths, so its score does not depend on which clips are
+predicted with it: not on the other files, the fold, or the number of workers. A batch has clips of one such length, at
+most 512, and at most 20 M input values.
+
+With `pad_to: longest`, batches are those of docs/paper.md, Prediction and ensemble. Clips are sorted by length; one
+joins a batch while its length is within (1 + patience) of the shortest there, and is padded to the longest. The search
+raises patience from 0 by 0.01 up to the limit until there are at most 60 + N / 55 batches.
 """
 
 import itertools
@@ -17,11 +21,35 @@ from trainers.losses import activate
 from trainers.network import Head, Tagger
 from trainers.settings import Padding, ReadSettings
 
-__all__ = ["group_by_length", "predict", "windows"]
+__all__ = ["batches", "group_by_length", "own_lengths", "predict", "windows"]
 
 WHOLE = ReadSettings()
 MAX_CLIPS = 512
 MAX_VALUES = 20_000_000
+
+
+def batches(lengths: np.ndarray, read: ReadSettings, values_per_step: int = 1) -> list[tuple[np.ndarray, int]]:
+    """Indices of the clips of each batch, shortest first, and the length to which they are padded.
+
+    Args:
+        lengths: (N,) frames or samples.
+        read: how clips share a batch.
+        values_per_step: input values per frame (mel bands) or per sample (1).
+    """
+    if read.pad_to == "longest":
+        groups = group_by_length(lengths, values_per_step=values_per_step, patience=read.patience)
+        return [(group, int(lengths[group].max())) for group in groups]
+    padded = own_lengths(lengths, read.patience)
+    groups = _group(np.argsort(padded, kind="stable"), padded, 1.0, values_per_step)
+    return [(group, int(padded[group[0]])) for group in groups]
+
+
+def own_lengths(lengths: np.ndarray, patience: float) -> np.ndarray:
+    """Lengths (N,) rounded up by at most `patience` of each: to a multiple of a power of two, so that few are left."""
+    _, exponents = np.frexp(np.maximum(1.0, patience * lengths))
+    steps = np.int64(1) << (exponents.astype(np.int64) - 1)  # the largest powers of two up to patience x length
+    rounded: np.ndarray = -(-lengths // steps) * steps
+    return rounded
 
 
 def group_by_length(lengths: np.ndarray, *, values_per_step: int = 1, patience: float = 0.2) -> list[np.ndarray]:
@@ -95,10 +123,10 @@ def predict(
         rows: (N,) rows of those to predict.
         pads: padding on both sides in mel frames or samples; clips below the network's minimum get more behind them.
         heads: heads to score with; they share one pass through the trunk.
-        padding: what a clip is padded with, both at its pads and up to the longest clip of its group.
-        read: part of a clip that is predicted, its place in a group, and how lengths of a group may differ.
+        padding: what a clip is padded with, both at its pads and up to the length of its batch.
+        read: part of a clip that is predicted, its place in a batch, and how clips share a batch.
         crop: length of a part, if not the whole clip is predicted.
-        progress: called after each group.
+        progress: called after each batch.
 
     Returns:
         (networks, heads, pads, N, C) float32 scores in [0, 1].
@@ -108,9 +136,7 @@ def predict(
     lengths, parts = windows(bank.lengths[rows], read, crop)
     result: np.ndarray | None = None
     values_per_step = int(np.prod(bank.tail, dtype=int))
-    groups = group_by_length(lengths, values_per_step=values_per_step, patience=read.patience)
-    for group, first in itertools.product(groups, parts):
-        longest = int(lengths[group].max())
+    for (group, longest), first in itertools.product(batches(lengths, read, values_per_step), parts):
         behind = [max(pad, networks[0].min_length - longest - pad) for pad in pads]
         # Read once, as wide as the largest pad needs: the value at a position does not depend on the pad.
         before = max(pads)

@@ -158,8 +158,13 @@ class ReadSettings(Settings):
     align: Literal["left", "centre"] = Field(
         "left", description="where a clip lies in a batch of longer ones; the released code centres waveforms"
     )
+    pad_to: Literal["own", "longest"] = Field(
+        "own",
+        description="length to which a clip is padded to share a batch; own: its length, rounded up, so that its score "
+        "does not depend on other clips; longest: that of the longest clip of its batch (released code)",
+    )
     patience: float = Field(
-        0.2, ge=0, le=1, description="how much longer than the shortest clip of its batch a clip may be; 0.2: by 20 %"
+        0.1, ge=0, le=1, description="by how much a clip may be padded for this at most; 0.1: by 10 % of its length"
     )
 
 

@@ -47,9 +47,10 @@ class _Condition:
         clips = [extractor.compute(read_mono(path, self.features.sample_rate_hz)) for path in paths]
         bank = ClipBank(MemoryClips(clips), device)
         rows = np.arange(len(paths))
+        read = self.read.model_copy(update={"pad_to": "own"})  # a file has the same scores alone and among others
         for networks in self.networks:
             scores = predict(
-                networks, bank, rows, self.pads, heads=self.heads, padding=self.padding, read=self.read, crop=self.crop
+                networks, bank, rows, self.pads, heads=self.heads, padding=self.padding, read=read, crop=self.crop
             )
             # (cycles, heads, P) with (cycles, heads, P, N, C)
             yield np.tensordot(self.weights, scores, axes=3) / len(self.networks)

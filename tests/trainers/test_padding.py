@@ -7,14 +7,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-import trainers.predict
 from trainers.augment import FUNCTIONS
 from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
 from trainers.predict import predict
 from trainers.registry import AUGMENTATIONS, Augmentation, resolve_augmentations
-from trainers.settings import EnvNetSettings, Padding, ResNetSettings, TrainSettings
+from trainers.settings import EnvNetSettings, Padding, ReadSettings, ResNetSettings, TrainSettings
 from trainers.streams import Pool, Stream
 
 CPU = torch.device("cpu")
@@ -139,23 +138,23 @@ def inputs_of_the_trunk(network: Tagger, monkeypatch: pytest.MonkeyPatch) -> lis
 
 
 @BOTH
-def test_predictions_pad_both_sides_and_up_to_the_longest(padding: Padding, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.argsort(lengths)])
-    bank = ClipBank(clips_of("mel", (30, 20, 3)), CPU)
+def test_predictions_pad_both_sides_and_up_to_the_own_length(padding: Padding, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = ClipBank(clips_of("mel", (30, 29, 25)), CPU)
     network = Tagger(ResNetSettings(depth=10, width=4, head_units=8), 6, noisy_head=False)
     seen = inputs_of_the_trunk(network, monkeypatch)
     pads = [4, 0, 9]
-    scores = predict([network], bank, np.array([2, 0, 1]), pads, padding=padding)
+    read = ReadSettings(patience=0.35)  # up to a multiple of 8
+    scores = predict([network], bank, np.array([2, 0, 1]), pads, padding=padding, read=read)
     assert len(seen) == 3
     for p, pad in enumerate(pads):
-        assert seen[p].shape == (3, 30 + 2 * pad, 8)
+        assert seen[p].shape == (3, 32 + 2 * pad, 8)
         assert seen[p].is_contiguous()
-        for index, row in enumerate((2, 1, 0)):  # shortest first
-            wanted = slow_read(bank.shards.array(row), -pad, 30 + 2 * pad, padding)
+        for index, row in enumerate((2, 0, 1)):
+            wanted = slow_read(bank.shards.array(row), -pad, 32 + 2 * pad, padding)
             np.testing.assert_array_equal(seen[p][index], wanted)
             with torch.no_grad():
                 alone = network.scores(torch.from_numpy(wanted)[None])[0]
-            np.testing.assert_allclose(scores[0, 0, p, {2: 0, 0: 1, 1: 2}[row]], alone, atol=1e-6)
+            np.testing.assert_allclose(scores[0, 0, p, index], alone, atol=1e-6)
 
 
 @BOTH
@@ -163,7 +162,8 @@ def test_predictions_pad_behind_up_to_the_networks_minimum(padding: Padding, mon
     bank = ClipBank(clips_of("waveform", (9_000, 5)), CPU)
     network = Tagger(EnvNetSettings(width=4, head_units=8), 6, noisy_head=False)
     seen = inputs_of_the_trunk(network, monkeypatch)
-    predict([network], bank, np.array([0]), [0, 1_000, 7_000], padding=padding)
+    read = ReadSettings(patience=0.0)
+    predict([network], bank, np.array([0]), [0, 1_000, 7_000], padding=padding, read=read)
     for x, pad, behind in zip(seen, (0, 1_000, 7_000), (11_570, 10_570, 7_000), strict=True):
         wanted = slow_read(bank.shards.array(0), -pad, pad + 9_000 + behind, padding)
         assert len(wanted) == max(20_570, 9_000 + 2 * pad)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from torch import nn
 
 from features.errors import NotFiniteError, PeerLostError
 from trainers.checkpoints import CHECKPOINT, snapshot_path
+from trainers.clips import MemoryClips
 from trainers.history import read_history
-from trainers.loop import TrainJob, train
+from trainers.loop import FoldClips, TrainJob, train
 from trainers.parallel import Workers
 from trainers.supervisor import Stop, Supervisor
 from trainers.weights import read_tensors
@@ -108,6 +110,23 @@ def test_waveforms_too(make_job: MakeJob, tmp_path: Path) -> None:
     assert train(job, tmp_path / "1")
     assert trained(job, tmp_path / "2", 2) == [{"ok": True}] * 2
     assert_alike(tmp_path / "1", tmp_path / "2", 2e-3)
+
+
+def test_validation_scores_do_not_depend_on_the_number_of_workers(make_job: MakeJob, tmp_path: Path) -> None:
+    """Of more lengths than batches: each worker has other clips beside a clip than one worker has."""
+    rng = np.random.default_rng(0)
+    lengths = np.append(np.full(8, 20), rng.permutation(np.arange(20, 220)))
+    clips = MemoryClips([rng.random((n, 16)).astype(np.float32) for n in lengths])
+    job = make_job(lr_max=1e-9, lr_min=0.0, cycles=1, epochs=1, augment={})
+    targets = np.eye(job.classes, dtype=np.float32)[rng.integers(0, job.classes, len(lengths))]
+    job = replace(job, curated=FoldClips(clips, targets, np.arange(8), np.arange(8, len(lengths))))
+    assert train(job, tmp_path / "1")
+    wanted = read_history(tmp_path / "1")[0]
+    for size in (2, 3):
+        assert trained(job, tmp_path / str(size), size) == [{"ok": True}] * size
+        found = read_history(tmp_path / str(size))[0]
+        assert found["valid_loss"] == pytest.approx(wanted["valid_loss"], rel=1e-6)
+        assert found["lwlrap"] == wanted["lwlrap"]
 
 
 def test_gradients_of_shares_are_those_of_the_global_batch(tmp_path: Path) -> None:

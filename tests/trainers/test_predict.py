@@ -1,18 +1,19 @@
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-import trainers.predict
 from features.shards import ShardSet
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
-from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length, predict
+from trainers.predict import MAX_CLIPS, MAX_VALUES, batches, group_by_length, own_lengths, predict
 from trainers.settings import EnvNetSettings, ReadSettings, ResNetSettings
 
 CPU = torch.device("cpu")
+LONGEST = ReadSettings(pad_to="longest", patience=1.0)
 SMALL = ResNetSettings(depth=10, width=4, head_units=8)
 SMALL_ENV = EnvNetSettings(width=4, head_units=8)
 
@@ -97,7 +98,7 @@ def test_clips_of_equal_length_are_predicted_as_if_alone(pad: int) -> None:
     bank = mel_bank([20, 33, 20, 33, 20, 7, 33, 33])
     network = tagger(SMALL, 0)
     rows = np.array([7, 0, 5, 2, 1])
-    scores = predict([network], bank, rows, [pad])
+    scores = predict([network], bank, rows, [pad], read=ReadSettings(patience=0.0))
     assert scores.shape == (1, 1, 1, 5, 6)
     assert scores.dtype == np.float32
     for place, row in enumerate(rows):
@@ -107,15 +108,65 @@ def test_clips_of_equal_length_are_predicted_as_if_alone(pad: int) -> None:
         np.testing.assert_allclose(scores[0, 0, 0, place], alone, atol=1e-6)
 
 
-def test_a_shorter_clip_of_a_group_is_padded_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.argsort(lengths)])
-    bank = mel_bank([30, 20, 25])
+@pytest.mark.parametrize("patience", [0.0, 0.02, 0.1, 0.5, 1.0])
+def test_own_lengths_are_few_and_a_little_longer(patience: float) -> None:
+    lengths = np.arange(1, 20_001)
+    padded = own_lengths(lengths, patience)
+    assert (padded >= lengths).all()
+    assert (padded <= (1 + patience) * lengths).all()
+    if patience == 0:
+        np.testing.assert_array_equal(padded, lengths)
+    else:
+        within = padded[(lengths > 10_000)]  # one factor of two
+        assert len(np.unique(within)) <= 2 / patience + 2
+    assert own_lengths(np.array([57_000_000]), 0.1).item() == 58_720_256  # a multiple of 2^22
+
+
+@pytest.mark.parametrize("values_per_step", [1, 128])
+def test_batches_have_clips_of_one_own_length(values_per_step: int) -> None:
+    for lengths in LENGTHS.values():
+        read = ReadSettings()
+        found = batches(lengths, read, values_per_step)
+        order = np.concatenate([batch for batch, _ in found])
+        np.testing.assert_array_equal(np.sort(order), np.arange(len(lengths)))
+        for batch, length in found:
+            np.testing.assert_array_equal(own_lengths(lengths[batch], read.patience), length)
+            assert len(batch) <= MAX_CLIPS
+            assert len(batch) == 1 or len(batch) * length * values_per_step <= MAX_VALUES
+        assert [length for _, length in found] == sorted(length for _, length in found)
+    assert len(batches(LENGTHS["test set"], ReadSettings())) <= 60 + 4_481 / 55, "no more than the released code's"
+
+
+@pytest.mark.parametrize("settings", [SMALL, SMALL_ENV], ids=["mel", "waveform"])
+@pytest.mark.parametrize("align", ["left", "centre"])
+def test_a_score_does_not_depend_on_the_clips_beside_it(
+    settings: ResNetSettings | EnvNetSettings, align: Literal["left", "centre"]
+) -> None:
+    rng = np.random.default_rng(1)
+    if settings.kind == "envnet":
+        arrays = [rng.integers(-9_000, 9_000, n).astype(np.int16) for n in rng.integers(20_000, 26_000, 8)]
+        bank = ClipBank(MemoryClips(arrays), CPU)
+    else:
+        bank = mel_bank(rng.integers(20, 90, 80).tolist())
+    network, read, rows = tagger(settings, 0), ReadSettings(align=align), np.arange(len(bank.lengths))
+    together = predict([network], bank, rows, [4], read=read)[0, 0, 0]
+    for company in ([0], [1, 2], rows[::3]):
+        scores = predict([network], bank, np.array(company), [4], read=read)[0, 0, 0]
+        np.testing.assert_allclose(scores, together[company], atol=2e-6)
+
+
+def test_a_shorter_clip_of_a_batch_is_padded_behind_to_the_longest() -> None:
+    bank = mel_bank([30, 20, *range(31, 100)])  # too many lengths for a batch of each
     network = tagger(SMALL, 0)
-    scores = predict([network], bank, np.arange(3), [4])[0, 0, 0]
-    for row, behind in enumerate((4, 14, 9)):
-        clip = torch.from_numpy(np.pad(bank.shards.array(row), [(4, behind), (0, 0)]))
-        with torch.no_grad():
-            np.testing.assert_allclose(scores[row], network.scores(clip[None])[0], atol=1e-6)
+    found = batches(bank.lengths, LONGEST)
+    assert max(len(batch) for batch, _ in found) > 1
+    scores = predict([network], bank, np.arange(71), [4], read=LONGEST)[0, 0, 0]
+    for batch, length in found:
+        assert length == bank.lengths[batch].max()
+        for row in batch:
+            clip = torch.from_numpy(np.pad(bank.shards.array(row), [(4, 4 + length - bank.lengths[row]), (0, 0)]))
+            with torch.no_grad():
+                np.testing.assert_allclose(scores[row], network.scores(clip[None])[0], atol=1e-6)
 
 
 def test_one_pass_over_networks_and_pads_equals_many(shards: dict[tuple[str, str], ShardSet]) -> None:
@@ -222,16 +273,14 @@ def test_parts_of_clips_are_predicted_as_if_they_were_clips() -> None:
     np.testing.assert_allclose(scores(end, (7,))[0], alone(network, *padded), atol=1e-5)
 
 
-def test_clips_of_a_group_are_centred_on_request() -> None:
-    """As the released code places waveforms; 41 frames of a group of 45 begin at 2."""
+def test_clips_of_a_batch_are_centred_on_request() -> None:
+    """As the released code places waveforms; 41 frames in 44 begin at 1."""
     bank, network = mel_bank([41, 45]), tagger(SMALL, 0).eval()
     short = bank.shards.array(0)
-    for align, before in (("left", 0), ("centre", 2)):
+    for align, before in (("left", 0), ("centre", 1)):
         read = ReadSettings.model_validate({"align": align})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trainers.predict, "group_by_length", lambda lengths, **_: [np.arange(2)])
-            scores = predict([network], bank, np.arange(2), [3], read=read)[0, 0, 0]
-        wanted = alone(network, np.pad(short, ((3 + before, 4 - before + 3), (0, 0))))
+        scores = predict([network], bank, np.arange(2), [3], read=read)[0, 0, 0]
+        wanted = alone(network, np.pad(short, ((3 + before, 3 - before + 3), (0, 0))))
         np.testing.assert_allclose(scores[0], wanted[0], atol=1e-5)
 
 

@@ -89,7 +89,8 @@ def test_optimizers_rates_losses_and_pads(paper: Recipe, name: str) -> None:
     assert condition.predict.heads == ("curated",)
     assert not train.precise_bn
     assert train.noisy_weight == 1.0
-    assert (condition.predict.part, condition.predict.align, condition.predict.patience) == ("whole", "left", 0.2)
+    read = condition.predict
+    assert (read.part, read.align, read.pad_to, read.patience) == ("whole", "left", "own", 0.1)
     assert condition.cv == ("last" if name == "c8" else "best"), "Table 2: #8 is of the last epoch"
 
 
@@ -213,6 +214,9 @@ TRIED = [
     ("noisy-validation", "D", "train.validate_noisy", True),
     ("released-alignment", "D", "predict.align", "centre"),
     ("released", "F2", "predict.align", "centre"),
+    ("released-batches", "A", "predict.pad_to", "longest"),
+    ("released-batches", "D", "predict.patience", 0.2),
+    ("released", "c1", "predict.pad_to", "longest"),
     ("predict-crops", "A", "predict.part", "crops"),
     ("predict-start", "F", "predict.part", "start"),
     ("predict-end", "c8", "predict.part", "end"),

@@ -1,6 +1,8 @@
 """The tagger scores files as the run's own jobs did."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,6 +25,21 @@ def test_scores_are_those_of_the_run(tagger: Tagger, inline_run: Run) -> None:
     assert scores.dtype == np.float32
     assert scores.shape == (len(clips), len(tagger.classes))
     np.testing.assert_allclose(scores, blended_test(inline_run), atol=2e-6)
+
+
+@pytest.mark.parametrize("pad_to", ["own", "longest"])
+def test_a_file_has_the_same_scores_alone_and_among_others(
+    tagger: Tagger, inline_run: Run, small_data: Path, pad_to: Literal["own", "longest"]
+) -> None:
+    """Also with the batches of the released code: a file of a user has no fixed company."""
+    if pad_to == "longest":
+        update = {"pad_to": pad_to, "patience": 1.0}
+        conditions = [replace(each, read=each.read.model_copy(update=update)) for each in tagger._conditions]
+        tagger = Tagger(tagger.classes, conditions, tagger.device)
+    files = sorted(small_data.glob("train_*/*.wav"))[:20] + sorted(small_data.glob("test/*.wav"))
+    together = tagger.scores(files)
+    for place in (0, 7, len(files) - 1):
+        np.testing.assert_allclose(tagger.scores([files[place]])[0], together[place], atol=2e-6)
 
 
 def test_tags_are_the_best_classes(tagger: Tagger, inline_run: Run) -> None:

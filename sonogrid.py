@@ -37,6 +37,7 @@ from orchestrator.api import (
     submission,
     sync,
     tune,
+    ui,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ __all__ = [
     "submission",
     "sync",
     "tune",
+    "ui",
 ]
 
 _DEFERRED = {

@@ -6,7 +6,6 @@ exception (`features.errors`) whose message is one sentence; nothing exits the p
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PricedPlan", "check", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status", "submission",
-    "sync", "tune",
+    "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
-NOWHERE = Path(os.devnull)
-"""Folder of a run that exists in memory only."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,6 +135,7 @@ def plan(
     from orchestrator.planning.cost import Cost, Machines
     from orchestrator.planning.gpus import find_gpu
     from orchestrator.run.selection import Selection, plan_of
+    from orchestrator.run.unstored import NOWHERE, assumed_run, unstored_run
 
     machines = Machines(find_gpu(gpu), gpus, utilisation)
     selection = Selection(tuple(only), tuple(folds))
@@ -147,9 +145,10 @@ def plan(
         for option, value in (("out", out), ("store", store), ("skip-bad", skip_bad)):
             if value:
                 raise InputError(f"--{option} needs --data: without data there is nothing to compare")
-        run = _assumed(recipe)
+        run = assumed_run(recipe)
     elif out is None and store is None:
-        run = _unstored(recipe, selection, Path(data), skip_bad)
+        selection.check(recipe)
+        run = unstored_run(recipe, Path(data), skip_bad=skip_bad)
     else:
         run = _bind(recipe, selection, data, NOWHERE if out is None else out, store, skip_bad)
     chosen = plan_of(run, selection)
@@ -345,6 +344,18 @@ def sync(run: Place) -> None:
     bring_up_to_date(_open(run))
 
 
+def ui(run: Place, *, port: int = 5000, console: Console | None = None) -> int:
+    """Bring MLflow up to date and serve it on localhost until Ctrl-C; returns the server's exit code.
+
+    Raises:
+        InputError: the port is in use or not allowed.
+        TrackingError: MLflow cannot be reached.
+    """
+    from orchestrator.tracking.server import serve
+
+    return serve(_open(run), port, console or _quiet())
+
+
 def _open(run: Place) -> Run:
     from orchestrator.run.bound import Run
 
@@ -374,29 +385,6 @@ def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: 
 
     selection.check(recipe)
     return prepare(recipe, Path(data), Path(out), store, skip_bad=skip_bad)
-
-
-def _assumed(recipe: Recipe) -> Run:
-    """A grid on data of FSDKaggle2019's sizes, which lies nowhere."""
-    from features.assumed import assumed_manifest
-    from orchestrator.run.bound import Run
-    from orchestrator.store.local import LocalNodeStore
-
-    return Run(NOWHERE, recipe, NOWHERE, LocalNodeStore(NOWHERE), assumed_manifest(recipe.data))
-
-
-def _unstored(recipe: Recipe, selection: Selection, data: Path, skip_bad: bool) -> Run:
-    """A grid bound to a dataset, without a store: nothing is done yet, and nothing can be written."""
-    from features.manifest import build_manifest
-    from orchestrator.run.bound import Run, check_recipe_fits
-    from orchestrator.store.local import LocalNodeStore
-
-    selection.check(recipe)
-    if not data.is_dir():
-        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
-    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad)
-    check_recipe_fits(recipe, manifest)
-    return Run(NOWHERE, recipe, data.resolve(), LocalNodeStore(NOWHERE), manifest)
 
 
 def _checked(execution: Execution | None) -> Execution:

@@ -11,7 +11,7 @@ PUBLIC = [
     "DataError", "DatasetSummary", "Execution", "GridError", "InputError", "JobError", "LabelScores", "LaunchResult",
     "PricedPlan", "Recipe", "Report", "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError",
     "TunedAgain", "__version__", "check", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status",
-    "submission", "sync", "tune",
+    "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 

@@ -211,10 +211,7 @@ def report(arguments: Arguments, console: Console) -> int:
 
 
 def ui(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run.bound import Run
-    from orchestrator.tracking.server import serve
-
-    return serve(Run.open(arguments.run), arguments.port, console)
+    return api.ui(arguments.run, port=arguments.port, console=console)
 
 
 def _execution_of(arguments: Arguments) -> Execution:

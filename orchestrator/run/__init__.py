@@ -1,6 +1,7 @@
 """A RUN folder: a grid bound to a dataset and a store.
 
     bound.py       `Run`: Recipe, manifest, store and graph; claims nodes for attempts
+    unstored.py    a Run in memory only, which `plan` prices before there is a RUN folder
     record.py      `RUN/run.json`: what the last launch recorded; enough for read-only commands
     owner.py       the one process that runs a RUN, while it lives
     execution.py   how and where a grid runs; not part of any signature

@@ -7,10 +7,11 @@ data; its figures mean nothing.
 import argparse
 from collections.abc import Callable
 
-from benchmarks import features_bench, lwlrap_bench, resume_bench, scale_bench, startup_bench
+from benchmarks import blend, features_bench, lwlrap_bench, resume_bench, scale_bench, startup_bench
 
 BENCHMARKS: dict[str, Callable[[bool], None]] = {
     "lwlrap": lwlrap_bench.main,
+    "blend": blend.main,
     "features": features_bench.main,
     "scale": scale_bench.main,
     "start-up": startup_bench.main,

@@ -3,14 +3,17 @@
     predictions.py  the predictions of a finished job, with checked shapes
     members.py      all members of an ensemble, stitched from the folds' predictions
     contest.py      lwlrap of many blends of the same members, fast
-    tune.py         the search: `tune_blend`
+    selection.py    greedy selection of members
+    bagging.py      the same on resamples of the clips, averaged
+    search.py       Optuna's search for a better mixture of selections
+    tune.py         weights and their nested score: `tune_blend`
     studies.py      where trials are recorded: a journal file or a shared database
     result.py       `BlendResult`, and `Blend`: the file blend.json
     run.py          the work of the blend's job
 
 Invariants: equal inputs give equal weights to the bit, wherever trials are recorded and however often the search was
 interrupted. Nothing is unpickled. The reported score is `oof_lwlrap_nested`; scores of weights on the predictions they
-were tuned on are too high. Optuna is imported by `tune` and `studies` only, so reports do not wait for it.
+were tuned on are too high. Reports do not import Optuna, so they do not wait for it.
 """
 
 from orchestrator.blending.result import Blend, BlendResult

@@ -9,8 +9,6 @@ __all__ = ["Contest", "Floats"]
 
 Floats = NDArray[np.float64]
 
-GREEDY_ROUNDS = 50  # later rounds change a weight by less than 2 %, which the search around them covers
-
 
 class Contest:
     """Computes lwlrap of non-negative blends of M members quickly, on the labels of some clips.
@@ -21,11 +19,17 @@ class Contest:
     Args:
         oof: (M, N, C) predictions.
         truth: (N, C) bool.
-        clips: (N,) bool, the clips to score.
+
+    Attributes:
+        clips: (P,) the clip of each (clip, true label) pair, ascending.
+        is_true: (K,) whether a contested class is a true label too.
+        differences: (K, M) score of a contested class minus that of the true label, by member.
+        pairs: (K,) the pair that each contested class belongs to, ascending.
     """
 
-    def __init__(self, oof: NDArray[np.float32], truth: NDArray[np.bool_], clips: NDArray[np.bool_]) -> None:
-        metric = Lwlrap(truth & clips[:, None])
+    def __init__(self, oof: NDArray[np.float32], truth: NDArray[np.bool_]) -> None:
+        metric = Lwlrap(truth)
+        self.clips = metric.clips
         own = oof[:, metric.clips, metric.labels]  # (M, P)
         lowest = np.full((len(metric.clips), truth.shape[1]), np.inf, dtype=np.float32)  # (P, C)
         highest = -lowest  # (P, C)
@@ -34,52 +38,65 @@ class Contest:
             np.minimum(lowest, difference, out=lowest)
             np.maximum(highest, difference, out=highest)
         always = lowest >= 0  # (P, C), includes the true label itself
-        self._pairs, classes = np.nonzero((highest >= 0) & ~always)  # (K,), (K,)
-        rows = metric.clips[self._pairs]  # (K,)
-        self.differences = np.stack(  # (M, K)
-            [member[rows, classes] - member_own[self._pairs] for member, member_own in zip(oof, own, strict=True)]
+        self.pairs, classes = np.nonzero((highest >= 0) & ~always)  # (K,), (K,)
+        rows = metric.clips[self.pairs]  # (K,)
+        self._by_member = np.stack(  # (M, K)
+            [member[rows, classes] - member_own[self.pairs] for member, member_own in zip(oof, own, strict=True)]
         )
+        self.differences = np.ascontiguousarray(self._by_member.T)
+        self._lowest, self._highest = lowest[self.pairs, classes], highest[self.pairs, classes]  # (K,), (K,)
         positive = truth[metric.clips]  # (P, C)
+        self._classes = truth.shape[1]
         self._ranks = always.sum(axis=1)  # (P,)
         self._hits = (always & positive).sum(axis=1)  # (P,)
-        self._true = np.flatnonzero(positive[self._pairs, classes])  # indices of those of the K that are true labels
+        self.is_true = positive[self.pairs, classes]  # (K,) which of the K are true labels themselves
+
+    def mix(self, weights: Floats) -> NDArray[np.float32]:
+        """The differences, (K,), blended with weights (M,)."""
+        mixed = np.zeros(len(self.pairs), dtype=np.float32)
+        for member in np.flatnonzero(weights):  # few have a weight
+            mixed += np.float32(weights[member]) * self._by_member[member]
+        return mixed
 
     def precisions(self, mixed: NDArray[np.float32]) -> Floats:
         """Precision at each true label, (P,), for one mix of the differences, (K,)."""
         above = mixed >= 0  # (K,)
-        ranks = self._ranks + np.bincount(self._pairs[above], minlength=len(self._ranks))  # (P,)
-        true = self._true[above[self._true]]
-        hits = self._hits + np.bincount(self._pairs[true], minlength=len(self._hits))  # (P,)
-        precisions: Floats = hits / ranks  # (P,)
+        precisions: Floats = self._counted(self._hits, above & self.is_true) / self._counted(self._ranks, above)  # (P,)
         return precisions
 
-    def mix(self, weights: Floats) -> NDArray[np.float32]:
-        """The differences, (K,), blended with weights (M,)."""
-        mixed: NDArray[np.float32] = weights.astype(np.float32) @ self.differences
-        return mixed
+    def additions(self, mixed: NDArray[np.float32]) -> Floats:
+        """Precision at each true label, (P, M), if one more member were added with weight 1 to a mix (K,).
+
+        Only classes whose place depends on the added member are compared with each of the M.
+        """
+        always = mixed + self._lowest >= 0  # (K,)
+        ranks, hits = self._counted(self._ranks, always), self._counted(self._hits, always & self.is_true)  # (P,), (P,)
+        rows = np.flatnonzero(~always & (mixed + self._highest >= 0))  # (k,)
+        above = self.differences.take(rows, axis=0) >= -mixed[rows, None]  # (k, M)
+        true = self.is_true[rows]  # (k,)
+        more = self._sums(above, rows)  # (P, M)
+        more_hits = self._sums(above[true], rows[true])  # (P, M)
+        precisions: Floats = (hits[:, None] + more_hits) / (ranks[:, None] + more)  # (P, M)
+        return precisions
 
     def score(self, weights: Floats) -> float:
         """lwlrap of the blend with weights (M,)."""
         return float(self.precisions(self.mix(weights)).mean())
 
-    def greedy(self, limit: int | None = None) -> Floats:
-        """Greedy weights (M,): add the member that helps most, again and again, and keep the best stage.
+    def _counted(self, start: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Counts (P,) and one more for each chosen one of the K."""
+        return start + np.bincount(self.pairs[chosen], minlength=len(start))
 
-        Once `limit` different members are in, only those can be added again.
-
-        Source: Caruana et al., "Ensemble selection from libraries of models", ICML 2004 (selection with replacement).
-        """
-        counts = np.zeros(len(self.differences))  # (M,)
-        total = np.zeros_like(self.differences[0])  # (K,)
-        best, best_score = counts, -1.0
-        for _ in range(GREEDY_ROUNDS):
-            full = np.count_nonzero(counts) == limit
-            candidates = np.flatnonzero(counts) if full else np.arange(len(counts))
-            scores = [float(self.precisions(total + self.differences[m]).mean()) for m in candidates]
-            member, score = candidates[np.argmax(scores)], max(scores)
-            counts[member] += 1
-            total += self.differences[member]
-            if score > best_score:
-                best, best_score = counts.copy(), score
-        greedy: Floats = best / best.sum()  # (M,)
-        return greedy
+    def _sums(self, above: NDArray[np.bool_], rows: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        """Number of true values of each pair and member, (P, M), from (k, M) of some rows of the K."""
+        # Several members are added as the parts of one 64-bit word: no sum exceeds the number of classes.
+        word = np.dtype(np.uint8 if self._classes <= 255 else np.uint16)
+        members = above.shape[1]
+        padded = np.zeros((len(rows), -(-members // 8) * 8), dtype=word)
+        padded[:, :members] = above
+        sums = np.zeros((len(self._ranks), padded.shape[1]), dtype=word)  # (P, M padded)
+        if len(rows):
+            pairs = self.pairs[rows]
+            starts = np.flatnonzero(np.diff(pairs, prepend=-1))
+            sums.view(np.uint64)[pairs[starts]] = np.add.reduceat(padded.view(np.uint64), starts, axis=0)
+        return sums[:, :members]

@@ -1,7 +1,7 @@
 """The result of a blend: ensemble weights, their scores, and the file `blend.json` that keeps them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ class BlendResult:
     """Of greedy weights, on the clips they were chosen on."""
     predictions: int
     """Members with a weight x folds: how often each test clip is predicted."""
+    mixture: dict[str, float] = field(default_factory=dict)
+    """How the weights were made from greedy selections (`bagging.Mixture`); empty in blends of earlier versions."""
+    fold_weights: tuple[tuple[float, ...], ...] = ()
+    """(F, M) weights tuned without each fold; a fold without labels has the weights of all."""
 
     def scores(self) -> dict[str, float | None]:
         """Every lwlrap by its name."""
@@ -50,7 +54,10 @@ class Blend:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        result = asdict(self.result) | {"weights": list(self.result.weights)}
+        result = asdict(self.result) | {
+            "weights": list(self.result.weights),
+            "fold_weights": [list(weights) for weights in self.result.fold_weights],
+        }
         return {"members": [asdict(member) for member in self.members], **result}
 
     def write(self, folder: Path) -> None:
@@ -66,4 +73,8 @@ class Blend:
         """
         values = read_json(folder / FILE)
         members = tuple(Member(**member) for member in values.pop("members"))
-        return cls(members, BlendResult(**(values | {"weights": tuple(values["weights"])})))
+        tuples = {
+            "weights": tuple(values["weights"]),
+            "fold_weights": tuple(map(tuple, values.get("fold_weights", ()))),
+        }
+        return cls(members, BlendResult(**(values | tuples)))

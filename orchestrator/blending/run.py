@@ -26,7 +26,10 @@ def run_blend(
     folder: Path,
     study: str | None = None,
 ) -> dict[str, Any]:
-    """Tune the weights of all members; writes `blend.json`, `oof.npy` (N, C) and `test.npy` (T, C) to a folder.
+    """Tune the weights of all members; writes `blend.json` and scores to a folder.
+
+    `oof.npy` (N, C) and `test.npy` (T, C) are scores by the weights, `nested.npy` (N, C) those of each fold by weights
+    that were tuned without it.
 
     Args:
         inputs: condition -> folders of its finished predictions, one per fold, fold 0 first.
@@ -41,18 +44,25 @@ def run_blend(
     """
     # The node's signature holds no order of conditions, but the search depends on the order of members.
     found = stitch(dict(sorted(inputs.items())), manifest)
+    clips = manifest.subset("curated")
+    folds = clips["fold"].to_numpy()
     result = tune_blend(
         found.oof,
         manifest.targets("curated"),
-        manifest.subset("curated")["fold"].to_numpy(),
+        folds,
         settings,
         journal=folder / "study.journal",
+        groups=np.unique(clips["group"].to_numpy(), return_inverse=True)[1],
         paper=None if paper is None else member_weights(found.members, paper).tolist(),
         database=database_url(),
         study=study or folder.name,
     )
     weights = np.array(result.weights)
+    nested = np.empty(found.oof.shape[1:], dtype=np.float32)
+    for fold, others in zip(np.unique(folds), result.fold_weights, strict=True):
+        nested[folds == fold] = np.tensordot(np.array(others), found.oof[:, folds == fold], 1)
     save_npy(folder / "oof.npy", np.tensordot(weights, found.oof, 1).astype(np.float32))
+    save_npy(folder / "nested.npy", nested)
     save_npy(folder / "test.npy", np.tensordot(weights, found.test, 1).astype(np.float32))
     Blend(found.members, result).write(folder)
     return {

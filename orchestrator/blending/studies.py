@@ -1,7 +1,7 @@
 """Where the trials of a blend are recorded: Optuna studies in a journal file or in a shared database."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +35,18 @@ class Record:
         self.tried = [(trial.params, float(trial.value or 0.0)) for trial in study.get_trials(deepcopy=False)]
         """Parameters and value of each trial, in order."""
 
-    def add(self, params: dict[str, float], space: dict[str, BaseDistribution], value: float) -> None:
-        """Record a trial.
+    def add(
+        self, params: dict[str, float], space: dict[str, BaseDistribution], value: float, about: Mapping[str, str]
+    ) -> None:
+        """Record a trial, and what it is about: its user attributes.
 
         Raises:
             StoreError: the database fails, or another process replaced the study.
         """
         with _errors(self._study.study_name):
-            self._study.add_trial(optuna.create_trial(params=params, distributions=space, value=value))
+            self._study.add_trial(
+                optuna.create_trial(params=params, distributions=space, value=value, user_attrs=dict(about))
+            )
 
 
 @dataclass(frozen=True)

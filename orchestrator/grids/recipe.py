@@ -24,12 +24,13 @@ class BlendSettings(Settings):
     """How the weights of the blend are searched."""
 
     trials: int = Field(
-        200,
+        50,
         ge=0,
         le=1_000_000,
-        description="weightings that CMA-ES tries, on all clips and once more without each fold",
+        description="mixtures of greedy selections that Optuna tries, on all clips and once more without each fold; "
+        "0: bagged greedy selection as it is",
     )
-    seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of CMA-ES")
+    seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of the bags and of Optuna")
     budget: int | None = Field(
         None,
         ge=1,

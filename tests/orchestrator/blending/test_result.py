@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from features.errors import StoreError
-from features.files import read_json
+from features.files import read_json, write_json
 from orchestrator.blending.result import Blend, BlendResult
 from orchestrator.grids.ensembles import Member
 
 BLEND = Blend(
     (Member("A", 1, "curated", 2), Member("A", 2, "curated", 2), Member("D", 1, "noisy", 1000)),
-    BlendResult((0.25, 0.0, 0.75), 0.9, 0.85, 0.8, None, 0.88, 4),
+    BlendResult((0.25, 0.0, 0.75), 0.9, 0.85, 0.8, None, 0.88, 4, {"bags": 20}, ((1.0, 0.0, 0.0), (0.5, 0.5, 0.0))),
 )
 
 
@@ -26,10 +26,20 @@ def test_the_file_has_its_documented_form(tmp_path: Path) -> None:
     assert content == BLEND.as_dict()
     assert list(content) == [
         "members", "weights", "oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_oof_lwlrap",
-        "greedy_oof_lwlrap", "predictions",
+        "greedy_oof_lwlrap", "predictions", "mixture", "fold_weights",
     ]  # fmt: skip
     assert content["members"][2] == {"condition": "D", "cycle": 1, "head": "noisy", "pad": 1000}
     assert content["weights"] == [0.25, 0.0, 0.75]
+
+
+def test_a_blend_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    BLEND.write(tmp_path)
+    content = read_json(tmp_path / "blend.json")
+    del content["mixture"], content["fold_weights"]
+    write_json(tmp_path / "blend.json", content)
+    found = Blend.read(tmp_path)
+    assert found.result.weights == BLEND.result.weights
+    assert (found.result.mixture, found.result.fold_weights) == ({}, ())
 
 
 def test_members_without_a_weight_are_left_out() -> None:

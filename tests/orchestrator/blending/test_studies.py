@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from features.errors import InputError, StoreError
 from orchestrator.blending.studies import OPTUNA_STORAGE, database_url, open_studies
 
-SPACE = {"member 000": FloatDistribution(-1, 1)}
+SPACE = {"rounds": FloatDistribution(-1, 1)}
 UNUSED = Path("unused")
 
 
@@ -17,9 +17,9 @@ def test_a_journal_is_continued(tmp_path: Path) -> None:
     journal = tmp_path / "made" / "study.journal"
     for value in (0.25, 0.5):
         with open_studies(journal, "inputs", None, "name") as studies:
-            studies.open("all folds").add({"member 000": value}, SPACE, value * 2)
+            studies.open("all folds").add({"rounds": value}, SPACE, value * 2, {})
     with open_studies(journal, "inputs", None, "name") as studies:
-        tried = [({"member 000": 0.25}, 0.5), ({"member 000": 0.5}, 1.0)]
+        tried = [({"rounds": 0.25}, 0.5), ({"rounds": 0.5}, 1.0)]
         assert studies.open("all folds").tried == tried
         assert studies.open("without fold 0").tried == []
     with open_studies(journal, "other inputs", None, "name") as studies:
@@ -29,8 +29,8 @@ def test_a_journal_is_continued(tmp_path: Path) -> None:
 def test_a_study_in_a_database_is_replaced(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     with open_studies(UNUSED, "inputs", url, "blend-1") as studies:
-        studies.open("all folds").add({"member 000": 0.25}, SPACE, 0.5)
-        studies.open("without fold 0").add({"member 000": 0.75}, SPACE, 0.6)
+        studies.open("all folds").add({"rounds": 0.25}, SPACE, 0.5, {})
+        studies.open("without fold 0").add({"rounds": 0.75}, SPACE, 0.6, {})
         assert studies.open("all folds").tried == []
     (name,) = [name for name in get_all_study_names(url) if name.endswith("without fold 0")]
     assert name == "blend-1 without fold 0"

@@ -1,0 +1,72 @@
+"""Ways to choose the weights of members, which sonogrid's own is compared with."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize, nnls
+
+from benchmarks.blend_members import Split
+from orchestrator.blending.bagging import bag_all, draw_bags
+from orchestrator.blending.contest import Contest
+from orchestrator.blending.search import choose
+from orchestrator.blending.selection import select
+from orchestrator.blending.studies import open_studies
+from orchestrator.grids.recipe import BlendSettings
+
+__all__ = ["bagged", "best_single", "greedy", "pairwise", "sonogrid", "stacking", "uniform"]
+
+Weights = NDArray[np.float64]
+
+
+def uniform(split: Split) -> Weights:
+    return np.full(len(split.oof), 1 / len(split.oof))
+
+
+def best_single(split: Split) -> Weights:
+    contest = Contest(split.oof, split.truth)
+    one_hot = np.eye(len(split.oof))
+    return one_hot[np.argmax([contest.score(weights) for weights in one_hot])]
+
+
+def greedy(split: Split) -> Weights:
+    contest = Contest(split.oof, split.truth)
+    return select(contest, np.ones((1, len(contest.clips))), 50)[-1, 0]
+
+
+def bagged(split: Split, bags: int = 20, rounds: int = 15) -> Weights:
+    contest = Contest(split.oof, split.truth)
+    drawn = draw_bags(split.groups, bags, np.random.default_rng(0))
+    return select(contest, drawn[:, contest.clips].astype(np.float64), rounds)[-1].mean(axis=0)
+
+
+def stacking(split: Split) -> Weights:
+    """Non-negative least squares of the labels on the members' scores (Breiman, "Stacked regressions", 1996)."""
+    flat = split.oof.reshape(len(split.oof), -1).astype(np.float64)  # (M, N C)
+    root = np.linalg.cholesky(flat @ flat.T + 1e-9 * np.eye(len(flat)))  # the same minimum, from M x M numbers
+    target = np.linalg.solve(root, flat @ split.truth.ravel())
+    weights, _ = nnls(root.T, target)
+    return weights / weights.sum()
+
+
+def pairwise(split: Split) -> Weights:
+    """Logistic loss of every (true, other) pair of classes of a clip, each true label counted once."""
+    contest = Contest(split.oof, split.truth)
+    differences = contest.differences[~contest.is_true].astype(np.float64)  # (k, M)
+
+    def loss(scale: Weights) -> tuple[float, Weights]:
+        margin = differences @ scale
+        slope = 1 / (1 + np.exp(-margin))
+        return float(np.logaddexp(0, margin).sum()), differences.T @ slope
+
+    found = minimize(loss, np.full(len(split.oof), 10 / len(split.oof)), jac=True, method="L-BFGS-B",
+                     bounds=[(0, None)] * len(split.oof), options={"maxiter": 200})  # fmt: skip
+    return found.x / found.x.sum()
+
+
+def sonogrid(split: Split, trials: int = 50) -> Weights:
+    """The blend's job as it is, without its nested estimate."""
+    found = bag_all(Contest(split.oof, split.truth), split.groups, np.ones((1, len(split.truth)), dtype=bool), seed=42)
+    with TemporaryDirectory() as folder, open_studies(Path(folder) / "journal", "inputs", None, "") as studies:
+        return found[0].weights(choose(found[0], split.groups, BlendSettings(trials=trials), studies, "all folds"))

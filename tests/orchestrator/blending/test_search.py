@@ -1,0 +1,58 @@
+"""The search for a mixture of selections."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from orchestrator.blending.bagging import Bagged, Mixture, bag_all
+from orchestrator.blending.contest import Contest, Floats
+from orchestrator.blending.search import choose
+from orchestrator.blending.studies import open_studies
+from orchestrator.grids.recipe import BlendSettings
+from tests.fixtures.members import draw
+
+CLIPS = 300
+
+
+def alike(published: Floats | None = None) -> Bagged:
+    """Sixty members of the same worth, whose mean is far better than any selection of 15."""
+    rng = np.random.default_rng(0)
+    truth = np.eye(10, dtype=bool)[rng.integers(10, size=CLIPS)]
+    oof = (truth + rng.normal(scale=4, size=(60, CLIPS, 10))).astype(np.float32)
+    everything = np.ones((1, CLIPS), dtype=bool)
+    return bag_all(Contest(oof, truth), np.arange(CLIPS), everything, seed=1, published=published)[0]
+
+
+def chosen(bagged: Bagged, trials: int, folder: Path) -> Mixture:
+    with open_studies(folder / "journal", "inputs", None, "") as studies:
+        groups = np.arange(len(np.unique(bagged.contest.clips)))
+        return choose(bagged, groups, BlendSettings(trials=trials), studies, "all folds")
+
+
+def test_what_is_clearly_better_is_chosen(tmp_path: Path) -> None:
+    found = chosen(alike(), 10, tmp_path)
+    assert found.uniform > 0.5
+    assert chosen(alike(), 0, tmp_path) == Mixture()
+
+
+def test_what_may_be_luck_is_not(tmp_path: Path) -> None:
+    oof, truth, _ = draw(6, clips=80)
+    bagged = bag_all(Contest(oof, truth), np.arange(80), np.ones((1, 80), dtype=bool), seed=1)[0]
+    assert chosen(bagged, 30, tmp_path) == Mixture()
+
+
+def test_trials_have_names_and_begin_with_the_baselines(tmp_path: Path) -> None:
+    bagged = alike(published=np.arange(60.0))
+    chosen(bagged, 6, tmp_path)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
+    trials = optuna.load_study(study_name="inputs all folds", storage=storage).trials
+    names = [trial.user_attrs.get("baseline") for trial in trials]
+    assert names == ["bagged greedy", "greedy", "uniform", "published", None, None]
+    for trial, mixture in zip(
+        trials, (Mixture(), Mixture(bags=1), Mixture(uniform=1.0), Mixture(published=1.0)), strict=False
+    ):
+        assert trial.value == bagged.out_of_bag(mixture).mean()
+    assert set(trials[0].params) == {"bags", "rounds", "share of uniform weights", "share of published weights"}

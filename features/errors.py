@@ -6,6 +6,7 @@
     │   └── GridError             a grid file or a setting
     ├── StoreError                a file of the store is missing, damaged or foreign
     │   ├── BusyError             another run works on the node
+    │   ├── StoreAwayError        the store does not answer now
     │   └── DamagedInputError     the results of a node are missing or not what its done-mark says
     ├── TrackingError             MLflow can't be reached
     └── JobError                  a job of the grid failed
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "ADVICE", "BusyError", "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError",
-    "PeerLostError", "SonogridError", "StoreError", "SupersededError", "TrackingError",
+    "PeerLostError", "SonogridError", "StoreAwayError", "StoreError", "SupersededError", "TrackingError", "is_away",
 ]  # fmt: skip
 
 
@@ -35,6 +36,12 @@ ADVICE = {
     errno.EIO: "the disk cannot be read or written: check it",
 }
 """Number of an OSError -> what it means and what to do; a sentence adds the place, and what to run afterwards."""
+
+AWAY = {
+    errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENODEV, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+    errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EREMOTEIO,
+}  # fmt: skip
+"""Numbers of an OSError of a disk or a server that may be back later."""
 
 
 class SonogridError(Exception):
@@ -66,6 +73,22 @@ class GridError(InputError):
 
 class StoreError(SonogridError):
     """A file in the store is missing, damaged, or belongs to something else."""
+
+
+class StoreAwayError(StoreError):
+    """The store does not answer now, which says nothing about what it holds."""
+
+    def __init__(self, why: str, advice: str) -> None:
+        self.why, self.advice = why, advice
+        super().__init__(f"{why}; {advice}")
+
+    def __reduce__(self) -> tuple[type["StoreAwayError"], tuple[str, str]]:
+        return (type(self), (self.why, self.advice))
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the place it comes from does not answer now."""
+    return isinstance(error, StoreAwayError) or (isinstance(error, OSError) and error.errno in AWAY)
 
 
 class TrackingError(SonogridError):

@@ -28,6 +28,7 @@ from orchestrator.run.owner import Owner, own
 from orchestrator.run.record import read_run_json
 from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
+from orchestrator.store.patient import patient
 from orchestrator.tracking import MirrorThread
 from orchestrator.views.labels import score_labels
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
@@ -74,7 +75,7 @@ class LaunchResult:
 def launch(
     run: Run, execution: Execution, selection: Selection, console: Console, *, labels: Path | None = None
 ) -> LaunchResult:
-    """Run everything that is not done.
+    """Run everything that is not done. A store that stops answering is waited for.
 
     Args:
         run: a grid bound to a dataset and a store.
@@ -90,6 +91,7 @@ def launch(
     previous = read_run_json(run.folder)
     if previous is not None and previous["grid"] != run.recipe.name:
         raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
+    run = replace(run, store=patient(run.store, console.print))
     require_nodes(selection.apply(run), selection.force)
     with own(run.folder) as owner, ExitStack() as at_end:
         if owner.took_over:

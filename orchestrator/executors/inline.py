@@ -1,5 +1,6 @@
 """The inline executor: every job in this process, one after the other. For tests, debugging and single machines."""
 
+import sys
 from collections.abc import Callable
 
 from features.errors import BusyError
@@ -58,7 +59,7 @@ class InlineExecutor:
             return
         error = ""
         try:
-            run_job(self.run.claim(node, self.execution_of(node)), self.stopping)
+            run_job(self.run.claim(node, self.execution_of(node)), self.stopping, say=_say)
         except BusyError:
             self._finished.append(Finished(node.signature, "busy"))
             return
@@ -73,3 +74,8 @@ class InlineExecutor:
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+def _say(sentence: str) -> None:
+    """Show a sentence of the job that runs; its logger has only the job's log."""
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """One job from its first read to its done-mark, in whatever process it runs."""
 
+import logging
 import platform
 import resource
 import socket
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from features.errors import NotFiniteError, PeerLostError, StoreError, SupersededError
+from features.errors import NotFiniteError, PeerLostError, StoreError, SupersededError, is_away
 from orchestrator.jobs.attempt import Attempt
 from orchestrator.jobs.execution import device_name, threads
 from orchestrator.jobs.failures import cause_of, failure_class, trace_of
@@ -19,18 +20,27 @@ from orchestrator.store.layout import attempt_place
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import short_inputs
 from orchestrator.store.open import open_store
+from orchestrator.store.patient import patient
 from trainers.supervisor import Stop
 
 __all__ = ["run_job", "run_share", "versions"]
 
+log = logging.getLogger("sonogrid")
 
-def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: str = "") -> bool:
-    """Run an attempt at a job to the node's done-mark.
+
+def run_job(
+    spec: JobSpec,
+    stopping: Callable[[], Stop] = lambda: "no",
+    place: str = "",
+    say: Callable[[str], None] = log.warning,
+) -> bool:
+    """Run an attempt at a job to the node's done-mark. A store that does not answer is waited for.
 
     Args:
         spec: the job; its claim is in the store.
         stopping: whether to stop before the end.
         place: what the cluster calls this machine.
+        say: shows that the store is waited for.
 
     Returns:
         True when done; False when it was asked to stop before, or has been superseded, and can be continued.
@@ -39,7 +49,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         Exception: whatever went wrong; its cause is in the attempt's `failed.json` by then.
     """
     started = time.time()
-    store = open_store(spec.store, listed=False)
+    store = patient(open_store(spec.store, listed=False), say)
     try:
         with Attempt(store, spec.node, spec.claim, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
             result = spec.work.do(spec, Inputs(spec.manifest, spec.inputs, store, attempt.progress), attempt)
@@ -68,7 +78,7 @@ def run_job(spec: JobSpec, stopping: Callable[[], Stop] = lambda: "no", place: s
         # Errors of a superseded attempt are ignored: its folder may have been removed under it.
         if _is_superseded(store, spec):
             return False
-        if not isinstance(error, PeerLostError):  # the job itself is fine: without a mark it counts as lost
+        if not _is_elsewhere(error):  # without a mark the job counts as lost
             _remember_failure(store, spec, error)
         raise
     finally:
@@ -83,15 +93,20 @@ def run_share(spec: JobSpec) -> None:
         Exception: whatever went wrong.
     """
     assert isinstance(spec.work, TrainSpec), f"{spec.name} is not a training job"
-    store = open_store(spec.store, listed=False)
+    store = patient(open_store(spec.store, listed=False), log.warning)
     try:
         spec.work.share(spec, Inputs(spec.manifest, spec.inputs, store))
     except Exception as error:
-        if not isinstance(error, PeerLostError) and not _is_superseded(store, spec):
+        if not _is_elsewhere(error) and not _is_superseded(store, spec):
             _remember_failure(store, spec, error)
         raise
     finally:
         store.close()
+
+
+def _is_elsewhere(error: Exception) -> bool:
+    """Whether the job itself is fine: another worker is gone, or a disk or server does not answer."""
+    return isinstance(error, PeerLostError) or is_away(error)
 
 
 def _is_superseded(store: WorkerStore, spec: JobSpec) -> bool:

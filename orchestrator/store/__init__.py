@@ -10,6 +10,7 @@
     remote.py       a store in an object store, where attempts work in scratch folders
     cache.py        finished nodes of a remote store on this host's disk
     open.py         the store that a path or URL names
+    patient.py      a store that is waited for while it does not answer
     objects/        bytes by key; the only room that imports boto3, google-auth and pyarrow.fs
 
 The store is the only truth about a grid: a node is done when it has a done-mark, and a done-mark is written last. Equal

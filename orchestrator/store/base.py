@@ -27,7 +27,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from features.errors import BusyError, DamagedInputError, StoreError, SupersededError
+from features.errors import BusyError, DamagedInputError, StoreAwayError, StoreError, SupersededError
 from features.files import sha256_file
 from orchestrator.store.interfaces import DriverStore, State, WorkerStore
 from orchestrator.store.layout import (
@@ -232,6 +232,8 @@ class NodeStore(DriverStore, WorkerStore):
     def sign_of(self, name: str, number: int) -> SignOfLife | None:
         try:
             return self.read_mark(attempt_place(name, number), SignOfLife)
+        except StoreAwayError:
+            raise
         except StoreError:
             return None
 

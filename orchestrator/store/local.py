@@ -18,14 +18,14 @@ from typing import Any
 
 from typing_extensions import override
 
-from features.errors import DamagedInputError, StoreError
+from features.errors import DamagedInputError, StoreAwayError, StoreError
 from features.files import create, sha256_file, write_json
 from orchestrator.store.base import PREFIX, NodeStore, place_of
 from orchestrator.store.interfaces import M, State
 from orchestrator.store.layout import Layout, attempt_folder, attempt_place
 from orchestrator.store.marks import DoneMark, Mark, Placement, Queued, SignOfLife, StopRequest
 from orchestrator.store.node import Node
-from orchestrator.store.objects.base import os_errors
+from orchestrator.store.objects.base import away_errors, os_errors
 from trainers.history import read_history
 
 __all__ = ["LocalNodeStore"]
@@ -46,6 +46,7 @@ class LocalNodeStore(NodeStore):
 
     def __init__(self, root: Path, *, listed: bool = True) -> None:
         super().__init__(root.resolve(), listed=listed)
+        self._was_there = self.root.is_dir()
 
     @property
     @override
@@ -78,9 +79,21 @@ class LocalNodeStore(NodeStore):
         place = f"{self.root}/{name}"
         try:
             with os_errors(place):
-                return Layout.of(os.listdir(place))  # noqa: PTH208 - as below
+                found = Layout.of(os.listdir(place))  # noqa: PTH208 - as below
         except (FileNotFoundError, NotADirectoryError):
+            self._require_root()
             return Layout(frozenset())
+        self._was_there = True
+        return found
+
+    def _require_root(self) -> None:
+        """Tell a store that was unmounted from an empty one.
+
+        Raises:
+            StoreAwayError: its folder was there before, and is not now.
+        """
+        if self._was_there and not self.root.is_dir():
+            raise StoreAwayError(f"{self.root} is gone", "mount or restore it, then launch again")
 
     @override
     def known_layout(self, name: str) -> Layout:
@@ -92,9 +105,10 @@ class LocalNodeStore(NodeStore):
     def read_mark(self, place: str, mark: type[M], file: str = "") -> M | None:
         path = f"{self.root}/{place}/{file or mark.FILE}"
         try:
-            with open(path, encoding="utf-8") as opened:  # noqa: PTH123 - asked tens of thousands of times
+            with away_errors(path), open(path, encoding="utf-8") as opened:  # noqa: PTH123 - asked tens of thousands of times
                 content = json.load(opened)
         except (FileNotFoundError, NotADirectoryError):
+            self._require_root()
             return None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from None
@@ -104,12 +118,16 @@ class LocalNodeStore(NodeStore):
 
     @override
     def write_mark(self, place: str, mark: Mark) -> None:
-        write_json(self.root / place / mark.FILE, mark.to_json())
+        self._require_root()
+        with away_errors(f"{self.root}/{place}"):
+            write_json(self.root / place / mark.FILE, mark.to_json())
 
     @override
     def create_mark(self, place: str, mark: Mark, file: str) -> bool:
         text = json.dumps(mark.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        return create(self.root / place / file, text.encode())
+        self._require_root()
+        with away_errors(f"{self.root}/{place}"):
+            return create(self.root / place / file, text.encode())
 
     @override
     def drop_marks(self, place: str, *marks: type[Mark]) -> None:
@@ -117,8 +135,9 @@ class LocalNodeStore(NodeStore):
 
     @override
     def _drop(self, name: str, files: Iterable[str]) -> None:
-        for file in files:
-            (self.root / name / file).unlink(missing_ok=True)
+        with away_errors(f"{self.root}/{name}"):
+            for file in files:
+                (self.root / name / file).unlink(missing_ok=True)
 
     # --- for readers and the driver
 
@@ -241,6 +260,7 @@ class LocalNodeStore(NodeStore):
         try:
             marked = os.stat(f"{place}/{DoneMark.FILE}").st_mtime_ns  # noqa: PTH116
         except FileNotFoundError:
+            self._require_root()
             raise _damage(f"{place}/{DoneMark.FILE}", "it is missing") from None
         for file, expected in mark.files.items():
             path = f"{place}/{file}"
@@ -254,6 +274,7 @@ class LocalNodeStore(NodeStore):
                 if found != expected.sha256:
                     raise _damage(path, "its checksum is not the one it was written with")
             except OSError as error:
+                self.layout(name)  # raises StoreAwayError if it is not this file alone that can't be read
                 if error.errno not in BROKEN:
                     raise StoreError(f"{path} cannot be read: {error.strerror}") from None
                 raise _damage(path, f"it can't be read ({error.strerror})") from None

@@ -26,12 +26,13 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from features.errors import StoreError
+from features.errors import StoreAwayError, StoreError
 from orchestrator.run.owner import current_owner
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.interfaces import ReaderStore, State
 from orchestrator.store.marks import DoneMark, Failure
 from orchestrator.store.node import Kind, Node
+from orchestrator.store.patient import span
 from orchestrator.store.results import TrainResult
 from orchestrator.views.table import Lines
 from orchestrator.without_gc import uncollected
@@ -218,24 +219,29 @@ def _span(seconds: float) -> str:
 
 
 def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
-    """Show the status until all jobs are done or Ctrl-C.
+    """Show the status until all jobs are done or Ctrl-C, or that the store does not answer.
 
     Raises:
         StoreError: a mark stays damaged.
     """
-    failures = 0
+    failures, answered = 0, time.monotonic()
     try:
         with Live(console=console, screen=False, auto_refresh=False) as live:
             while True:
                 try:
                     status = read_status(run)
+                except StoreAwayError as error:
+                    away = span(time.monotonic() - answered)
+                    live.update(Text(f"the store does not answer since {away}: {error.why}; waiting"), refresh=True)
+                    time.sleep(every_s)
+                    continue
                 except StoreError:  # a file may have been renamed while it was read; try again
                     failures += 1
                     if failures == TRIES:
                         raise
                     time.sleep(every_s)
                     continue
-                failures = 0
+                failures, answered = 0, time.monotonic()
                 live.update(show(status), refresh=True)
                 if all(job.is_done for job in status.jobs):
                     return

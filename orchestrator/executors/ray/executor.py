@@ -43,6 +43,8 @@ from trainers.supervisor import Stop
 
 __all__ = ["RayExecutor"]
 
+UNSEEN_S = 30.0
+"""Longest time between two looks at a job that counts when it makes no progress."""
 CLOSE_S = 20.0
 """How long to wait for threads that are still within a call of Ray before it is closed."""
 
@@ -81,10 +83,17 @@ class _Submitted:
     count: int = -1
     """Pieces of work done when last seen, and when that changed."""
     changed: float = field(default_factory=time.monotonic)
+    seen: float = field(default_factory=time.monotonic)
     epochs: int = -1
     """Done when last seen; -1: not seen yet."""
     samples_per_s: float = 0.0
     preempted: bool = False
+
+    def count_only(self, seconds: float) -> None:
+        """Do not take time in which nobody looked for standstill: the store was away, or this machine suspended."""
+        now = time.monotonic()
+        self.changed += max(0.0, now - self.seen - seconds)
+        self.seen = now
 
     @property
     def place(self) -> str:
@@ -313,6 +322,7 @@ class RayExecutor:
                 self._count_epochs(job, sign.epoch or 0)
             else:  # its process has not begun: until it does, other runs see from this that the node is taken
                 self.run.store.queued(job.spec.node, job.spec.attempt)
+            job.count_only(UNSEEN_S)
             count = -1 if sign is None else sign.count
             if count != job.count:
                 job.count, job.changed = count, time.monotonic()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from features.errors import ADVICE, StoreError
+from features.errors import ADVICE, StoreAwayError, StoreError, is_away
 
 __all__ = ["ObjectStore"]
 
@@ -27,9 +27,9 @@ class ObjectStore(ABC):
     be called from several threads, processes and machines.
 
     Every method raises StoreError, a sentence with the URL and the cause, when the store refuses (no right, no such
-    bucket) or when it still fails after the repetitions. Calls to a remote store are repeated with growing, random
-    pauses on throttling, errors of the service, time-outs and dropped connections, a bounded number of times.
-    Credentials come from the environment and are in no message.
+    bucket), and its subclass StoreAwayError when the store still does not answer after the repetitions. Calls to a
+    remote store are repeated with growing, random pauses on throttling, errors of the service, time-outs and dropped
+    connections, a bounded number of times. Credentials come from the environment and are in no message.
     """
 
     url: str
@@ -109,9 +109,22 @@ def copy(source: IO[bytes], target: IO[bytes]) -> None:
 def os_errors(where: str | Path) -> Iterator[None]:
     """Turn errors of the file system into a StoreError; what is missing or of the wrong kind is left to the caller."""
     try:
-        yield
+        with away_errors(where):
+            yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, f"{error.strerror or error}: check that disk")
         raise StoreError(f"{where}: {advice}, then launch again") from None
+
+
+@contextmanager
+def away_errors(where: str | Path) -> Iterator[None]:
+    """Turn errors of a disk or server that may be back later into a StoreAwayError; others are left to the caller."""
+    try:
+        yield
+    except OSError as error:
+        if not is_away(error):
+            raise
+        what, _, advice = ADVICE.get(error.errno or 0, f"{error.strerror}: check that disk").partition(": ")
+        raise StoreAwayError(f"{where}: {what}", f"{advice}, then launch again") from None

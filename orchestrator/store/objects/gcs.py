@@ -16,13 +16,17 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
-from features.errors import InputError, StoreError
+from features.errors import InputError, StoreAwayError, StoreError
 from features.files import atomic
 from orchestrator.store.objects.base import CHUNK_BYTES, ObjectStore, checked, copy, is_key, os_errors
 
 __all__ = ["GcsObjectStore"]
 
 PATIENCE_S = 60.0
+PASSING = (408, 429, 500, 502, 503, 504)
+"""Answers of a service that may be well later."""
+AWAY_CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "UNKNOWN")
+"""The same in the words of Google's client."""
 EMULATOR = "STORAGE_EMULATOR_HOST"
 """The variable by which Google's clients are sent to an emulator, without credentials."""
 
@@ -75,18 +79,18 @@ class GcsObjectStore(ObjectStore):
                 timeout=PATIENCE_S,
             )
         except requests.RequestException as error:
-            raise StoreError(
-                f"{self.where(key)}: no answer from the store ({type(error).__name__}); "
-                "check the network, then launch again"
+            raise StoreAwayError(
+                f"{self.where(key)}: no answer from the store ({type(error).__name__})",
+                "check the network, then launch again",
             ) from None
         if answer.status_code == 412:
             # An answer may have got lost, and the repeated request found what the first one wrote.
             return bool(answer.raw.retries.history) and self.read(key) == data
         if not answer.ok:
-            raise StoreError(
-                f"{self.where(key)}: the store answers {answer.status_code} {answer.reason}; "
-                "check the bucket's name and your access to it"
-            )
+            why = f"{self.where(key)}: the store answers {answer.status_code} {answer.reason}"
+            if answer.status_code in PASSING:
+                raise StoreAwayError(why, "launch again when the service is well")
+            raise StoreError(f"{why}; check the bucket's name and your access to it")
         return True
 
     @cached_property
@@ -109,8 +113,10 @@ class GcsObjectStore(ObjectStore):
                 raise InputError("gs:// needs google-auth; install it with: pip install 'sonogrid[cluster]'") from None
             except google.auth.exceptions.DefaultCredentialsError:
                 raise StoreError(f"{self.url}: no credentials; set GOOGLE_APPLICATION_CREDENTIALS") from None
-        passing = (408, 429, 500, 502, 503, 504)
-        retry = Retry(total=5, backoff_factor=0.5, backoff_jitter=0.5, status_forcelist=passing, allowed_methods=None)
+        retry = Retry(
+            total=5, backoff_factor=0.5, backoff_jitter=0.5, status_forcelist=PASSING, allowed_methods=None,
+            raise_on_status=False,
+        )  # fmt: skip
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(max_retries=retry))
         return session
@@ -176,9 +182,10 @@ class GcsObjectStore(ObjectStore):
         except OSError as error:
             # 'google::cloud::Status(CODE: message error_info={...})'
             cause = " ".join(str(error).split()).partition(" error_info")[0].removeprefix("google::cloud::Status(")
-            raise StoreError(
-                f"{where}: {cause}; check the bucket, your access to it and the network, then launch again"
-            ) from None
+            advice = "check the bucket, your access to it and the network, then launch again"
+            if cause.startswith(AWAY_CODES):
+                raise StoreAwayError(f"{where}: {cause}", advice) from None
+            raise StoreError(f"{where}: {cause}; {advice}") from None
 
     @contextmanager
     def _writing(self, key: str) -> Iterator[None]:

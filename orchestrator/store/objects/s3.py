@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from typing_extensions import override
 
-from features.errors import InputError, StoreError
+from features.errors import InputError, StoreAwayError, StoreError
 from features.files import atomic
 from orchestrator.redact import redact
 from orchestrator.store.objects.base import ObjectStore, checked, copy, is_key, os_errors
@@ -191,14 +191,14 @@ class S3ObjectStore(ObjectStore):
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
             message = redact(error.response["Error"].get("Message") or code)
             passing = status >= 500 or status in (408, 429)
-            remedy = "launch again when the service is well" if passing else "check the settings of the bucket"
-            raise StoreError(
-                f"{where}: the store answers {status} {code} ({message.rstrip('.')}); {REMEDIES.get(code, remedy)}"
-            ) from None
+            why = f"{where}: the store answers {status} {code} ({message.rstrip('.')})"
+            if passing:
+                raise StoreAwayError(why, "launch again when the service is well") from None
+            raise StoreError(f"{why}; {REMEDIES.get(code, 'check the settings of the bucket')}") from None
         except (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError) as error:
-            raise StoreError(
-                f"{where}: no whole answer from the store in {ATTEMPTS} attempts ({type(error).__name__}); "
-                "check the network and AWS_ENDPOINT_URL, then launch again"
+            raise StoreAwayError(
+                f"{where}: no whole answer from the store in {ATTEMPTS} attempts ({type(error).__name__})",
+                "check the network and AWS_ENDPOINT_URL, then launch again",
             ) from None
         except boto.BotoCoreError as error:
             cause = " ".join(redact(str(error)).rstrip(".").split())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from orchestrator.executors.ray.executor import RayExecutor
+from orchestrator.executors.ray.executor import RayExecutor, _Submitted
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.spec import JobSpec
 from orchestrator.run.execution import Execution
@@ -58,3 +58,13 @@ def test_a_job_that_was_given_up_is_not_waited_for_within_ray_when_ray_closes(
     assert within == []
     assert time.monotonic() - began < 15
     assert not ray.is_initialized()
+
+
+def test_time_in_which_nobody_looked_at_a_job_is_no_standstill() -> None:
+    """The driver waited for a store that was away, or was suspended: so did the job, perhaps."""
+    job = _Submitted(None, None, None, [])  # type: ignore[arg-type]
+    job.changed = job.seen = time.monotonic() - 3_600
+    job.count_only(30.0)
+    assert 20 < time.monotonic() - job.changed < 40
+    job.count_only(30.0)
+    assert 20 < time.monotonic() - job.changed < 40, "short pauses between two looks count"

@@ -10,6 +10,8 @@ Data, in the order in which it flows:
     summary.py     what `check` returns: classes, subsets and notes
     settings.py    settings of data and features
     mel.py         power mel spectrograms, equal to librosa's
+    encoder.py     frozen encoders: windows of samples in, embeddings out
+    encoder_onnx.py, encoder_pt2.py   their two file formats
     shard_plan.py  which clips go into which shard
     shards.py      features on disk, read as memory-mapped arrays
     synthetic.py   the generated audio of the demo

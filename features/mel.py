@@ -37,7 +37,7 @@ class MelSpectrogram:
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of a clip of `n_samples`: at least one."""
-        return self.settings.frames(n_samples)
+        return self.settings.rows(n_samples)
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
         """Compute the power mel spectrogram of one clip.

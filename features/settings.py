@@ -3,11 +3,13 @@
 Settings are frozen and reject unknown fields. The description of a field is its documentation (docs/grids.md).
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["DataSettings", "FeatureSettings", "MelSettings", "Seed", "Settings", "WaveformSettings"]
+__all__ = [
+    "DataSettings", "EmbeddingSettings", "FeatureSettings", "MelSettings", "Seed", "Settings", "WaveformSettings",
+]  # fmt: skip
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A seed that every random number generator accepts."""
@@ -34,7 +36,18 @@ class DataSettings(Settings):
     stratify: bool = Field(False, description="balance the labels across the folds")
 
 
-class MelSettings(Settings):
+class _Features(Settings):
+    """What all kinds of features have in common."""
+
+    unsigned: ClassVar[frozenset[str]] = frozenset({"shard_mb"})
+    """Fields that change no feature."""
+
+    def signed(self) -> dict[str, Any]:
+        """The settings as they enter signatures."""
+        return self.model_dump(mode="json", exclude=set(self.unsigned))
+
+
+class MelSettings(_Features):
     """Power mel spectrogram (docs/paper.md, Inputs: librosa's defaults, Slaney scale and norm, Hann, centred)."""
 
     kind: Literal["mel"] = Field("mel", description="power mel spectrogram")
@@ -60,16 +73,16 @@ class MelSettings(Settings):
         return self
 
     @property
-    def bands(self) -> int | None:
-        """Values of a frame."""
+    def bands(self) -> int:
+        """Values of a row: mel bands."""
         return self.n_mels
 
-    def frames(self, n_samples: int) -> int:
+    def rows(self, n_samples: int) -> int:
         """Frames of a clip of `n_samples` at this rate: at least one, as frames are centred."""
         return 1 + n_samples // self.hop_samples
 
 
-class WaveformSettings(Settings):
+class WaveformSettings(_Features):
     """Mono samples as int16."""
 
     bands: ClassVar[int | None] = None
@@ -78,5 +91,58 @@ class WaveformSettings(Settings):
     sample_rate_hz: SampleRate = 44_100
     shard_mb: ShardSize = 64
 
+    def rows(self, n_samples: int) -> int:
+        """Samples of a clip."""
+        return n_samples
 
-FeatureSettings = Annotated[MelSettings | WaveformSettings, Field(discriminator="kind")]
+
+class EmbeddingSettings(_Features):
+    """Embeddings of the windows of a clip by a frozen encoder ([encoders](encoders.md)).
+
+    `orchestrator.grids.encoders` fills in what the encoder's file says: checksum, sample rate and size of an embedding.
+    """
+
+    unsigned = frozenset({"shard_mb", "model", "seen", "seen_sha256"})
+    """The checksum is signed, not the place of the file."""
+    kind: Literal["embedding"] = Field("embedding", description="embeddings of a frozen encoder, one per window")
+    model: str = Field(
+        min_length=1, description="the encoder's file, `.onnx` or `.pt2`; relative to the current directory"
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="checksum of the file; filled in, and compared if it is given"
+    )
+    sample_rate_hz: SampleRate = Field(description="sample rate of the encoder, Hz; default: what its file declares")
+    window_s: float = Field(2.0, ge=0.01, le=3_600, description="length of a window, seconds")
+    hop_s: float = Field(2.0, ge=0.01, le=3_600, description="seconds between two windows")
+    dims: int = Field(ge=1, le=1 << 20, description="values of an embedding; filled in")
+    seen: Annotated[tuple[Literal["curated", "noisy", "test"], ...], Field(strict=False)] | str = Field(
+        (),
+        description="clips that the encoder was trained on: subsets of this dataset, or a text file with one Freesound "
+        "id or clip name per line",
+    )
+    seen_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="checksum of the file `seen`; filled in"
+    )
+    shard_mb: ShardSize = 64
+
+    @property
+    def bands(self) -> int:
+        """Values of a row: dimensions of an embedding."""
+        return self.dims
+
+    @property
+    def window_samples(self) -> int:
+        """Length of a window in samples."""
+        return max(1, round(self.window_s * self.sample_rate_hz))
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples between two windows."""
+        return max(1, round(self.hop_s * self.sample_rate_hz))
+
+    def rows(self, n_samples: int) -> int:
+        """Windows of a clip: at least one, and so many that they cover all of it."""
+        return 1 + max(0, -(-(n_samples - self.window_samples) // self.hop_samples))
+
+
+FeatureSettings = Annotated[MelSettings | WaveformSettings | EmbeddingSettings, Field(discriminator="kind")]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from features.audio import resampled_length
 from features.manifest import SUBSETS, Manifest
-from features.settings import MelSettings, WaveformSettings
+from features.settings import FeatureSettings
 
 __all__ = ["ShardPlan", "plan_shards", "row_bytes", "row_count"]
 
@@ -43,7 +43,7 @@ class ShardPlan:
         return [list(pair) for pair in zip(self.clips, self.sha256s, strict=True)]
 
 
-def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) -> list[ShardPlan]:
+def plan_shards(manifest: Manifest, settings: FeatureSettings) -> list[ShardPlan]:
     """Cut each subset, in manifest order, into shards of at most `shard_mb` (MiB); a larger clip gets its own."""
     n_bytes = row_bytes(settings)
     plans: list[ShardPlan] = []
@@ -65,12 +65,11 @@ def plan_shards(manifest: Manifest, settings: MelSettings | WaveformSettings) ->
     return plans
 
 
-def row_count(settings: MelSettings | WaveformSettings, n_samples: int, sample_rate_hz: int) -> int:
-    """Rows of a clip, mel frames or samples, from its length and rate on disk."""
-    resampled = resampled_length(n_samples, sample_rate_hz, settings.sample_rate_hz)
-    return settings.frames(resampled) if isinstance(settings, MelSettings) else resampled
+def row_count(settings: FeatureSettings, n_samples: int, sample_rate_hz: int) -> int:
+    """Rows of a clip, mel frames, samples or windows, from its length and rate on disk."""
+    return settings.rows(resampled_length(n_samples, sample_rate_hz, settings.sample_rate_hz))
 
 
-def row_bytes(settings: MelSettings | WaveformSettings) -> int:
-    """Bytes of a row: a frame of float32 bands, or an int16 sample."""
-    return 4 * settings.n_mels if isinstance(settings, MelSettings) else 2
+def row_bytes(settings: FeatureSettings) -> int:
+    """Bytes of a row: float32 bands of a frame, float32 values of an embedding, or an int16 sample."""
+    return 2 if settings.bands is None else 4 * settings.bands

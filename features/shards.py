@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.audio import read_mono
+from features.encoder import Encoder, cut_windows
 from features.errors import DataError, StoreError
 from features.files import atomic, load_npy, sha256_file
 from features.mel import MelSpectrogram
-from features.settings import MelSettings, WaveformSettings
+from features.settings import EmbeddingSettings, FeatureSettings, MelSettings
 from features.shard_plan import ShardPlan, row_bytes, row_count
 
 __all__ = [
@@ -54,9 +55,10 @@ def require_free_space(folder: Path, n_bytes: int) -> None:
 def build_shard(
     plan: ShardPlan,
     root: Path,
-    settings: MelSettings | WaveformSettings,
+    settings: FeatureSettings,
     folder: Path,
     progress: Callable[[], None] = lambda: None,
+    encoder: Path | None = None,
 ) -> dict[str, float]:
     """Compute one shard, one clip at a time, straight into its file.
 
@@ -66,6 +68,7 @@ def build_shard(
         settings: those the plan was made with.
         folder: where `data.npy` and `index.parquet` go.
         progress: called after each clip.
+        encoder: file of the encoder, for embeddings.
 
     Returns:
         Facts for the log: `clips`, `audio_s` (seconds of audio) and `bytes`.
@@ -74,7 +77,7 @@ def build_shard(
         DataError: a clip is missing, unreadable, or not the one that was checked.
         StoreError: the shard cannot be written.
     """
-    features = FeatureExtractor(settings)
+    features = FeatureExtractor(settings, encoder)
     header = {"descr": features.dtype.str, "fortran_order": False, "shape": (plan.n_rows, *features.row_shape)}
     audio_samples = 0
     try:
@@ -107,13 +110,18 @@ def _read_checked(path: Path, sha256: str, sample_rate_hz: int) -> np.ndarray:
 
 
 class FeatureExtractor:
-    """Computes the features of a clip: a mel spectrogram or a waveform, as the settings say."""
+    """Computes the features of a clip, as the settings say: a mel spectrogram, a waveform, or embeddings.
 
-    def __init__(self, settings: MelSettings | WaveformSettings) -> None:
+    Args:
+        settings: kind of features.
+        encoder: file of the encoder, for embeddings.
+    """
+
+    def __init__(self, settings: FeatureSettings, encoder: Path | None = None) -> None:
         self._settings = settings
-        self._mel = MelSpectrogram(settings) if isinstance(settings, MelSettings) else None
-        self.dtype = np.dtype(np.float32 if self._mel else np.int16)
-        self.row_shape = (self._mel.settings.n_mels,) if self._mel else ()
+        self._compute = _function(settings, encoder)
+        self.dtype = np.dtype(np.int16 if settings.bands is None else np.float32)
+        self.row_shape = () if settings.bands is None else (settings.bands,)
         self.row_bytes = row_bytes(settings)
 
     def length(self, n_samples: int, sample_rate_hz: int) -> int:
@@ -121,12 +129,28 @@ class FeatureExtractor:
         return row_count(self._settings, n_samples, sample_rate_hz)
 
     def compute(self, samples: np.ndarray) -> np.ndarray:
-        """float32 (samples,) to float32 (frames, n_mels) or int16 (samples,), exact for 16-bit sources."""
-        if self._mel:
-            return self._mel(samples)
-        scaled = np.rint(samples * 32_768.0)
-        waveform: np.ndarray = scaled.clip(-32_768, 32_767).astype(np.int16)
-        return waveform
+        """float32 (samples,) to float32 (frames, n_mels), float32 (windows, dims), or int16 (samples,).
+
+        int16 is exact for 16-bit sources.
+        """
+        return self._compute(samples)
+
+
+def _function(settings: FeatureSettings, encoder: Path | None) -> Callable[[np.ndarray], np.ndarray]:
+    """What computes features of a kind."""
+    if isinstance(settings, MelSettings):
+        return MelSpectrogram(settings)
+    if isinstance(settings, EmbeddingSettings):
+        assert encoder is not None, "embeddings need an encoder"
+        network, window, hop = Encoder(encoder), settings.window_samples, settings.hop_samples
+        return lambda samples: network(cut_windows(samples, window, hop))
+    return _waveform
+
+
+def _waveform(samples: np.ndarray) -> np.ndarray:
+    scaled = np.rint(samples * 32_768.0)
+    waveform: np.ndarray = scaled.clip(-32_768, 32_767).astype(np.int16)
+    return waveform
 
 
 class ShardSet:
@@ -183,7 +207,7 @@ class ShardSet:
 
     @property
     def n_mels(self) -> int | None:
-        """Mel bands of a frame, or None for waveforms."""
+        """Mel bands of a frame or values of an embedding; None for waveforms."""
         return int(self._maps[0].shape[1]) if self._maps and self._maps[0].ndim == 2 else None
 
     def __len__(self) -> int:
@@ -201,7 +225,7 @@ class ShardSet:
             raise StoreError(f"no shard holds {clip}: the features belong to another dataset") from None
 
     def array(self, i: int) -> np.ndarray:
-        """Clip `i` whole, as a read-only view: float32 (frames, n_mels) or int16 (samples,)."""
+        """Clip `i` whole, as a read-only view: float32 (frames, n_mels) or (windows, dims), or int16 (samples,)."""
         offset = int(self._offsets[i])
         view: np.ndarray = self._maps[int(self._shards[i])][offset : offset + int(self.lengths[i])]
         return view

@@ -31,7 +31,7 @@ class ConditionSettings(Settings):
         if "noisy" in self.predict.heads and not self.train.multitask:
             raise ValueError("predict.heads: a noisy head exists only with multitask")
         crop, clips = max(self.train.crops), 2 * self.train.batch_size  # clips and their mixup partners
-        gb = 4e-9 * clips * crop * (self.features.n_mels if self.features.kind == "mel" else 1)
+        gb = 4e-9 * clips * crop * (self.features.bands or 1)
         if gb > MAX_BATCH_GB:
             raise ValueError(
                 f"crop {crop} and batch_size {self.train.batch_size} make batches of {gb:,.0f} GB, above the limit of "

@@ -25,9 +25,10 @@ import yaml
 from pydantic import ValidationError
 
 from features.errors import GridError
-from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
+from features.settings import DataSettings, EmbeddingSettings, MelSettings, Settings, WaveformSettings
 from features.words import nearest, printable, short
 from orchestrator.grids.condition import ConditionSettings
+from orchestrator.grids.encoders import with_encoder
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.plain_yaml import load_plain, shown
 from orchestrator.grids.recipe import BlendSettings, Recipe
@@ -46,13 +47,15 @@ MAX_DEPTH = 100
 MAX_OVERLAYS = 1_000
 MOST_NAMES = 12
 """A message lists all possible names if there are no more than these."""
-FEATURES: dict[str, type[Settings]] = {"mel": MelSettings, "waveform": WaveformSettings}
+FEATURES: dict[str, type[Settings]] = {
+    "mel": MelSettings, "waveform": WaveformSettings, "embedding": EmbeddingSettings
+}  # fmt: skip
 WAVEFORM_NETWORKS = [
     settings.model_fields["kind"].default for settings in NETWORKS if vars(settings)["reads"] == "waveform"
 ]
 SECTIONS: tuple[type[Settings], ...] = (
-    DataSettings, MelSettings, WaveformSettings, BlendSettings, PredictSettings, PseudoSettings, *NETWORKS,
-    TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
+    DataSettings, MelSettings, WaveformSettings, EmbeddingSettings, BlendSettings, PredictSettings, PseudoSettings,
+    *NETWORKS, TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
 )  # fmt: skip
 # Field names of every section, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted({field for part in SECTIONS for field in part.model_fields} | {*TOP_FIELDS, *ROW_FIELDS})
@@ -282,7 +285,11 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
     kind = network.get("kind") if isinstance(network, dict) else None
     own = _mapping(row.get("features"), f"conditions.{name}.features", where)
     feature_kind = "waveform" if kind in WAVEFORM_NETWORKS else "mel"
+    if isinstance(network, dict) and network.get("reads") == "embedding":
+        feature_kind = "embedding"
     chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
+    if feature_kind == "embedding":
+        chosen = with_encoder(chosen, f"conditions.{name}.features" if own else "features.embedding")
     predict = _mapping(row.get("predict"), f"conditions.{name}.predict", where)
     own_score = {"cv": row["cv"]} if "cv" in row else {}
     return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": predict, **own_score}

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from features.settings import FeatureSettings
 from features.shard_plan import ShardPlan
+from orchestrator.jobs.encoders import encoder_file
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.spec import Binding, JobSpec, Work
 from orchestrator.store.node import Node
@@ -34,7 +35,7 @@ class ShardSpec(Work):
         assert node.shard is not None
         wanted = node.payload["features"]
         every = (condition.features for condition in binding.recipe.conditions.values())
-        features = next(s for s in every if s.model_dump(mode="json", exclude={"shard_mb"}) == wanted)
+        features = next(settings for settings in every if settings.signed() == wanted)
         return cls(node.shard, features, binding.data_root)
 
     @override
@@ -44,4 +45,5 @@ class ShardSpec(Work):
         from features.shards import build_shard
 
         torch.set_num_threads(1)  # one shard per core: more threads only wait for each other
-        return build_shard(self.plan, self.data_root, self.features, attempt.folder, attempt.progress)
+        encoder = encoder_file(attempt.store, self.features)
+        return build_shard(self.plan, self.data_root, self.features, attempt.folder, attempt.progress, encoder)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from features.files import hash_of
 from features.manifest import SUBSETS, Manifest, Subset
-from features.settings import MelSettings, WaveformSettings
+from features.settings import FeatureSettings
 from features.shard_plan import plan_shards
 from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
@@ -108,22 +108,22 @@ class _Builder:
         seconds = manifest.clips["n_samples"] / manifest.clips["sample_rate_hz"]
         self.mean_s = float(np.mean(seconds)) if len(seconds) else 0.0
         self.folds = range(recipe.data.folds)
-        self.shards: dict[MelSettings | WaveformSettings, dict[str, tuple[str, ...]]] = {}
+        self.shards: dict[FeatureSettings, dict[str, tuple[str, ...]]] = {}
         self.settings: dict[str, dict[str, Any]] = {}
         self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
 
-    def features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
+    def features(self, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
         """Shards of every subset. The size of a shard decides only how clips are spread over files."""
         if settings not in self.shards:
             self.shards[settings] = self._plan_features(settings)
         return self.shards[settings]
 
-    def _plan_features(self, settings: MelSettings | WaveformSettings) -> dict[str, tuple[str, ...]]:
+    def _plan_features(self, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
         key = hash_of(settings.model_dump(mode="json"))
         found: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
         for plan in plan_shards(self.manifest, settings):
             payload = {
-                "features": settings.model_dump(mode="json", exclude={"shard_mb"}),
+                "features": settings.signed(),
                 "clips": plan.content_key,
             }
             name = f"shard-{settings.kind}-{plan.name}"

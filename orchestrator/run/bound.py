@@ -2,9 +2,10 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from features.errors import DamagedInputError, GridError, InputError, Superseded
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
+from orchestrator.jobs.encoders import copy_given, given_files
 from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
@@ -93,10 +95,11 @@ class Run:
         """
         if asked is None:
             asked = (read_run_json(self.folder) or {}).get("asked", {})
-        try:
-            self.store.results_of(self.manifest_name)
-        except DamagedInputError:  # not there yet, or damaged
-            self._write_manifest()
+        self._put(self.manifest_name, DoneMark("manifest", self.manifest.content_hash()), self.manifest.write)
+        for condition in self.recipe.conditions.values():
+            for name, source, sha256 in given_files(condition.features):
+                copy = partial(copy_given, source, sha256)
+                self._put(name, DoneMark(name.partition("-")[0], sha256), copy)
         own = self.store.url == default_store(self.folder)
         facts = {
             "id": self.identity.partition(".")[0],
@@ -109,13 +112,15 @@ class Run:
         }
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
-    def _write_manifest(self) -> None:
-        name = self.manifest_name
+    def _put(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
+        """Have what all jobs read in the store."""
+        with suppress(DamagedInputError):  # not there yet, or damaged
+            self.store.results_of(name)
+            return
         claim = self.store.claim_anyway(name, self.identity)
         folder = self.store.begin(name, claim.attempt)
         try:
-            mark = DoneMark("manifest", self.manifest.content_hash())
-            self.store.finish(name, claim, mark, self.manifest.write(folder))
+            self.store.finish(name, claim, mark, write(folder))
         except (FileNotFoundError, SupersededError):  # another run has finished the same one, and swept our folder
             self.store.results_of(name)
             self.store.sweep(name)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from features.audio import probe, read_mono, without_notes
 from features.errors import DataError, StoreError
-from features.settings import MelSettings, WaveformSettings
+from features.settings import FeatureSettings
 from features.shards import FeatureExtractor
 from orchestrator.blending.result import Blend
+from orchestrator.jobs.encoders import encoder_file
 from orchestrator.jobs.predict import load_networks
 from orchestrator.run.bound import Run
 from trainers.clips import ClipBank, MemoryClips
@@ -28,7 +29,9 @@ __all__ = ["Tagger", "ranked"]
 class _Condition:
     """The members of one condition that have a weight in the blend."""
 
-    features: MelSettings | WaveformSettings
+    features: FeatureSettings
+    encoder: Path | None
+    """Its file, for embeddings."""
     padding: Padding
     read: ReadSettings
     crop: int
@@ -43,7 +46,7 @@ class _Condition:
 
     def shares(self, paths: Sequence[Path], device: torch.device) -> Iterator[NDArray[np.float64]]:
         """The share of each fold of this condition in the blend's scores (N, C)."""
-        extractor = FeatureExtractor(self.features)
+        extractor = FeatureExtractor(self.features, self.encoder)
         clips = [extractor.compute(read_mono(path, self.features.sample_rate_hz)) for path in paths]
         bank = ClipBank(MemoryClips(clips), device)
         rows = np.arange(len(paths))
@@ -111,6 +114,7 @@ class Tagger:
             conditions.append(
                 _Condition(
                     features=condition.features,
+                    encoder=encoder_file(store, condition.features),
                     padding=condition.train.padding,
                     read=condition.predict,
                     crop=condition.train.crops[-1],

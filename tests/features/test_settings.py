@@ -33,7 +33,7 @@ def test_mel_settings_that_do_not_fit_are_refused(change: dict[str, Any], senten
 
 @pytest.mark.parametrize(("n_samples", "frames"), [(0, 1), (1, 1), (346, 1), (347, 2), (44_100, 128)])
 def test_frames_are_centred(n_samples: int, frames: int) -> None:
-    assert MelSettings().frames(n_samples) == frames
+    assert MelSettings().rows(n_samples) == frames
 
 
 def test_settings_are_frozen() -> None:

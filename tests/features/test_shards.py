@@ -7,12 +7,14 @@ import soundfile
 
 import features.shards
 from features.audio import read_mono
+from features.encoder import Encoder, cut_windows
 from features.errors import DataError, StoreError
 from features.manifest import Manifest, build_manifest
 from features.mel import MelSpectrogram
-from features.settings import DataSettings, MelSettings, WaveformSettings
+from features.settings import DataSettings, EmbeddingSettings, MelSettings, WaveformSettings
 from features.shard_plan import plan_shards
 from features.shards import ShardSet, build_shard, require_free_space
+from tests.fixtures.encoders import DIMS, write_onnx
 
 AnySettings = MelSettings | WaveformSettings
 BOTH = pytest.mark.parametrize("settings", [MelSettings(shard_mb=1), WaveformSettings(shard_mb=1)], ids=["mel", "wave"])
@@ -57,6 +59,23 @@ def test_odd_clips_are_finite_and_as_long_as_planned(odd: Path, tmp_path: Path, 
             np.testing.assert_array_equal(array, MelSpectrogram(settings)(samples))
         else:
             np.testing.assert_array_equal(array, np.rint(samples * 32_768).clip(-32_768, 32_767))
+
+
+def test_embeddings_are_those_of_the_windows(odd: Path, tmp_path: Path) -> None:
+    file = write_onnx(tmp_path / "tiny.onnx")
+    settings = EmbeddingSettings(
+        model="elsewhere.onnx", sha256="0" * 64, sample_rate_hz=8_000, dims=DIMS, window_s=1.0, hop_s=0.5
+    )
+    manifest = build_manifest(odd, DataSettings())
+    (plan,) = plan_shards(manifest, settings)
+    build_shard(plan, odd, settings, tmp_path / "store", encoder=file)
+    shards = ShardSet.open([tmp_path / "store"])
+    assert shards.n_mels == DIMS
+    encoder = Encoder(file)
+    for index, clip in enumerate(shards.clips):
+        windows = cut_windows(read_mono(odd / "train_curated" / clip, 8_000), 8_000, 4_000)
+        np.testing.assert_array_equal(shards.array(index), encoder(windows))
+    assert shards.lengths.max() == 119  # of 60 s
 
 
 def test_sixteen_bit_waveforms_are_exact(tmp_path: Path, odd: Path) -> None:

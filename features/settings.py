@@ -6,6 +6,7 @@ Settings are frozen and reject unknown fields. The description of a field is its
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 __all__ = [
     "DataSettings", "EmbeddingSettings", "FeatureSettings", "MelSettings", "Seed", "Settings", "WaveformSettings",
@@ -17,6 +18,10 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 SampleRate = Annotated[int, Field(ge=1_000, le=384_000, description="sample rate that clips are resampled to, Hz")]
 ShardSize = Annotated[int, Field(ge=1, le=4_096, description="largest size of a shard's array, MiB; changes no result")]
+
+
+FROM_FILE: JsonDict = {"default": "from the file"}
+"""For a required field that a file decides, which is read with the grid."""
 
 
 class Settings(BaseModel):
@@ -109,19 +114,24 @@ class EmbeddingSettings(_Features):
         min_length=1, description="the encoder's file, `.onnx` or `.pt2`; relative to the current directory"
     )
     sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="checksum of the file; filled in, and compared if it is given"
+        pattern=r"^[0-9a-f]{64}$",
+        description="checksum of the file, compared if it is given",
+        json_schema_extra=FROM_FILE,
     )
-    sample_rate_hz: SampleRate = Field(description="sample rate of the encoder, Hz; default: what its file declares")
+    sample_rate_hz: SampleRate = Field(
+        description="sample rate of the encoder, Hz; needed if the file does not declare it",
+        json_schema_extra=FROM_FILE,
+    )
     window_s: float = Field(2.0, ge=0.01, le=3_600, description="length of a window, seconds")
     hop_s: float = Field(2.0, ge=0.01, le=3_600, description="seconds between two windows")
-    dims: int = Field(ge=1, le=1 << 20, description="values of an embedding; filled in")
+    dims: int = Field(ge=1, le=1 << 20, description="values of an embedding", json_schema_extra=FROM_FILE)
     seen: Annotated[tuple[Literal["curated", "noisy", "test"], ...], Field(strict=False)] | str = Field(
         (),
         description="clips that the encoder was trained on: subsets of this dataset, or a text file with one Freesound "
         "id or clip name per line",
     )
     seen_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="checksum of the file `seen`; filled in"
+        None, pattern=r"^[0-9a-f]{64}$", description="checksum of the file `seen`", json_schema_extra=FROM_FILE
     )
     shard_mb: ShardSize = 64
 

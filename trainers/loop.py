@@ -285,7 +285,7 @@ class _Training:
         record: dict[str, float] = {}
         settings = self.job.settings
         network = self.method.evaluated
-        pad = 0 if settings.feature_kind == "mel" else settings.crops[-1] // 2
+        pad = 0 if settings.feature_kind != "waveform" else settings.crops[-1] // 2
         for head, bank, clips in self.valid:
             if len(clips.valid_rows) == 0:
                 continue  # a fold of a small noisy set may have no clips

@@ -84,22 +84,22 @@ class Tagger(nn.Module):
     def fit_normalisation(self, clips: ClipSource, rows: np.ndarray) -> None:
         """Measure on these clips what the network is normalised by, if it is."""
         if isinstance(self.trunk, PooledTrunk):
-            self.trunk.fit(clips, rows, power_to_db)
+            self.trunk.fit(clips, rows, power_to_db if self.reads == "mel" else lambda embeddings: embeddings)
         if self.by_dataset:
             mean, deviation = decibel_statistics(clips, rows)
             self.db_mean.fill_(mean)
             self.db_deviation.fill_(deviation)
 
     def forward(self, x: Tensor, head: Head = "curated") -> Tensor:
-        """(B, T, n_mels) mel power or (B, S) samples -> (B, C) logits."""
+        """(B, T, n_mels) mel power, (B, T, dims) embeddings or (B, S) samples -> (B, C) logits."""
         return self.logits(self.embed(x), head)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, T, n_mels) mel power or (B, S) samples -> (B, features), the input of all heads."""
+        """The input of `forward` -> (B, features), the input of all heads."""
         if self.reads == "waveform":
             features: Tensor = self.trunk(x)
             return features
-        db = power_to_db(x)
+        db = power_to_db(x) if self.reads == "mel" else x
         if isinstance(self.trunk, PooledTrunk):
             return self.trunk.forward(db, frames_with_power(x))
         features = self.trunk((db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db))

@@ -158,12 +158,16 @@ class EnvNetSettings(Settings):
 
 
 class PooledSettings(Settings):
-    """Statistics of each mel band over time, and a linear layer: the model to beat on little data."""
+    """Statistics over time of each mel band or dimension of an embedding, and a linear layer: the model to beat on
+    little data.
+    """
 
     rough_depth: ClassVar[int] = 1
     """As in `ResNetSettings`."""
     width: ClassVar[int] = 8
-    reads: ClassVar[Literal["mel", "waveform"]] = "mel"
+    reads: Literal["mel", "embedding"] = Field(
+        "mel", exclude_if=unless("mel"), description="features that are pooled: mel bands in dB, or embeddings"
+    )
     kind: Literal["pooled"] = Field("pooled", description="statistics over time, standardised, and a linear layer")
     statistics: Statistics = Field(
         STATISTICS,

@@ -333,7 +333,7 @@ class TrainSettings(Settings):
             raise ValueError(f"augment.{name} works on {' and '.join(inputs)}, not on the input of {self.network.kind}")
 
     @property
-    def feature_kind(self) -> Literal["mel", "waveform"]:
+    def feature_kind(self) -> Literal["mel", "waveform", "embedding"]:
         """The features that the network reads."""
         return self.network.reads
 

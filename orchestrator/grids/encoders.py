@@ -17,8 +17,10 @@ from features.files import sha256_file
 from features.manifest import SUBSETS
 from features.settings import EmbeddingSettings
 
-__all__ = ["with_encoder"]
+__all__ = ["with_changes", "with_encoder"]
 
+FOUND = ("sha256", "sample_rate_hz", "dims", "seen_sha256")
+"""Fields that the files decide."""
 MAX_SEEN_BYTES = 64 << 20
 
 
@@ -59,12 +61,24 @@ def with_encoder(section: Mapping[str, Any], field: str) -> dict[str, Any]:
         raise
     except InputError as error:
         raise GridError(f"{field}.model: {error}") from None
-    for name in ("sha256", "sample_rate_hz", "dims", "seen_sha256"):
+    for name in FOUND:
         if name in section and section[name] != found.get(name, section[name]):
             raise GridError(
                 f"{field}.{name} is {section[name]}, but of {model} it is {found[name]}; correct one of them"
             )
     return {**section, **found}
+
+
+def with_changes(before: EmbeddingSettings, section: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """A changed section, with what its files decide if they are no longer the same.
+
+    Raises:
+        GridError: as `with_encoder`.
+    """
+    was = before.model_dump(mode="json")
+    if all(section.get(name) == was[name] for name in ("model", "seen")):
+        return dict(section)
+    return with_encoder({key: value for key, value in section.items() if key not in FOUND or value != was[key]}, field)
 
 
 def _seen(seen: Any, field: str) -> dict[str, Any]:

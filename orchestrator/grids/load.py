@@ -28,7 +28,7 @@ from features.errors import GridError
 from features.settings import DataSettings, EmbeddingSettings, MelSettings, Settings, WaveformSettings
 from features.words import nearest, printable, short
 from orchestrator.grids.condition import ConditionSettings
-from orchestrator.grids.encoders import with_encoder
+from orchestrator.grids.encoders import with_changes, with_encoder
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.plain_yaml import load_plain, shown
 from orchestrator.grids.recipe import BlendSettings, Recipe
@@ -51,7 +51,7 @@ FEATURES: dict[str, type[Settings]] = {
     "mel": MelSettings, "waveform": WaveformSettings, "embedding": EmbeddingSettings
 }  # fmt: skip
 WAVEFORM_NETWORKS = [
-    settings.model_fields["kind"].default for settings in NETWORKS if vars(settings)["reads"] == "waveform"
+    settings.model_fields["kind"].default for settings in NETWORKS if vars(settings).get("reads") == "waveform"
 ]
 SECTIONS: tuple[type[Settings], ...] = (
     DataSettings, MelSettings, WaveformSettings, EmbeddingSettings, BlendSettings, PredictSettings, PseudoSettings,
@@ -193,6 +193,10 @@ def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
         if len(parts) > 2 and parts[0] == "conditions" and parts[2] in TrainSettings.model_fields:
             override = f"conditions.{parts[1]}.train.{override.split('.', 2)[2]}"  # noqa: PLW2901
         _override(raw, override, list(raw), "conditions.NAME")
+    for name, condition in recipe.conditions.items():
+        changed = raw["conditions"][name]
+        if isinstance(condition.features, EmbeddingSettings) and isinstance(changed.get("features"), dict):
+            changed["features"] = with_changes(condition.features, changed["features"], f"conditions.{name}.features")
     try:
         return Recipe.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -282,11 +286,9 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
             if value is not False
         }
     network = train.get("network")
-    kind = network.get("kind") if isinstance(network, dict) else None
+    kind, reads = (network.get(field) if isinstance(network, dict) else None for field in ("kind", "reads"))
     own = _mapping(row.get("features"), f"conditions.{name}.features", where)
-    feature_kind = "waveform" if kind in WAVEFORM_NETWORKS else "mel"
-    if isinstance(network, dict) and network.get("reads") == "embedding":
-        feature_kind = "embedding"
+    feature_kind = "embedding" if reads == "embedding" else "waveform" if kind in WAVEFORM_NETWORKS else "mel"
     chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
     if feature_kind == "embedding":
         chosen = with_encoder(chosen, f"conditions.{name}.features" if own else "features.embedding")

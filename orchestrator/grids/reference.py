@@ -17,7 +17,7 @@ from typing import Annotated, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Interval, Le, Len, Lt, MaxLen, MinLen, MultipleOf
 from pydantic.fields import FieldInfo
 
-from features.settings import DataSettings, MelSettings, Settings, WaveformSettings
+from features.settings import DataSettings, EmbeddingSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.recipe import BlendSettings, Recipe
 from trainers.registry import AUGMENTATIONS, LOSSES, Parameter
@@ -90,8 +90,8 @@ Fields of a row, and of `defaults`. Three of them do not describe training:
 """
 
 FEATURES = """\
-`features: {mel: {...}, waveform: {...}}` sets the features of all rows. A row's network decides which of the two it
-reads."""
+`features: {mel: {...}, waveform: {...}, embedding: {...}}` sets the features of all rows. A row's network decides which
+of the three it reads; `pooled` has a field for it."""
 
 AUGMENT = """\
 `augment: {NAME: {PARAMETER: VALUE}}`. `NAME: {}` and `NAME: true` take the defaults. Stages follow each other: *read*
@@ -119,6 +119,7 @@ SECTIONS: dict[type[Settings], str] = {
     DataSettings: "data",
     MelSettings: "features-mel",
     WaveformSettings: "features-waveform",
+    EmbeddingSettings: "features-embedding",
     TrainSettings: "conditions-and-defaults",
     **{settings: f"network-{settings.model_fields['kind'].default}" for settings in NETWORKS},
     PseudoSettings: "pseudo",
@@ -143,6 +144,7 @@ def reference_page() -> str:
         f"\n## features\n\n{FEATURES}",
         _section("features mel", MelSettings, level=3),
         _section("features waveform", WaveformSettings, level=3),
+        _section("features embedding", EmbeddingSettings, level=3),
         _section("conditions and defaults", TrainSettings, text=ROW),
         *(_section(SECTIONS[settings].replace("-", " "), settings, level=3) for settings in NETWORKS),
         f"\n### augment\n\n{AUGMENT}",
@@ -231,6 +233,8 @@ def _number(value: object) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if isinstance(field.json_schema_extra, dict):
+        return str(field.json_schema_extra["default"])
     if field.is_required():
         return "required"
     value: object = field.get_default(call_default_factory=True, validated_data={})

@@ -269,5 +269,5 @@ class _Builder:
         streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
         crop = fmean(train.crops)
-        work = crop * 128 if train.feature_kind == "mel" else crop / 4
+        work = crop / 4 if train.feature_kind == "waveform" else crop * 128
         return 1e-11 * train.total_epochs * clips * streams * work * train.network.rough_depth * train.network.width**2

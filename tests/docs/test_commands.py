@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from features.encoder import Encoder
 from orchestrator.cli.main import _parser, main
 from orchestrator.grids.load import grid_names, load_grid
 from orchestrator.run.bound import Run
 from tests.docs.pages import PAGES, ROOT, Block, blocks, mentioned, prose, typed, words_of
+from tests.fixtures.encoders import write_encoder
 
 PARSED_ONLY = {
     "--submit": "needs a cluster's head that takes Ray Jobs",
@@ -105,14 +107,20 @@ def test_every_module_that_is_run_exists() -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "yaml"], ids=lambda block: block.page)
-def test_a_grid_on_a_page_is_a_grid(block: Block, tmp_path: Path) -> None:
+def test_a_grid_on_a_page_is_a_grid(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for model in re.findall(r"model: (\S+\.\w+)", block.text):
+        write_encoder(tmp_path / model)
     path = tmp_path / "mine.yaml"
     path.write_text(block.text, encoding="utf-8")
     assert load_grid(str(path)).conditions
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "python"], ids=lambda block: block.page)
-def test_python_on_a_page_runs(block: Block, copy: Run, small_data: Path, tiny_grid: Path) -> None:
+def test_python_on_a_page_runs(
+    block: Block, copy: Run, small_data: Path, tiny_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     text = block.text
     for name, stand_in in {
         '"runs/mine"': copy.folder, '"DATA"': small_data, '"mine.yaml"': tiny_grid,
@@ -121,6 +129,9 @@ def test_python_on_a_page_runs(block: Block, copy: Run, small_data: Path, tiny_g
     }.items():  # fmt: skip
         text = text.replace(name, repr(str(stand_in)))
     exec(compile(text, block.page, "exec"), {})
+    for written in tmp_path.glob("*.pt2"):
+        encoder = Encoder(written)
+        assert encoder.dims(encoder.window_samples or 32_000) > 0
 
 
 def test_the_guide_has_every_verb_and_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from features.errors import GridError
 from features.files import sha256_file
-from features.settings import EmbeddingSettings
+from features.settings import EmbeddingSettings, MelSettings
 from orchestrator.grids.encoders import with_encoder
+from orchestrator.grids.load import change_recipe, load_grid
 from tests.fixtures.encoders import DIMS, write_onnx
 
 
@@ -85,3 +86,42 @@ def test_a_file_that_changes_is_read_again(model: str, tmp_path: Path) -> None:
     write_onnx(tmp_path / model, rate="16000")
     after = with_encoder({"model": model}, "features.embedding")
     assert (before["sample_rate_hz"], after["sample_rate_hz"]) == (8_000, 16_000)
+
+
+GRID = """
+name: embedded
+data: {folds: 2}
+features: {embedding: {model: tiny.onnx, window_s: 0.5}}
+defaults: {network: {kind: pooled, reads: embedding, statistics: [mean, maximum]}, crop: 4, predict: {pads: [0]}}
+conditions: {linear: {}, finer: {features: {hop_s: 0.25}}, mel: {network: {reads: mel}}}
+"""
+
+
+def test_a_network_that_reads_embeddings_gets_them(model: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text(GRID)
+    conditions = load_grid("grid.yaml").conditions
+    linear, finer = conditions["linear"].features, conditions["finer"].features
+    assert isinstance(linear, EmbeddingSettings)
+    assert isinstance(finer, EmbeddingSettings)
+    assert (linear.dims, linear.hop_s, finer.hop_s) == (DIMS, 2.0, 0.25)
+    assert conditions["mel"].features == MelSettings()
+    with pytest.raises(GridError, match=r"features\.embedding\.model: .*gone\.onnx does not exist"):
+        load_grid("grid.yaml", ["features.embedding.model=gone.onnx"])
+    (tmp_path / "bare.yaml").write_text(GRID.replace("model: tiny.onnx, ", ""))
+    with pytest.raises(GridError, match=r"conditions\.linear\.features\.model is missing"):
+        load_grid("bare.yaml")
+
+
+def test_a_recipe_is_changed_with_its_encoder(model: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text(GRID)
+    recipe = load_grid("grid.yaml")
+    other = write_onnx(tmp_path / "other.onnx", rate="16000")
+    changed = change_recipe(recipe, [f"conditions.linear.features.model={other}"]).conditions
+    linear = changed["linear"].features
+    assert isinstance(linear, EmbeddingSettings)
+    assert (linear.sha256, linear.sample_rate_hz) == (sha256_file(other), 16_000)
+    assert changed["finer"] == recipe.conditions["finer"]
+    (tmp_path / model).unlink()
+    hop = change_recipe(recipe, ["conditions.linear.features.hop_s=1.5"]).conditions["linear"].features
+    assert isinstance(hop, EmbeddingSettings)
+    assert hop.hop_s == 1.5

@@ -158,9 +158,7 @@ class EnvNetSettings(Settings):
 
 
 class PooledSettings(Settings):
-    """Statistics over time of each mel band or dimension of an embedding, and a linear layer: the model to beat on
-    little data.
-    """
+    """Statistics over time of mel bands or embeddings, and a linear layer: the model to beat on little data."""
 
     rough_depth: ClassVar[int] = 1
     """As in `ResNetSettings`."""

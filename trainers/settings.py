@@ -267,7 +267,8 @@ class TrainSettings(Settings):
     )
     rescue: dict[str, RescueSettings] = Field(
         default_factory=dict,
-        description="held-out fold, such as '0' (or '0-1' for a pair) -> lower learning rate after a diverged loss",
+        description="held-out fold, such as '0' (or '0-1' for a pair) -> lower learning rate after a diverged loss; "
+        "not inherited from a base row",
     )
     precision: Literal["bf16", "fp32"] = Field(
         "bf16",

@@ -255,6 +255,8 @@ def _row(
         raise GridError(f"{where}: conditions.{name}.base is the end of more than {MAX_DEPTH} bases; use fewer")
     else:
         inherited = _row(base, rows, defaults, where, (*below, name))
+        # That a fold of its base has diverged says nothing about this condition.
+        inherited = {**inherited, "rescue": defaults.get("rescue", {})}
     return _merge(inherited, {key: value for key, value in row.items() if key != "base"})
 
 

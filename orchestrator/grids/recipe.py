@@ -5,6 +5,7 @@ that a grid file leaves out has its default, so a changed default changes the si
 """
 
 import re
+from itertools import combinations
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -100,11 +101,35 @@ class Recipe(Settings):
         return self
 
     def _rescues_fit(self) -> None:
+        """Refuse rescues that can never apply: of folds that nothing is trained for, or after the last epoch."""
         folds = [str(fold) for fold in range(self.data.folds)]
+        pairs = {f"{low}-{high}" for low, high in combinations(folds, 2)}
+        crossed = self._crossed()
         for name, condition in self.conditions.items():
-            for split in condition.train.rescue:
+            for split, rescue in condition.train.rescue.items():
+                field, total = f"conditions.{name}.rescue.{split}", condition.train.total_epochs
                 if not {*split.split("-")} <= {*folds}:
                     raise ValueError(f"conditions.{name}.rescue: no fold '{split}'; there are 0 to {folds[-1]}")
+                if split not in folds and split not in pairs:
+                    raise ValueError(f"{field} is no pair of folds: write it in ascending order, such as '0-1'")
+                if split in pairs and name not in crossed:
+                    raise ValueError(
+                        f"{field} never applies: no training of {name} holds out two folds, as it teaches no condition "
+                        "with 'pseudo.folds: crossed'; name one fold"
+                    )
+                if rescue.after >= total:
+                    raise ValueError(f"{field}.after is {rescue.after}, but there are {total} epochs: lower it")
+
+    def _crossed(self) -> set[str]:
+        """Conditions that are also trained with two folds held out: teachers of crossed labels, and their starts."""
+        found: set[str] = set()
+        for condition in self.conditions.values():
+            pseudo = condition.train.pseudo
+            above = pseudo.teacher if pseudo is not None and pseudo.folds == "crossed" else None
+            while above is not None and above not in found:
+                found.add(above)
+                above = self.conditions[above].train.init_from
+        return found
 
     def _can_cross(self, name: str, teacher: str) -> None:
         """A teacher of crossed labels holds out two folds, and so does every condition that it starts from."""

@@ -50,7 +50,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         "padding": draw(st.sampled_from(["zeros", "repeat"])), "batch_size": draw(st.integers(2, 64)),
         "predict": {"pads": draw(st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))},
         "multitask": draw(st.booleans()),
-        "rescue": draw(st.sampled_from([{}, {"0": {"after": 3, "lr_factor": 0.5}}])),
+        "rescue": draw(st.sampled_from([{}, {"0": {"after": 0, "lr_factor": 0.5}}])),
     }  # fmt: skip
     if draw(st.booleans()):
         crops = draw(st.lists(st.integers(16, 600), min_size=1, max_size=3, unique=True))

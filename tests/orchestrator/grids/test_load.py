@@ -53,6 +53,15 @@ def test_rows_inherit_from_base_and_defaults(grid: Path) -> None:
     assert recipe.conditions["plain"].train.lr_max == pytest.approx(1e-3), "1e-3 is a number, whatever YAML 1.1 says"
 
 
+def test_a_rescue_is_of_its_own_row_alone(tmp_path: Path) -> None:
+    """That a fold of A has diverged says nothing about C, which is based on it and has fewer epochs."""
+    path = tmp_path / "grid.yaml"
+    path.write_text("name: t\nconditions: {A: {cycles: 2, epochs: 8}, C: {base: A, epochs: 4}}", encoding="utf-8")
+    recipe = load_grid(str(path), ["conditions.A.rescue.0={after: 12, lr_factor: 0.1}"])
+    assert list(recipe.conditions["A"].train.rescue) == ["0"]
+    assert not recipe.conditions["C"].train.rescue
+
+
 def test_semi_supervised_methods_are_rows_like_others(grid: Path) -> None:
     rows = [
         "conditions.M={base: A, semi: {method: mean_teacher, decay: 0.99}}",

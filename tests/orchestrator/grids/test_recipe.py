@@ -34,6 +34,13 @@ def test_blended_conditions_are_all_or_the_members_in_grid_order() -> None:
         ({"A": {}}, {"paper_weights": {"A": 0}}, "no blended condition has a weight above 0"),
         ({"A": {}}, {"blend": {"budget": 2}}, "blend.budget is 2: a member needs 3 predictions"),
         ({"A": {"rescue": {"3": {"after": 1, "lr_factor": 0.1}}}}, {}, "A.rescue: no fold '3'; there are 0 to 2"),
+        ({"A": {"rescue": {"1-0": {"after": 1, "lr_factor": 0.1}}}}, {}, "A.rescue.1-0 is no pair of folds: .*'0-1'"),
+        ({"A": {"rescue": {"1-1": {"after": 1, "lr_factor": 0.1}}}}, {}, "A.rescue.1-1 is no pair of folds"),
+        ({"A": {"rescue": {"0-1": {"after": 1, "lr_factor": 0.1}}}}, {}, "A.rescue.0-1 never applies: no training"),
+        (
+            {"A": {"cycles": 1, "epochs": 2, "rescue": {"0": {"after": 500, "lr_factor": 0.1}}}}, {},
+            "A.rescue.0.after is 500, but there are 2 epochs: lower it",
+        ),
         ({}, {}, "conditions"),
     ],
 )  # fmt: skip
@@ -42,6 +49,17 @@ def test_references_that_lead_nowhere_are_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=sentence):
         recipe(conditions, **more)
+
+
+def test_a_pair_is_rescued_where_two_folds_are_held_out() -> None:
+    """Of teachers of crossed labels, and of the conditions that these start from."""
+    pair = {"rescue": {"0-1": {"after": 1, "lr_factor": 0.1}}}
+    rows: dict[str, dict[str, Any]] = {
+        "plain": pair, "A": {**pair, "init_from": "plain"}, "B": {"pseudo": {"teacher": "A", "folds": "crossed"}},
+    }  # fmt: skip
+    assert recipe(rows)
+    with pytest.raises(ValidationError, match=r"B\.rescue\.0-1 never applies"):
+        recipe({**rows, "B": {**rows["B"], **pair}})
 
 
 def test_networks_that_differ_in_the_activation_alone_may_start_from_each_other() -> None:

@@ -36,6 +36,7 @@ MAX_VALUES = 1 << 26
 """Samples of all channels: 25 minutes of mono at 44.1 kHz. A clip is decoded and predicted as a whole, in memory."""
 
 _BLOCK_SAMPLES = 1 << 18
+_FLOATS = {"FLOAT", "DOUBLE"}
 _UNCOMPRESSED = {"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU"}
 # Formats whose damage libsndfile notices; it reads others too, but accepts half a file as a complete one.
 _FORMATS = _UNCOMPRESSED | {"FLAC", "OGG", "MP3", "MPEG"}
@@ -68,6 +69,9 @@ class AudioInfo:
     channels: int
     sha256: str
     """Of the file's bytes, hex."""
+    peak: float = 0.0
+    """Highest absolute sample of a floating-point coding, in which full scale is 1; 0 in others, which can't exceed it.
+    """
 
 
 def probe(path: Path) -> AudioInfo:
@@ -85,10 +89,12 @@ def probe(path: Path) -> AudioInfo:
         DataError: one sentence; the file is missing, not a regular file, empty, truncated, not audio, holds NaN,
             infinity or numbers far beyond full scale, is too long, or has an absurd sample rate.
     """
+    peak = 0.0
     with _descriptor(path) as descriptor:
         with _decoder(path, descriptor) as sound:
             if sound.format not in _UNCOMPRESSED or not sound.subtype.startswith("PCM_"):
-                _check_samples(path, sound)
+                peak = _check_samples(path, sound)
+            floats = sound.subtype in _FLOATS
             facts = sound.frames, sound.samplerate, sound.channels
             start = _STARTS.get(sound.format)
         if start is not None:
@@ -97,7 +103,8 @@ def probe(path: Path) -> AudioInfo:
                     raise DataError([f"{path} holds several recordings, one after another: split it into files"])
         os.lseek(descriptor, 0, os.SEEK_SET)
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            return AudioInfo(*facts, hashlib.file_digest(file, "sha256").hexdigest())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return AudioInfo(*facts, digest, peak if floats else 0.0)
 
 
 def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
@@ -108,8 +115,9 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
         sample_rate_hz: wanted rate.
 
     Returns:
-        float32 (samples,), integer codings scaled to [-1, 1], channels averaged, resampled with
-        `torchaudio.functional.resample`'s windowed sinc; `resampled_length` samples, at least 1.
+        float32 (samples,), integer codings scaled to [-1, 1], floating-point ones as they are, but scaled to a peak of
+        1 if theirs is higher, channels averaged, resampled with `torchaudio.functional.resample`'s windowed sinc;
+        `resampled_length` samples, at least 1.
 
     Raises:
         DataError: the file cannot be read.
@@ -121,8 +129,11 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
             frames = sound.read(sound.frames, dtype="float32", always_2d=True)  # (samples, channels)
         except soundfile.LibsndfileError as error:
             raise _damaged(path, error) from None
+        floats = sound.subtype in _FLOATS
     if len(frames) == 0:
         raise DataError([f"{path} holds no samples: restore it or remove its row"])
+    if floats and (peak := float(np.abs(frames).max())) > 1:  # 16-bit features would cut it off
+        frames /= peak
     mono: np.ndarray = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)
     return mono if source_hz == sample_rate_hz else _resample(mono, source_hz, sample_rate_hz)
 
@@ -242,9 +253,13 @@ def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
         raise DataError([f"{path} is too long ({sound.frames} samples, {sound.channels} channels): cut it into clips"])
 
 
-def _check_samples(path: Path, sound: soundfile.SoundFile) -> None:
-    """Decode in blocks; refuse NaN, infinity, absurd levels and a stream that ends before its header says."""
-    decoded = 0
+def _check_samples(path: Path, sound: soundfile.SoundFile) -> float:
+    """Decode in blocks; refuse NaN, infinity, absurd levels and a stream that ends before its header says.
+
+    Returns:
+        The highest absolute sample.
+    """
+    decoded, peak = 0, 0.0
     try:
         # As float32, the way they will be used: a float64 sample beyond its range is infinite too.
         while len(block := sound.read(_BLOCK_SAMPLES // sound.channels + 1, dtype="float32", always_2d=True)):
@@ -255,10 +270,12 @@ def _check_samples(path: Path, sound: soundfile.SoundFile) -> None:
                 raise DataError(
                     [f"{path} holds samples of up to {highest:g} where full scale is 1: scale it or remove its row"]
                 )
+            peak = max(peak, highest)
     except soundfile.LibsndfileError as error:
         raise _damaged(path, error) from None
     if decoded != sound.frames:
         raise DataError([f"{path} is truncated (it ends after {decoded} of {sound.frames} samples): restore it"])
+    return peak
 
 
 def _damaged(path: Path, error: soundfile.LibsndfileError) -> DataError:

@@ -174,7 +174,7 @@ def build_manifest(
         raise DataError(problems)
     probes.save()
 
-    notes = [*layout.notes, *_rare_classes(records, layout), *_same_audio(records)]
+    notes = [*layout.notes, *_rare_classes(records, layout), *_same_audio(records), *_above_full_scale(records)]
     fold_problems: list[str] = []
     for subset in ("curated", "noisy"):
         if subset in layout.parts:
@@ -271,6 +271,17 @@ def _same_audio(records: Sequence[dict[str, Any]]) -> list[str]:
             names = " = ".join(record["path"] for record in some[0][:3])
             notes.append(f"{what} in the dataset under several names, such as {names}: {so}")
     return notes
+
+
+def _above_full_scale(records: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence where the numbers of floating-point files exceed full scale, which `read_mono` undoes."""
+    loud = [record for record in records if record["peak"] > 1]
+    if not loud:
+        return []
+    return [
+        f"{count(len(loud), 'file')} {plural(len(loud), 'exceeds', 'exceed')} full scale, such as {loud[0]['path']} "
+        f"with samples of up to {loud[0]['peak']:.3g}: each is scaled down to full scale"
+    ]
 
 
 def _keep_together(records: Sequence[dict[str, Any]], grouped: Collection[str]) -> None:
@@ -408,7 +419,7 @@ class _Probes:
     def _remembered(self, name: str) -> AudioInfo | None:
         known, key = self._known.get(name), self._key(name)
         facts = known[len(key) :] if isinstance(known, list) and key and known[: len(key)] == key else []
-        if [type(fact) for fact in facts] != [int, int, int, str]:
+        if [type(fact) for fact in facts] != [int, int, int, str, float]:
             return None
         self._seen[name] = [*key, *facts]
         return AudioInfo(*facts)
@@ -419,7 +430,7 @@ class _Probes:
             info = probe(self.root / name)
         except DataError as error:
             return error
-        self._seen[name] = [*key, info.n_samples, info.sample_rate_hz, info.channels, info.sha256]
+        self._seen[name] = [*key, *vars(info).values()]
         return info
 
     def _key(self, name: str) -> list[int]:

@@ -10,6 +10,8 @@ import torch
 from features.audio import AudioInfo, probe, read_mono, resampled_length
 from features.errors import DataError
 from features.files import sha256_file
+from features.settings import WaveformSettings
+from features.shards import FeatureExtractor
 
 Writer = Callable[..., np.ndarray]
 
@@ -44,6 +46,21 @@ def test_every_coding_is_scaled_and_whole(tmp_path: Path, audio_writer: Writer, 
     assert samples.shape == written.shape
     tolerance = {"VORBIS": 1.0, "ULAW": 0.02, "PCM_U8": 0.01}.get(subtype, 1e-4)
     np.testing.assert_allclose(samples, written, atol=tolerance)
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_numbers_above_full_scale_are_scaled_to_it(tmp_path: Path, subtype: str) -> None:
+    """Mel features and 16-bit samples then are of the same sound; 16 bits would cut off what is above."""
+    wave = np.sin(np.arange(4_000) / 7.0)[:, None] * [0.5, 1.0]
+    soundfile.write(tmp_path / "usual.wav", wave, 16_000, subtype=subtype)
+    soundfile.write(tmp_path / "loud.wav", 40 * wave, 16_000, subtype=subtype)
+    peak = float(np.abs(wave).max())
+    assert probe(tmp_path / "usual.wav").peak == pytest.approx(peak)
+    assert probe(tmp_path / "loud.wav").peak == pytest.approx(40 * peak)
+    usual, loud = (read_mono(tmp_path / name, 16_000) for name in ("usual.wav", "loud.wav"))
+    np.testing.assert_allclose(usual, wave.mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(loud, wave.mean(axis=1) / peak, atol=1e-6)
+    assert np.abs(FeatureExtractor(WaveformSettings()).compute(loud)).max() == np.rint(0.75 * 32_768)
 
 
 @pytest.mark.parametrize(

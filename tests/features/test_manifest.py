@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 import features.manifest
 from features.audio import AudioInfo
@@ -289,3 +290,16 @@ def test_groups_that_are_trained_on_and_tested_are_noted(tiny: Path, audio_write
     (tiny / "sample_submission.csv").write_text("fname,A,B\nt.wav,3,0\n")
     manifest = build_manifest(tiny, DataSettings(group_by="A"))
     assert "1 group of 'A' has clips to train on and test clips, such as 3: test scores may be" in manifest.notes[-1]
+
+
+def test_files_above_full_scale_are_noted_also_by_the_next_check(tiny: Path, tmp_path: Path) -> None:
+    path = sorted((tiny / "train_curated").glob("*.wav"))[0]
+    samples, rate = soundfile.read(path)
+    soundfile.write(path, 3 * samples / np.abs(samples).max(), rate, subtype="FLOAT")
+    for _ in range(2):  # the second time from the cache of checked files
+        notes = build_manifest(tiny, DataSettings(folds=2), cache=tmp_path / "probes.json").notes
+        said = [note for note in notes if "full scale" in note]
+        assert said == [
+            f"1 file exceeds full scale, such as train_curated/{path.name} with samples of up to 3: each is scaled "
+            "down to full scale"
+        ]

@@ -24,7 +24,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NETWORKS", "Host", "Hosts", "Share", "why_not"]
+import pytest
+
+__all__ = ["NETWORKS", "Host", "Hosts", "Share", "require", "why_not"]
 
 NETWORKS = {"private": "10.77.0", "outside": "10.78.0"}
 """Bridges, and the first three numbers of the addresses on them (/24, no way from one to the other)."""
@@ -42,6 +44,15 @@ class Share:
     source: Path
     target: Path
     writable: bool = False
+
+
+def require(reason: str | None) -> None:
+    """Fail where the tests of clusters can't run: they run only when they are asked for, by `make cluster-test`.
+
+    A skipped test would look like one that has passed.
+    """
+    if reason is not None:
+        pytest.fail(f"make cluster-test can't run here: {reason}", pytrace=False)
 
 
 def why_not() -> str | None:

@@ -16,7 +16,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.services import find_postgres
 from tests.fixtures.harm import INLINE, QUIET
-from tests.whole.cluster.hosts import Share, why_not
+from tests.whole.cluster.hosts import Share, require, why_not
 from tests.whole.cluster.rack import CLUSTER, ROOT, SHARED, VENV, Rack
 from tests.whole.cluster.story import GRID, STORE, Story, tell, timeline
 
@@ -49,9 +49,7 @@ def _no_services() -> str | None:
 @pytest.fixture(scope="module")
 def rack(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Iterator[Rack]:
     """Laptop, head and two workers, with cluster.yaml up; a third worker is in the file but still off."""
-    reason = why_not() or _no_services()
-    if reason is not None:
-        pytest.skip(reason)
+    require(why_not() or _no_services())
     with Rack(tmp_path_factory.mktemp("rack"), WORKERS, late=1, shares=[Share(small_data, DATA)]) as made:
         (made.shared / "ask.py").write_text(ASK, encoding="utf-8")
         made.up()

@@ -1,5 +1,6 @@
 """The hosts themselves: files, processes and a name of their own; a pulled cable is silent; nothing is left behind."""
 
+import secrets
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.whole.cluster.hosts import Hosts, Share, why_not
+from tests.whole.cluster.hosts import Hosts, Share, require, why_not
 
 pytestmark = pytest.mark.cluster
 
@@ -26,9 +27,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
+    require(why_not())
     folder = tmp_path_factory.mktemp("hosts")
     shared = tmp_path_factory.mktemp("shared")
     shares = [Share(shared, Path("/mnt/both"), writable=True), Share(shared, Path("/mnt/look")), Share(shared, shared)]
@@ -40,9 +39,10 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 
 def test_a_host_has_files_processes_and_a_name_of_its_own(hosts: Hosts) -> None:
     a, b = hosts.all["a"], hosts.all["b"]
+    name = f"mine-{secrets.token_hex(8)}"
     for folder in ("/tmp", "/dev/shm", "~"):
-        a.run(f"touch {folder}/mine")
-        assert "mine" not in b.run(f"ls {folder}").stdout
+        a.run(f"touch {folder}/{name}")
+        assert name not in b.run(f"ls {folder}").stdout
     assert b.run("hostname").stdout == "b\n"
     assert "python" not in b.run("ps -e -o comm=").stdout, "this process is not to be seen"
     a.run("echo shared > /mnt/both/file")
@@ -50,7 +50,7 @@ def test_a_host_has_files_processes_and_a_name_of_its_own(hosts: Hosts) -> None:
     for path in ("/mnt/look/file", in_tmp):
         assert b.run(f"cat {path}").stdout == "shared\n"
     assert "Read-only" in b.run("touch /mnt/look/file", check=False).stderr
-    assert not Path("/tmp/mine").exists()
+    assert not Path("/tmp", name).exists()
 
 
 def test_hosts_reach_each_other_by_name_over_ssh_and_nothing_else(hosts: Hosts) -> None:

@@ -262,6 +262,14 @@ def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--stall-s", type=float, default=1800.0, metavar="S",
         help="end and retry a job that makes no progress for S seconds (default: %(default)g)",
     )  # fmt: skip
+    group.add_argument(
+        "--resident-gb", type=float, default=8.0, metavar="GB",
+        help="copy the features of a subset to a GPU if they take at most this (default: %(default)g)",
+    )  # fmt: skip
+    group.add_argument(
+        "--cache-gb", type=float, default=200.0, metavar="GB",
+        help="disk of each host for results of an object store that its jobs read (default: %(default)g)",
+    )  # fmt: skip
     return group
 
 

@@ -221,6 +221,7 @@ def _execution_of(arguments: Arguments) -> Execution:
     return Execution.create(
         arguments.executor, arguments.address, arguments.gpus_per_job, arguments.place, workers=arguments.workers,
         retries=arguments.retries, checkpoint_steps=arguments.checkpoint_steps, stall_s=arguments.stall_s,
+        resident_gb=arguments.resident_gb, cache_gb=arguments.cache_gb,
     )  # fmt: skip
 
 

@@ -29,6 +29,8 @@ class JobExecution:
     """Copy the features of a subset to a GPU if they take at most this."""
     checkpoint_steps: int = 0
     """Checkpoints within an epoch, every so many steps; 0: none."""
+    cache_bytes: int = 200_000_000_000
+    """Limit for the results of an object store on this host's disk."""
     stall_s: float = 0.0
     """After so long without progress the log gets the stack of every thread; 0: never."""
 

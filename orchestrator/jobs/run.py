@@ -49,7 +49,7 @@ def run_job(
         Exception: whatever went wrong; its cause is in the attempt's `failed.json` by then.
     """
     started = time.time()
-    store = patient(open_store(spec.store, listed=False), say)
+    store = patient(open_store(spec.store, listed=False, cache_bytes=spec.execution.cache_bytes), say)
     try:
         with Attempt(store, spec.node, spec.claim, stopping, stall_s=spec.execution.stall_s, place=place) as attempt:
             result = spec.work.do(spec, Inputs(spec.manifest, spec.inputs, store, attempt.progress), attempt)
@@ -93,7 +93,8 @@ def run_share(spec: JobSpec) -> None:
         Exception: whatever went wrong.
     """
     assert isinstance(spec.work, TrainSpec), f"{spec.name} is not a training job"
-    store = patient(open_store(spec.store, listed=False), log.warning)
+    store = open_store(spec.store, listed=False, cache_bytes=spec.execution.cache_bytes)
+    store = patient(store, log.warning)
     try:
         spec.work.share(spec, Inputs(spec.manifest, spec.inputs, store))
     except Exception as error:

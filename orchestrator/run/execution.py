@@ -39,6 +39,9 @@ class Execution(Settings):
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0: none")
     stall_s: float = Field(1800.0, gt=0, description="seconds without progress after which a job is ended and retried")
     resident_gb: float = Field(8.0, ge=0, description="GB of features of a subset that are copied to a GPU at most")
+    cache_gb: float = Field(
+        200.0, gt=0, description="GB of a host's disk for results of an object store that its jobs read, at most"
+    )
 
     @model_validator(mode="after")
     def _shares_work(self) -> Self:
@@ -62,7 +65,14 @@ class Execution(Settings):
 
     def of_job(self, gpus: float = 0.0, workers: int = 1) -> JobExecution:
         """How one job is executed, with so many GPUs per worker."""
-        return JobExecution(gpus, workers, int(self.resident_gb * 1e9), self.checkpoint_steps, self.stall_s)
+        return JobExecution(
+            gpus=gpus,
+            workers=workers,
+            resident_bytes=int(self.resident_gb * 1e9),
+            checkpoint_steps=self.checkpoint_steps,
+            cache_bytes=int(self.cache_gb * 1e9),
+            stall_s=self.stall_s,
+        )
 
     @classmethod
     def create(

@@ -149,7 +149,7 @@ class Cache:
             held = self.limit_bytes + missing - need - sum(sizes[folder] for folder in unused)
             raise StoreError(
                 f"{self.root} has no room for {wanted.name}, {need / 1e9:.2f} GB: of {self.limit_bytes / 1e9:.2f} GB, "
-                f"{held / 1e9:.2f} are in use by running jobs; give the cache more room or run fewer jobs per host"
+                f"{held / 1e9:.2f} are in use by running jobs; raise --cache-gb or run fewer jobs per host"
             )
         unused = [folder for folder in unused if folder.is_dir()]
         for folder in sorted(unused, key=lambda folder: folder.stat().st_mtime_ns):

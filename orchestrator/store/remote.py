@@ -33,7 +33,7 @@ from trainers.history import HISTORY, parse_history
 __all__ = ["RemoteNodeStore"]
 
 CACHE_BYTES = 200_000_000_000
-"""Twice the features of the paper's grid, and some room."""
+"""Default limit of the cache: twice the features of the paper's grid, and some room."""
 
 
 class RemoteNodeStore(NodeStore):
@@ -42,7 +42,8 @@ class RemoteNodeStore(NodeStore):
     beat_s = 10.0
     alive_s = 60.0
 
-    def __init__(self, url: str, *, listed: bool = True) -> None:
+    def __init__(self, url: str, *, listed: bool = True, cache_bytes: int = CACHE_BYTES) -> None:
+        self.cache_bytes = cache_bytes
         self.storage: ObjectStore = open_object_store(url)
         self._keys: dict[str, dict[str, int]] = {}
         """Folder of a node -> its keys, relative to the folder, with their sizes, as of the last look."""
@@ -62,7 +63,7 @@ class RemoteNodeStore(NodeStore):
     @cached_property
     def cache(self) -> Cache:
         """Finished nodes on this host's disk."""
-        return Cache(default_cache_root() / "nodes", CACHE_BYTES)
+        return Cache(default_cache_root() / "nodes", self.cache_bytes)
 
     # --- where things are
 

@@ -5,7 +5,9 @@ import pytest
 from features.errors import InputError
 from orchestrator.cli.main import _parser
 from orchestrator.cli.verbs import _execution_of
+from orchestrator.jobs.execution import JobExecution
 from orchestrator.run.execution import Execution
+from orchestrator.store.remote import CACHE_BYTES
 
 
 def made(*options: str, address: str = "127.0.0.1:1") -> Execution:
@@ -28,6 +30,12 @@ def test_shares_of_conditions() -> None:
     assert made("--gpus-per-job", "1", "--place", "B.workers=4").share_of("B") == (4.0, 4)
 
 
+def test_sizes_of_caches_reach_the_jobs() -> None:
+    execution = made("--cache-gb", "0.5", "--resident-gb", "2").of_job()
+    assert (execution.cache_bytes, execution.resident_bytes) == (500_000_000, 2_000_000_000)
+    assert made().of_job().cache_bytes == JobExecution().cache_bytes == CACHE_BYTES
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -38,6 +46,8 @@ def test_shares_of_conditions() -> None:
         (["--gpus-per-job", "0", "--place", "B.gpu=A100"], "--place B.gpu=A100: its jobs take no GPU; add"),
         (["--gpus-per-job", "-1"], "--gpus-per-job is -1.0"),
         (["--workers", "0"], "--workers is 0"),
+        (["--cache-gb", "0"], "--cache-gb is 0.0: Input should be greater than 0"),
+        (["--resident-gb", "-1"], "--resident-gb is -1.0"),
         (["--place", "B=A100"], "write CONDITION.FIELD=VALUE, for instance B.gpu=A100"),
         (["--place", "B.colour=red"], "FIELD: gpu, gpus, workers"),
         (["--place", "B.gpus=many"], "'many' is not a number"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from features.errors import InputError
-from features.words import count
+from features.words import count, listed
 from orchestrator import api
 from orchestrator.cli.terminal import print_json
 
@@ -187,9 +187,19 @@ def score(arguments: Arguments, console: Console) -> int:
     if arguments.json:
         print_json(result.as_dict())
         return 0
-    for part, value in {"lwlrap": result.lwlrap, "public": result.public, "private": result.private}.items():
+    parts = {
+        "lwlrap": result.lwlrap,
+        "public": result.public,
+        "private": result.private,
+        "mAP": result.metrics.mean_average_precision,
+        "ROC AUC": result.metrics.roc_auc,
+        "accuracy": result.metrics.accuracy,
+    }
+    for part, value in parts.items():
         if value is not None:
             console.print(f"{part}: {value:.4f}")
+    if result.left_out:
+        console.print(f"mAP and ROC AUC leave out classes without a test clip: {listed(result.left_out)}")
     groups = {"conditions": result.conditions, "ensembles": result.ensembles, "classes": result.classes}
     for title, values in groups.items():
         if values:

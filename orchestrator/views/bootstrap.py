@@ -1,8 +1,9 @@
-"""Bootstrap intervals over clips: how much a score depends on the choice of clips.
+"""Bootstrap intervals: how much a score depends on the choice of clips.
 
-Resamples draw clips with replacement. A clip enters lwlrap with the sum of its precisions and its number of labels, so
-these are computed once and a resample is a weighted mean. All scores of one `Bootstrap` share the same resamples, so
-the difference of two scores is paired, and the difference of two equal scores is exactly 0.
+Resamples draw groups of clips with replacement, such as the cuts of one recording, since these are not independent. A
+group enters lwlrap with the sum of its precisions and its number of labels, so these are computed once and a resample
+is a weighted mean. All scores of one `Bootstrap` share the same resamples, so the difference of two scores is paired,
+and the difference of two equal scores is exactly 0.
 
 Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13 (percentile intervals).
 """
@@ -28,17 +29,21 @@ class Bootstrap:
 
     Args:
         truth: (N, C) bool or numbers, true where > 0; clips without labels have no weight and are not drawn.
+        groups: (N,) whole numbers or text; clips of one group are drawn together. None: each clip is drawn alone.
 
     Raises:
         ValueError: there is no label.
     """
 
-    def __init__(self, truth: ArrayLike, *, draws: int = DRAWS, seed: int = SEED) -> None:
+    def __init__(
+        self, truth: ArrayLike, groups: ArrayLike | None = None, *, draws: int = DRAWS, seed: int = SEED
+    ) -> None:
         self._metric = Lwlrap(truth)
-        clips, self._row = np.unique(self._metric.clips, return_inverse=True)  # (n,), (P,): n labelled clips
+        drawn = self._metric.clips if groups is None else np.asarray(groups)[self._metric.clips]  # (P,)
+        names, self._row = np.unique(drawn, return_inverse=True)  # (n,), (P,): n groups with labelled clips
         rng = generator(seed, "bootstrap")
-        self._counts = np.stack(  # (draws, n) how often each clip is drawn
-            [np.bincount(rng.integers(len(clips), size=len(clips)), minlength=len(clips)) for _ in range(draws)]
+        self._counts = np.stack(  # (draws, n) how often each group is drawn
+            [np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names)) for _ in range(draws)]
         ).astype(np.float64)
         self._labels = self._counts @ np.bincount(self._row)  # (draws,)
 

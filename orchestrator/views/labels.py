@@ -11,8 +11,15 @@ from features.layout import split_labels
 from features.words import printable
 from orchestrator.run.bound import Run
 from orchestrator.views.report_types import LabelScores
-from orchestrator.views.scores import blended_test, mean_predictions, require_test_clips, scores_on_test
+from orchestrator.views.scores import (
+    blended_test,
+    classes_without_clips,
+    mean_predictions,
+    require_test_clips,
+    scores_on_test,
+)
 from trainers.lwlrap import lwlrap, lwlrap_per_class
+from trainers.metrics import metrics_of
 
 __all__ = ["score_labels"]
 
@@ -38,7 +45,8 @@ def score_labels(run: Run, labels_csv: Path) -> LabelScores:
     truth, usage = _read_labels(labels_csv, run)
     blended = blended_test(run)
     per_class, weight = lwlrap_per_class(truth, blended)
-    scores = {name: lwlrap(truth, mean.test) for name, mean in mean_predictions(run).items()}
+    means = mean_predictions(run)
+    scores = {name: lwlrap(truth, mean.test) for name, mean in means.items()}
     overall = scores_on_test(truth, blended, usage)
     result = LabelScores(
         lwlrap=overall.lwlrap,
@@ -50,6 +58,11 @@ def score_labels(run: Run, labels_csv: Path) -> LabelScores:
             name: None if np.isnan(value) else float(value) for name, value in zip(classes, per_class, strict=True)
         },
         pairs={name: round(float(w * truth.sum())) for name, w in zip(classes, weight, strict=True)},
+        metrics=metrics_of(truth, blended),
+        condition_metrics={
+            name: metrics_of(truth, means[name].test) for name in run.recipe.conditions if name in means
+        },
+        left_out=classes_without_clips(run, truth),
     )
     labels = [[name for name, true in zip(classes, row, strict=True) if true] for row in truth]
     given = {"clips": clips, "labels": labels, "usage": None if usage is None else usage.tolist()}

@@ -8,6 +8,15 @@ from features.files import write_json
 from orchestrator.blending.result import Blend
 from orchestrator.planning.leaks import leaky_conditions
 from orchestrator.run.bound import Run
+from orchestrator.views.report_gains import (
+    BLEND,
+    below_chance,
+    best_condition,
+    blend_with_gains,
+    linear_condition,
+    warnings,
+    with_gains,
+)
 from orchestrator.views.report_types import (
     BlendReport,
     ComparisonReport,
@@ -16,8 +25,17 @@ from orchestrator.views.report_types import (
     FoldReport,
     Report,
 )
-from orchestrator.views.scores import Scores, blended_test, known_labels, mean_predictions, scores_on_test
+from orchestrator.views.scores import (
+    Scores,
+    blended_test,
+    classes_without_clips,
+    known_labels,
+    mean_predictions,
+    nested_blend,
+    scores_on_test,
+)
 from orchestrator.views.submission import write_submission
+from trainers.metrics import chance_lwlrap
 
 __all__ = ["build_report", "write_reports"]
 
@@ -33,25 +51,44 @@ def build_report(run: Run) -> Report:
     leaky_ensembles = {name for name, ensemble in recipe.ensembles.items() if ensemble.members.keys() & set(leaky)}
     means = mean_predictions(run)
     known = known_labels(run)
-    oof = Scores(run.manifest.targets("curated"), {name: mean.oof for name, mean in means.items()})
+    blend, nested = _finished_blend(run), nested_blend(run)
+    truth, groups = run.manifest.targets("curated"), run.manifest.subset("curated")["group"].to_numpy()
+    oof = Scores(truth, {name: mean.oof for name, mean in means.items()} | _blend_as(nested), groups)
     # Without test labels, no prediction has a score.
-    test = Scores(known[0] if known else None, {name: mean.test for name, mean in means.items()})
+    blended = blended_test(run) if known and blend else None
+    test = Scores(known[0] if known else None, {name: mean.test for name, mean in means.items()} | _blend_as(blended))
     conditions = tuple(_condition(run, name, oof, test) for name in recipe.conditions)
-    blend = _finished_blend(run)
+    linear, best = linear_condition(recipe), best_condition(conditions, leaky)
+    conditions = tuple(with_gains(one, linear, best, oof, test) for one in conditions)
+    blend_report = BlendReport() if blend is None else BlendReport.of(blend)
+    blend_report = blend_with_gains(blend_report, linear, best, oof, test)
+    chance = chance_lwlrap(truth)
+    worse = below_chance(means, chance)
     return Report(
         grid=recipe.name,
         complete=blend is not None and all(fold.state == "done" for one in conditions for fold in one.folds),
         conditions=conditions,
-        blend=BlendReport.of(blend) if blend else BlendReport(),
+        blend=blend_report,
         ensembles=tuple(_ensemble(run, name, oof, test, name in leaky_ensembles) for name in recipe.ensembles),
         comparisons=tuple(
             _comparison(name, sides, conditions, oof, test, leaky=bool({*sides} & {*leaky, *leaky_ensembles}))
             for name, sides in recipe.comparisons.items()
         ),
-        test=scores_on_test(known[0], blended_test(run), known[1]) if known and blend else None,
+        test=scores_on_test(known[0], blended, known[1]) if known and blended is not None else None,
         leaky=tuple(leaky),
         skipped=tuple(run.manifest.skipped),
+        linear=linear,
+        best=best,
+        chance=chance,
+        below_chance=worse,
+        left_out=classes_without_clips(run, truth),
+        warnings=warnings(conditions, blend_report, linear, best, chance, worse),
     )
+
+
+def _blend_as(scores: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The blend's scores under its name, if there are any."""
+    return {} if scores is None else {BLEND: scores}
 
 
 def _condition(run: Run, name: str, oof: Scores, test: Scores) -> ConditionReport:
@@ -68,6 +105,8 @@ def _condition(run: Run, name: str, oof: Scores, test: Scores) -> ConditionRepor
         oof_lwlrap=oof.lwlrap(name),
         interval=oof.interval(name),
         test_lwlrap=test.lwlrap(name),
+        oof_metrics=oof.metrics(name),
+        test_metrics=test.metrics(name),
     )
 
 

@@ -5,8 +5,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from features.words import count
-from orchestrator.views.report_types import ComparisonReport, ConditionReport, EnsembleReport, Interval, Report
+from features.words import count, listed
+from orchestrator.views.report_types import (
+    ComparisonReport,
+    ConditionReport,
+    EnsembleReport,
+    Gain,
+    Interval,
+    Report,
+)
+from trainers.metrics import Metrics
 
 __all__ = ["print_report"]
 
@@ -14,9 +22,10 @@ NETWORKS = {"mel": "Table 1: networks on mel", "waveform": "Table 2: networks on
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Conditions with their folds, ensembles, comparisons, the blend.
+    """Conditions with their folds, ensembles, comparisons, the blend, gains, other scores, warnings.
 
-    Scores of folds, their mean `cv` and the paper's figure are all of the `epoch` that the row names.
+    Scores of folds, their mean `cv` and the paper's figure are all of the best or all of the last epoch. Where rows
+    differ in that, a column `epoch` says which; else the headings do.
     A grid with ensembles or published figures is printed as the paper's Tables 1-3.
     """
     conditions, grid = report.conditions, f"grid {report.grid}"
@@ -32,6 +41,14 @@ def print_report(report: Report, console: Console) -> None:
     if report.comparisons:
         console.print(_comparisons_table(report.comparisons))
     console.print(_blend_table(report))
+    for table in (_gains_table(report), _metrics_table(report)):
+        if table.row_count:
+            console.print(table)
+    if report.left_out:
+        classes = count(len(report.left_out), "class", "classes")
+        console.print(f"mAP and ROC AUC leave out {classes} without a clip: {listed(report.left_out)}")
+    for sentence in report.warnings:
+        console.print(f"warning: {sentence}", style="yellow")
     for sentence in report.skipped:
         console.print(f"skipped: {sentence}")
 
@@ -48,8 +65,11 @@ def _conditions_table(title: str, conditions: Sequence[ConditionReport], leaky: 
     numbers = [fold.fold for fold in conditions[0].folds]
     folds = [f"fold {number}" if len(numbers) <= 5 else f"f{number}" for number in numbers]  # ten folds fit a screen
     published = any(condition.published_cv_lwlrap is not None for condition in conditions)
-    paper = ["paper"] if published else []
-    table = _table(title, "condition", [*folds, "cv", "epoch", *paper, "out-of-fold", "95 %", "test"])
+    epochs = sorted({condition.cv_epoch for condition in conditions})
+    of = f" ({epochs[0]})" if len(epochs) == 1 else ""
+    column = [] if of else ["epoch"]
+    paper = [f"paper{of}"] if published else []
+    table = _table(title, "condition", [*folds, f"cv{of}", *column, *paper, "out-of-fold", "95 %", "test"])
     for condition in conditions:
         epoch = condition.cv_epoch
         cells = [_number(fold.lwlrap(epoch)) if fold.state == "done" else fold.state for fold in condition.folds]
@@ -57,7 +77,7 @@ def _conditions_table(title: str, conditions: Sequence[ConditionReport], leaky: 
             _marked(condition.name, condition.name in leaky),
             *cells,
             _number(condition.cv_lwlrap),
-            epoch,
+            *([] if of else [epoch]),
             *([_number(condition.published_cv_lwlrap)] if published else []),
             _number(condition.oof_lwlrap),
             _interval(condition.interval),
@@ -115,6 +135,53 @@ def _blend_table(report: Report) -> Table:
     if blend.paper_oof_lwlrap is not None:
         table.add_row("the paper's weights", _number(blend.paper_oof_lwlrap), "-")
     return table
+
+
+def _gains_table(report: Report) -> Table:
+    """Of each condition and the blend, over the linear and the best condition; no rows where nothing is known."""
+    rows = {_marked(one.name, one.name in report.leaky): (one.over_linear, one.over_best) for one in report.conditions}
+    rows[_marked("blend (honest)", "blend" in report.leaky)] = (report.blend.over_linear, report.blend.over_best)
+    known = {name: gains for name, gains in rows.items() if any(gain and gain != Gain() for gain in gains)}
+    has_linear = report.linear is not None
+    tested = any(gain and gain.test_difference is not None for gains in known.values() for gain in gains)
+    over = [f"over {name}" for name in ((report.linear,) if has_linear else ()) + (report.best,)]
+    title = "gain over the linear and the best condition" if has_linear else "gain over the best condition"
+    columns = [cell for name in over for cell in (name, "95 %", *(("test", "95 %") if tested else ()))]
+    table = _table(f"{title}: difference in lwlrap, out of fold, 95 % over resampled groups of clips", "", columns)
+    for name, gains in known.items():
+        shown = gains if has_linear else gains[1:]
+        table.add_row(name, *(cell for gain in shown for cell in _gain_cells(gain or Gain(), tested)))
+    return table
+
+
+def _gain_cells(gain: Gain, tested: bool) -> list[str]:
+    cells = [_number(gain.oof_difference, "+.3f"), _interval(gain.interval, "+.3f")]
+    test = [_number(gain.test_difference, "+.3f"), _interval(gain.test_interval, "+.3f")]
+    return cells + test if tested else cells
+
+
+def _metrics_table(report: Report) -> Table:
+    """mAP, ROC AUC and, where each clip has one label, accuracy; no rows where nothing is known."""
+    blend, leaky = report.blend, report.leaky
+    rows = {_marked(one.name, one.name in leaky): (one.oof_metrics, one.test_metrics) for one in report.conditions}
+    rows[_marked("blend (honest)", "blend" in leaky)] = (blend.nested_metrics, blend.test_metrics)
+    rows = {name: parts for name, parts in rows.items() if any(part != Metrics() for part in parts)}
+    tested = any(test != Metrics() for _, test in rows.values())
+    single = any(part.accuracy is not None for parts in rows.values() for part in parts)
+    columns = ["mAP", "ROC AUC", *(["accuracy"] if single else [])]
+    table = _table(
+        "other scores, out of fold" + (" and on test clips" if tested else ""),
+        "",
+        columns + ([f"test {name}" for name in columns] if tested else []),
+    )
+    for name, parts in rows.items():
+        shown = parts if tested else parts[:1]
+        table.add_row(name, *(cell for part in shown for cell in _metric_cells(part)[: len(columns)]))
+    return table
+
+
+def _metric_cells(metrics: Metrics) -> list[str]:
+    return [_number(metrics.mean_average_precision), _number(metrics.roc_auc), _number(metrics.accuracy)]
 
 
 def _marked(name: str, leaky: bool) -> str:

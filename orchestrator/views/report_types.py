@@ -3,15 +3,16 @@
 A score that does not exist yet is None. `Report.as_dict` is the JSON form (docs/design.md, Report).
 """
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from orchestrator.blending.result import Blend
 from orchestrator.grids.ensembles import Member
+from trainers.metrics import Metrics
 
 __all__ = [
-    "BlendReport", "ComparisonReport", "ConditionReport", "EnsembleReport", "FoldReport", "Interval", "LabelScores",
-    "Report", "TestScores",
+    "BlendReport", "ComparisonReport", "ConditionReport", "EnsembleReport", "FoldReport", "Gain", "Interval",
+    "LabelScores", "MemberScore", "Report", "TestScores",
 ]  # fmt: skip
 
 Interval = tuple[float, float]
@@ -37,6 +38,19 @@ class FoldReport:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """How far a lwlrap is above that of another prediction of the same clips; paired, so smaller than either interval.
+
+    Intervals are over resampled groups of clips.
+    """
+
+    oof_difference: float | None = None
+    interval: Interval | None = None
+    test_difference: float | None = None
+    test_interval: Interval | None = None
+
+
+@dataclass(frozen=True)
 class ConditionReport:
     """A condition with its folds."""
 
@@ -53,6 +67,12 @@ class ConditionReport:
     """Of the stitched mean of the members; no epoch is chosen."""
     interval: Interval | None
     test_lwlrap: float | None
+    over_linear: Gain | None = None
+    """Over `Report.linear`; None for it and where there is none."""
+    over_best: Gain | None = None
+    """Over `Report.best`; None for it and where there is none."""
+    oof_metrics: Metrics = field(default_factory=Metrics)
+    test_metrics: Metrics = field(default_factory=Metrics)
 
     def scores(self) -> dict[str, float | None]:
         """The condition's own scores by name."""
@@ -71,11 +91,27 @@ class BlendReport:
     uniform_oof_lwlrap: float | None = None
     paper_oof_lwlrap: float | None = None
     greedy_oof_lwlrap: float | None = None
+    over_linear: Gain | None = None
+    """Of the nested blend, and of the blend on test clips, over `Report.linear`."""
+    over_best: Gain | None = None
+    """The same over `Report.best`."""
+    nested_metrics: Metrics = field(default_factory=Metrics)
+    test_metrics: Metrics = field(default_factory=Metrics)
 
     @classmethod
     def of(cls, blend: Blend) -> "BlendReport":
-        """The report of a finished blend."""
-        return cls(blend.members, blend.result.weights, blend.result.predictions, **blend.result.scores())
+        """The report of a finished blend, without what depends on other predictions."""
+        result = blend.result
+        return cls(
+            blend.members,
+            result.weights,
+            result.predictions,
+            result.oof_lwlrap,
+            result.oof_lwlrap_nested,
+            result.uniform_oof_lwlrap,
+            result.paper_oof_lwlrap,
+            result.greedy_oof_lwlrap,
+        )
 
     def scores(self) -> dict[str, float | None]:
         """The scores by name."""
@@ -135,10 +171,23 @@ class LabelScores(TestScores):
     """lwlrap of each class; None where no clip has the label."""
     pairs: dict[str, int]
     """Number of (clip, label) pairs of each class."""
+    metrics: Metrics = field(default_factory=Metrics)
+    """Of the blend."""
+    condition_metrics: dict[str, Metrics] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    """Classes without a test clip, which `metrics` leave out."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return _json_object(self)
+
+
+@dataclass(frozen=True)
+class MemberScore:
+    """The out-of-fold lwlrap of one member of a condition."""
+
+    member: Member
+    oof_lwlrap: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +207,18 @@ class Report:
     """Conditions whose scores are too high because a model saw the labels it is scored on, and 'blend' if it is."""
     skipped: tuple[str, ...]
     """One sentence for each file that was left out."""
+    linear: str | None = None
+    """The first condition whose network is `pooled`: the model to beat; None if there is none."""
+    best: str | None = None
+    """The condition with the highest `oof_lwlrap`, of those that are not leaky if there are such."""
+    chance: float | None = None
+    """The out-of-fold lwlrap that random scores have on average."""
+    below_chance: tuple[MemberScore, ...] = ()
+    """Members that are worse than random scores."""
+    left_out: tuple[str, ...] = ()
+    """Classes without a curated clip, which mean average precision and ROC AUC leave out."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of the scores has to know, in sentences."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -174,4 +235,6 @@ def _json_object(record: Any) -> dict[str, Any]:
 def _json_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_json_value(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _json_value(part) for key, part in value.items()}
     return _json_object(value) if is_dataclass(value) else value

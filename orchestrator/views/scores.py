@@ -1,7 +1,7 @@
 """Scores of conditions and ensembles, computed from the predictions in the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,16 @@ from pydantic import BaseModel, ValidationError
 from features.errors import InputError, StoreError
 from features.files import load_npy, read_json
 from orchestrator.blending.members import Members, stitch
-from orchestrator.grids.ensembles import ensemble_members, ensemble_weights
+from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weights
 from orchestrator.run.bound import Run
 from orchestrator.views.bootstrap import Bootstrap, interval
 from orchestrator.views.report_types import Interval, TestScores
-from trainers.lwlrap import lwlrap
+from trainers.lwlrap import Lwlrap, lwlrap
+from trainers.metrics import Metrics, metrics_of
 
 __all__ = [
-    "Predicted", "Scores", "blended_test", "known_labels", "mean_predictions", "predictions_of",
-    "require_test_clips", "scores_on_test",
+    "Predicted", "Scores", "blended_test", "classes_without_clips", "known_labels", "mean_predictions",
+    "nested_blend", "predictions_of", "require_test_clips", "scores_on_test",
 ]  # fmt: skip
 
 
@@ -42,20 +43,26 @@ class Predicted:
     """(N, C) of the curated clips, by folds that did not train on them."""
     test: np.ndarray
     """(T, C) of the test clips."""
+    members: dict[Member, float] = field(default_factory=dict)
+    """lwlrap of each member of a condition on the curated clips; empty for an ensemble."""
 
 
 class Scores:
-    """lwlrap of several predictions on one truth, with bootstrap intervals over clips; None for unknown predictions.
+    """Scores of several predictions on one truth, with bootstrap intervals; None for unknown predictions.
 
     Args:
         truth: (N, C) labels; None if they are not known, and then nothing has a score.
         predictions: name -> (N, C) scores.
+        groups: (N,) clips of one group are resampled together; None: each clip alone.
     """
 
-    def __init__(self, truth: np.ndarray | None, predictions: Mapping[str, np.ndarray]) -> None:
-        bootstrap = Bootstrap(truth) if truth is not None and predictions else None
+    def __init__(
+        self, truth: np.ndarray | None, predictions: Mapping[str, np.ndarray], groups: np.ndarray | None = None
+    ) -> None:
+        bootstrap = Bootstrap(truth, groups) if truth is not None and predictions else None
         self._scores = {name: bootstrap.score(scores) for name, scores in predictions.items()} if bootstrap else {}
         self._draws = {name: bootstrap.draws(scores) for name, scores in predictions.items()} if bootstrap else {}
+        self._metrics = {} if truth is None else {name: metrics_of(truth, one) for name, one in predictions.items()}
 
     def lwlrap(self, name: str) -> float | None:
         """The score of a prediction."""
@@ -64,6 +71,10 @@ class Scores:
     def interval(self, name: str) -> Interval | None:
         """The 95 % interval of a score."""
         return interval(self._draws[name]) if name in self._draws else None
+
+    def metrics(self, name: str) -> Metrics:
+        """The scores beside lwlrap."""
+        return self._metrics.get(name, Metrics())
 
     def difference(self, before: str, after: str) -> tuple[float | None, Interval | None]:
         """The score of `after` minus that of `before`, with its paired interval."""
@@ -85,6 +96,7 @@ def mean_predictions(run: Run) -> dict[str, Predicted]:
     A condition's is the mean of all its members. Only one condition's members are in memory at a time.
     """
     recipe = run.recipe
+    metric = Lwlrap(run.manifest.targets("curated"))
     means: dict[str, Predicted] = {}
     sums: dict[str, list[Predicted]] = {name: [] for name in recipe.ensembles}
     for condition in recipe.conditions:
@@ -92,7 +104,8 @@ def mean_predictions(run: Run) -> dict[str, Predicted]:
         if folders is None:
             continue
         found = stitch({condition: folders}, run.manifest)
-        means[condition] = Predicted(found.oof.mean(axis=0), found.test.mean(axis=0))
+        scores = {member: metric(one) for member, one in zip(found.members, found.oof, strict=True)}
+        means[condition] = Predicted(found.oof.mean(axis=0), found.test.mean(axis=0), scores)
         for name, ensemble in recipe.ensembles.items():
             if condition in ensemble.members:
                 sums[name].append(_part(found, run, name))
@@ -110,6 +123,19 @@ def _part(found: Members, run: Run, name: str) -> Predicted:
     by_member = dict(zip(members, ensemble_weights(ensemble, members), strict=True))
     weights = np.array([by_member.get(member, 0.0) for member in found.members])  # (M,)
     return Predicted(np.tensordot(weights, found.oof, 1), np.tensordot(weights, found.test, 1))
+
+
+def nested_blend(run: Run) -> np.ndarray | None:
+    """(N, C) scores of the curated clips, each fold blended with weights that were tuned without it.
+
+    None until the blend is done, and for a blend of a version that did not write them.
+    """
+    assert run.graph.blend is not None
+    node = run.graph.nodes[run.graph.blend]
+    if run.store.state(node).state != "done":
+        return None
+    path = run.store.results(node) / "nested.npy"
+    return load_npy(path) if path.exists() else None
 
 
 def blended_test(run: Run) -> np.ndarray:
@@ -137,6 +163,11 @@ def require_test_clips(run: Run) -> list[str]:
             f"{run.data_root} has no test clips: list some in sample_submission.csv and launch the grid again"
         )
     return clips
+
+
+def classes_without_clips(run: Run, truth: np.ndarray) -> tuple[str, ...]:
+    """Classes that none of the clips with labels (N, C) has: scores of classes leave them out."""
+    return tuple(run.manifest.classes[column] for column in np.flatnonzero(~(truth > 0).any(axis=0)))
 
 
 def known_labels(run: Run) -> tuple[np.ndarray, np.ndarray | None] | None:

@@ -28,6 +28,25 @@ def test_draws_equal_lwlrap_of_the_drawn_clips() -> None:
         assert value == pytest.approx(lwlrap(truth[clips], scores[clips]), abs=1e-12)
 
 
+def test_groups_are_drawn_whole() -> None:
+    truth, scores = draw(30)
+    groups = np.arange(30) // 3
+    found = Bootstrap(truth, groups, draws=40, seed=7).draws(scores)
+    rng = generator(7, "bootstrap")
+    for value in found:
+        clips = np.concatenate([np.flatnonzero(groups == group) for group in rng.integers(10, size=10)])
+        assert value == pytest.approx(lwlrap(truth[clips], scores[clips]), abs=1e-12)
+    alone = Bootstrap(truth, np.arange(30), draws=40, seed=7).draws(scores)
+    assert np.array_equal(alone, Bootstrap(truth, draws=40, seed=7).draws(scores))
+
+
+def test_intervals_are_wider_where_clips_of_a_group_are_alike() -> None:
+    truth, scores = (np.repeat(part, 4, axis=0) for part in draw(60))
+    alone = interval(Bootstrap(truth).draws(scores))
+    together = interval(Bootstrap(truth, np.arange(240) // 4).draws(scores))
+    assert together[1] - together[0] > 1.5 * (alone[1] - alone[0])
+
+
 def test_clips_without_labels_change_nothing() -> None:
     truth, scores = draw(30)
     more = np.concatenate([truth[:10], np.zeros((5, 6), np.float32), truth[10:]])

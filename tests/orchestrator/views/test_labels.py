@@ -13,6 +13,7 @@ from orchestrator.views.labels import score_labels
 from orchestrator.views.report import build_report
 from orchestrator.views.scores import blended_test, known_labels, mean_predictions
 from trainers.lwlrap import lwlrap
+from trainers.metrics import metrics_of
 
 
 def test_everything_that_predicts_is_scored(copy: Run, small_data: Path) -> None:
@@ -22,6 +23,8 @@ def test_everything_that_predicts_is_scored(copy: Run, small_data: Path) -> None
     assert scores.lwlrap == lwlrap(known[0], blended_test(copy))
     means = mean_predictions(copy)
     assert scores.conditions == {name: lwlrap(known[0], means[name].test) for name in copy.recipe.conditions}
+    assert scores.metrics == metrics_of(known[0], blended_test(copy))
+    assert scores.condition_metrics["A"] == metrics_of(known[0], means["A"].test)
     assert set(scores.ensembles) == {"A-all", "A+D"}
     assert sum(scores.pairs.values()) == int(known[0].sum())
     kept = read_json(copy.folder / "score.json")

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.files import read_json
+from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run
+from orchestrator.store.marks import DoneMark
 from orchestrator.views.report import build_report, write_reports
+from orchestrator.views.report_types import Gain
 
 
 def test_a_finished_run_has_all_scores(inline_run: Run) -> None:
@@ -23,6 +25,18 @@ def test_a_finished_run_has_all_scores(inline_run: Run) -> None:
         assert condition.interval is not None
         assert condition.interval[0] <= condition.oof_lwlrap <= condition.interval[1]
     assert report.blend.predictions == 2 * np.count_nonzero(report.blend.weights)
+    assert report.linear is None
+    assert report.best == max(report.conditions, key=lambda one: one.oof_lwlrap or 0).name
+    assert report.blend.over_best is not None
+    best = next(one for one in report.conditions if one.name == report.best)
+    assert report.blend.oof_lwlrap_nested is not None
+    assert best.oof_lwlrap is not None
+    gain = report.blend.oof_lwlrap_nested - best.oof_lwlrap
+    assert report.blend.over_best.oof_difference == pytest.approx(gain, abs=1e-6)
+    assert any(one.startswith("the blend is not better") for one in report.warnings) == (gain <= 0)
+    assert report.chance is not None
+    worst = [one.oof_lwlrap for one in report.below_chance]
+    assert all(score < report.chance for score in worst)
     step, nothing = report.comparisons
     assert (step.before, step.after) == ("A-all", "A+D")
     assert nothing.oof_difference == 0
@@ -71,3 +85,26 @@ def test_the_reports_are_written_to_the_run(copy: Run) -> None:
     write_reports(copy)
     assert read_json(copy.folder / "report.json") == build_report(copy).as_dict()
     assert (copy.folder / "submission.csv").exists()
+
+
+def test_a_pooled_condition_is_the_one_to_beat(inline_run: Run, tiny_grid: Path) -> None:
+    recipe = load_grid(str(tiny_grid), ["conditions.simple={network: {kind: pooled}}"])
+    run = Run(inline_run.folder, recipe, inline_run.data_root, inline_run.store, inline_run.manifest)
+    report = build_report(run)
+    assert report.linear == "simple"
+    assert report.conditions[0].over_linear == Gain(), "it is not trained"
+
+
+def test_a_blend_of_an_earlier_version_has_no_gain_out_of_fold(copy: Run) -> None:
+    assert copy.graph.blend is not None
+    folder = copy.store.results(copy.graph.nodes[copy.graph.blend])
+    (folder / "nested.npy").unlink()
+    for path in (folder / DoneMark.FILE, folder.parent / DoneMark.FILE):
+        if path.exists():
+            mark = read_json(path)
+            del mark["files"]["nested.npy"]
+            write_json(path, mark)
+    report = build_report(Run.open(copy.folder))
+    assert report.blend.oof_lwlrap_nested is not None
+    assert report.blend.over_best is not None
+    assert report.blend.over_best.oof_difference is None

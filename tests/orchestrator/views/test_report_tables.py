@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestrator.grids.ensembles import Member
 from orchestrator.views import report_types as types
 from orchestrator.views.report_tables import print_report
+from trainers.metrics import Metrics
 
 
 def condition(
@@ -51,7 +52,9 @@ def cells(text: str, first: str) -> list[str]:
 def test_a_plain_grid_has_one_table_of_conditions() -> None:
     text = printed(REPORT)
     assert text.startswith("grid tiny: lwlrap")
-    assert cells(text, "A") == ["A", "0.811", "partial", "-", "best", "0.710", "0.610 to 0.805", "-"]
+    assert cells(text, "A") == ["A", "0.811", "partial", "-", "0.710", "0.610 to 0.805", "-"]
+    assert "cv (best)" in text
+    assert "epoch" not in text
     assert cells(text, "D")[0] == "D"
     assert "Table" not in text
     assert "paper" not in text
@@ -64,7 +67,9 @@ def test_published_figures_bring_the_papers_tables() -> None:
     one, rest = text.split("Table 2: networks on waveforms")
     two, three = rest.split("Table 3: ensembles")
     assert one.startswith("Table 1: networks on mel")
-    assert cells(one, "A")[4:6] == ["best", "0.849"]
+    assert cells(one, "A")[3:5] == ["-", "0.849"]
+    assert "cv (best)" in one
+    assert "paper (best)" in one
     assert cells(two, "D")[0] == "D"
     assert cells(three, "A+D") == ["A+D", "6", "0.912", "0.800 to 0.950", "0.890", "0.920"]
 
@@ -79,6 +84,10 @@ def test_scores_are_of_the_epoch_that_the_row_names() -> None:
     text = printed(replace(REPORT, conditions=(condition("A"), condition("c8", epoch="last", published=0.809))))
     assert cells(text, "A")[1:6] == ["0.811", "partial", "-", "best", "-"]
     assert cells(text, "c8")[1:6] == ["0.800", "partial", "-", "last", "0.809"]
+    text = printed(replace(REPORT, conditions=(condition("c8", epoch="last", published=0.809),)))
+    assert cells(text, "c8")[1:5] == ["0.800", "partial", "-", "0.809"]
+    assert "cv (last)" in text
+    assert "paper (last)" in text
 
 
 def test_two_conditions_have_a_gain_in_cv() -> None:
@@ -111,3 +120,43 @@ def test_leaky_scores_are_marked_everywhere() -> None:
 
 def test_skipped_files_are_named_as_they_are() -> None:
     assert "skipped: [bold]x.wav is silent" in printed(replace(REPORT, skipped=("[bold]x.wav is silent",)))
+
+
+GAIN = types.Gain(0.05, (0.01, 0.0912), 0.04, (-0.02, 0.1))
+
+
+def test_gains_over_the_linear_and_the_best_condition_have_a_table() -> None:
+    conditions = (replace(condition("A"), over_best=GAIN, over_linear=GAIN), replace(condition("L"), over_best=GAIN))
+    blend = replace(REPORT.blend, over_linear=replace(GAIN, test_difference=None, test_interval=None))
+    text = printed(replace(REPORT, conditions=conditions, blend=blend, linear="L", best="B"))
+    table = text.split("gain over the linear and the best condition")[1]
+    assert "over L" in table
+    assert "over B" in table
+    shown = ["+0.050", "+0.010 to +0.091", "+0.040", "-0.020 to +0.100"]
+    assert cells(table, "A") == ["A", *shown, *shown]
+    assert cells(table, "L") == ["L", *["-"] * 4, *shown]
+    assert cells(table, "blend (honest)")[1:4] == ["+0.050", "+0.010 to +0.091", "-"]
+
+
+def test_without_a_linear_condition_and_test_labels_their_columns_are_left_out() -> None:
+    gain = replace(GAIN, test_difference=None, test_interval=None)
+    text = printed(replace(REPORT, conditions=(replace(condition("A"), over_best=gain), condition("B")), best="B"))
+    table = text.split("gain over the best condition")[1]
+    assert cells(table, "A") == ["A", "+0.050", "+0.010 to +0.091"]
+    assert "linear" not in table
+
+
+def test_other_scores_have_a_table_with_accuracy_where_it_is_defined() -> None:
+    one = replace(condition("A"), oof_metrics=Metrics(0.5, 0.75, None), test_metrics=Metrics(0.6, 0.8, None))
+    text = printed(replace(REPORT, conditions=(one,), left_out=("Bark", "Meow")))
+    table = text.split("other scores, out of fold and on test clips")[1]
+    assert cells(table, "A") == ["A", "0.500", "0.750", "0.600", "0.800"]
+    assert "accuracy" not in table
+    assert "mAP and ROC AUC leave out 2 classes without a clip: Bark, Meow" in text
+    one = replace(condition("A"), oof_metrics=Metrics(0.5, 0.75, 0.25))
+    table = printed(replace(REPORT, conditions=(one,))).split("other scores, out of fold")[1]
+    assert cells(table, "A") == ["A", "0.500", "0.750", "0.250"]
+
+
+def test_warnings_are_printed() -> None:
+    assert "warning: the blend is not better" in printed(replace(REPORT, warnings=("the blend is not better",)))

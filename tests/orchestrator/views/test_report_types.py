@@ -5,11 +5,13 @@ import json
 from orchestrator.blending.result import Blend, BlendResult
 from orchestrator.grids.ensembles import Member
 from orchestrator.views import report_types as types
+from trainers.metrics import Metrics
 
+NO_METRICS = {"mean_average_precision": None, "roc_auc": None, "accuracy": None}
 FOLDS = (types.FoldReport(0, "done", 0.8, 0.7), types.FoldReport(1, "new", None, None))
 CONDITION = types.ConditionReport(
     name="A", features="mel", folds=FOLDS, cv_epoch="best", cv_lwlrap=None, published_cv_lwlrap=0.84, oof_lwlrap=0.7,
-    interval=(0.6, 0.8), test_lwlrap=None,
+    interval=(0.6, 0.8), test_lwlrap=None, over_best=types.Gain(0.1, (0.0, 0.2)), oof_metrics=Metrics(0.6, 0.8),
 )  # fmt: skip
 ENSEMBLE = types.EnsembleReport(
     name="A+D", predictions=6, oof_lwlrap=0.9, interval=(0.8, 0.95), published=0.89, test_lwlrap=0.91, leaky=True
@@ -21,7 +23,10 @@ COMPARISON = types.ComparisonReport(
 
 
 def report(blend: types.BlendReport, test: types.TestScores | None) -> types.Report:
-    return types.Report("tiny", False, (CONDITION,), blend, (ENSEMBLE,), (COMPARISON,), test, ("A",), ("x is silent",))
+    return types.Report(
+        "tiny", False, (CONDITION,), blend, (ENSEMBLE,), (COMPARISON,), test, ("A",), ("x is silent",), None, "A", 0.3,
+        (types.MemberScore(Member("A", 1, "curated", 2), 0.1),), ("Bark",), ("a sentence",),
+    )  # fmt: skip
 
 
 def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
@@ -44,6 +49,15 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
                 "oof_lwlrap": 0.7,
                 "interval": [0.6, 0.8],
                 "test_lwlrap": None,
+                "over_linear": None,
+                "over_best": {
+                    "oof_difference": 0.1,
+                    "interval": [0.0, 0.2],
+                    "test_difference": None,
+                    "test_interval": None,
+                },
+                "oof_metrics": {"mean_average_precision": 0.6, "roc_auc": 0.8, "accuracy": None},
+                "test_metrics": NO_METRICS,
             }
         ],
         "blend": {
@@ -55,6 +69,10 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
             "uniform_oof_lwlrap": None,
             "paper_oof_lwlrap": None,
             "greedy_oof_lwlrap": None,
+            "over_linear": None,
+            "over_best": None,
+            "nested_metrics": NO_METRICS,
+            "test_metrics": NO_METRICS,
         },
         "ensembles": [
             {
@@ -83,6 +101,12 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
         "test": None,
         "leaky": ["A"],
         "skipped": ["x is silent"],
+        "linear": None,
+        "best": "A",
+        "chance": 0.3,
+        "below_chance": [{"member": {"condition": "A", "cycle": 1, "head": "curated", "pad": 2}, "oof_lwlrap": 0.1}],
+        "left_out": ["Bark"],
+        "warnings": ["a sentence"],
     }
 
 
@@ -98,15 +122,32 @@ def test_a_finished_blend_is_reported_with_its_members() -> None:
         "uniform_oof_lwlrap": 0.8,
         "paper_oof_lwlrap": None,
         "greedy_oof_lwlrap": 0.88,
+        "over_linear": None,
+        "over_best": None,
+        "nested_metrics": NO_METRICS,
+        "test_metrics": NO_METRICS,
     }
     assert value["test"] == {"lwlrap": 0.9, "public": None, "private": 0.8}
 
 
 def test_scores_of_labels_are_flat() -> None:
-    scores = types.LabelScores(0.9, None, None, {"A": 0.8}, {"A+D": None}, {"Bark": 0.7}, {"Bark": 3})
+    scores = types.LabelScores(
+        0.9,
+        None,
+        None,
+        {"A": 0.8},
+        {"A+D": None},
+        {"Bark": 0.7},
+        {"Bark": 3},
+        Metrics(0.6),
+        {"A": Metrics()},
+        ("Meow",),
+    )
     assert scores.as_dict() == {
         "lwlrap": 0.9, "public": None, "private": None, "conditions": {"A": 0.8}, "ensembles": {"A+D": None},
         "classes": {"Bark": 0.7}, "pairs": {"Bark": 3},
+        "metrics": {"mean_average_precision": 0.6, "roc_auc": None, "accuracy": None},
+        "condition_metrics": {"A": NO_METRICS}, "left_out": ["Meow"],
     }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from features.errors import (
 from orchestrator.api import (
     PricedPlan,
     check,
+    init,
     launch,
     load_grid,
     logs,
@@ -41,6 +42,7 @@ from orchestrator.api import (
 )
 
 if TYPE_CHECKING:
+    from features.datasets.init import Initialised
     from features.summary import DatasetSummary
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -58,6 +60,7 @@ __all__ = [
     "DatasetSummary",
     "Execution",
     "GridError",
+    "Initialised",
     "InputError",
     "JobError",
     "LabelScores",
@@ -74,6 +77,7 @@ __all__ = [
     "TunedAgain",
     "__version__",
     "check",
+    "init",
     "launch",
     "load_grid",
     "logs",
@@ -90,6 +94,7 @@ __all__ = [
 
 _DEFERRED = {
     "DatasetSummary": "features.summary",
+    "Initialised": "features.datasets.init",
     "Execution": "orchestrator.run.execution",
     "LabelScores": "orchestrator.views.report_types",
     "LaunchResult": "orchestrator.launch",

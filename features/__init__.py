@@ -2,10 +2,11 @@
 
 Data, in the order in which it flows:
 
-    layout.py      finds the CSV files and folders of a dataset, in Kaggle's or Zenodo's form
+    datasets/      which files of a folder are clips, and their labels: dataset.yaml, the challenge's layouts, `init`
+    layout.py      the result: parts, rows and classes of a dataset, whatever its layout
     csv_table.py   reads one CSV file of clips
     audio.py       checks one audio file, and reads it as mono at a wanted rate
-    folds.py       draws cross-validation folds: shuffled, by group, stratified over labels
+    folds.py       draws cross-validation folds: shuffled, by group, stratified over labels, or official
     manifest.py    every clip of a dataset with its labels, checksum, group and fold: `build_manifest`
     summary.py     what `check` returns: classes, subsets and notes
     settings.py    settings of data and features
@@ -20,6 +21,7 @@ Data, in the order in which it flows:
 Shared tools:
 
     errors.py      every error that sonogrid raises on purpose, and what an errno means
+    plain_yaml.py  YAML restricted to plain values
     files.py       atomic writes, checksums, canonical hashes
     words.py       words for messages: printable, cut, counted, listed, nearest
 

@@ -1,4 +1,4 @@
-"""Cross-validation folds: shuffled, by group, and stratified over many labels.
+"""Cross-validation folds: shuffled, by group, stratified over many labels, and those that a dataset comes with.
 
 Each function returns the fold number of every clip, so that a split is one small column instead of lists of indices.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["group_kfold", "kfold", "stratified_kfold"]
+__all__ = ["group_kfold", "kfold", "official_folds", "stratified_kfold"]
 
 
 def kfold(n: int, k: int, seed: int) -> np.ndarray:
@@ -52,6 +52,25 @@ def group_kfold(groups: Sequence[str], k: int, seed: int) -> np.ndarray:
         fold_sizes[fold] += sizes[unit]
     folds: np.ndarray = unit_folds[member]
     return folds
+
+
+def official_folds(names: Sequence[str], k: int) -> np.ndarray:
+    """The folds that a dataset comes with, in the order of their names; numbers are sorted as numbers.
+
+    Args:
+        names: official fold of each clip.
+        k: number of folds, at most that of the official ones; with fewer, official fold i goes to fold i modulo k.
+
+    Returns:
+        int64 (n,), fold of each clip.
+    """
+
+    def order(name: str) -> tuple[bool, int, str]:
+        number = name.isdecimal() and len(name) < 10
+        return (not number, int(name) if number else 0, name)
+
+    numbers = {name: index % k for index, name in enumerate(sorted(set(names), key=order))}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 def stratified_kfold(targets: np.ndarray, k: int, seed: int, groups: Sequence[str] | None = None) -> np.ndarray:

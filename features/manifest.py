@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.audio import AudioInfo, probe, without_notes
+from features.datasets.find import find_layout
 from features.errors import DataError, StoreError
 from features.files import atomic, hash_of, read_json, write_json
-from features.folds import group_kfold, kfold, stratified_kfold
-from features.layout import Layout, Part, Row, find_layout
+from features.folds import group_kfold, kfold, official_folds, stratified_kfold
+from features.layout import Layout, Part, Row
 from features.settings import DataSettings
 from features.words import count, listed, nearest, plural, short
 
@@ -144,7 +145,7 @@ def build_manifest(
     """Read and check a whole dataset folder and draw its folds.
 
     Args:
-        root: the dataset folder, in one of the layouts of `features.layout`.
+        root: the dataset folder, in one of the layouts of `features.datasets`.
         settings: folds and groups.
         skip_bad: set clips with a problem aside, listing them in `Manifest.skipped`, instead of stopping.
         cache: a JSON file that remembers checked files by path, size, times and inode, so that the next check is
@@ -157,7 +158,8 @@ def build_manifest(
         DataError: every problem, one sentence each; with `skip_bad`, only problems of the dataset as a whole.
     """
     layout = find_layout(root)
-    column_problems, group_columns = _group_columns(layout.parts, settings.group_by)
+    group_by = settings.group_by or layout.group_by
+    column_problems, group_columns = _group_columns(layout.parts, group_by)
     if column_problems:
         raise DataError([*column_problems, *layout.problems])
 
@@ -180,17 +182,21 @@ def build_manifest(
         if subset in layout.parts:
             members = [record for record in records if record["subset"] == subset]
             csv, grouped = layout.parts[subset].csv, subset in group_columns
-            problem, note = _enough_for_folds(members, csv, settings, grouped)
+            official = {row.clip: row.fold for row in layout.parts[subset].rows if row.fold}
+            if official:
+                problem, note = _official_folds(members, official, csv, settings)
+            else:
+                problem, note = _enough_for_folds(subset, members, csv, settings, group_by if grouped else None)
+                if not problem:
+                    _draw_folds(members, layout.classes, settings, grouped)
             fold_problems += problem
             notes += note
-            if not problem:
-                _draw_folds(members, layout.classes, settings, grouped)
     if not fold_problems:
-        _keep_together(records, set(group_columns))
+        notes += _keep_together(records, set(group_columns), layout.parts["curated"])
         fold_problems = _empty_folds(records, layout, settings)
     if fold_problems:
         raise DataError(fold_problems)
-    notes += _not_grouped(records, layout, settings.group_by)
+    notes += _not_grouped(records, layout, group_by)
     table = pa.Table.from_pylist(records, _SCHEMA)
     return Manifest(_frame(table), layout.classes, tuple(problems), tuple(notes))
 
@@ -201,10 +207,13 @@ def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[lis
         return [], {}
     header = parts["curated"].header
     if group_by not in header:
-        near = nearest(group_by, header)
-        hint = f"did you mean '{near}'?" if near else "choose one of its columns"
+        # A column of files or labels is no group, however much its name looks like the one that was wanted.
+        others = [name for name in header if name not in ("fname", "labels")]
+        near = nearest(group_by, others)
+        hint = f"did you mean '{near}'? " if near else f"it has {listed(header, most=12)}; " if header else ""
         return [
-            f"{parts['curated'].csv} has no column '{short(group_by)}' to group by: {hint} (it has {', '.join(header)})"
+            f"{parts['curated'].csv} has no column '{short(group_by)}' to group clips by: {hint}add the column, "
+            "group by another one, or draw folds clip by clip with --set data.group_by=null"
         ], {}
     return [], {name: group_by for name in ("curated", "noisy") if name in parts and group_by in parts[name].header}
 
@@ -215,11 +224,11 @@ def _records(
     """Manifest rows of the usable clips of a part, and the problems of the others."""
     records: list[dict[str, Any]] = []
     problems: list[str] = []
-    folder = part.folder.relative_to(probes.root).as_posix()
-    names = [f"{folder}/{row.clip}" for row in rows]
+    folder = part.folder.relative_to(probes.root)
+    names = [(folder / row.clip).as_posix() for row in rows]
     for row, name, info in zip(rows, names, probes.probe(names), strict=True):
         if isinstance(info, DataError):
-            problems += [f"{problem} (listed in {part.csv})" for problem in info.problems]
+            problems += [_with_source(problem, part.csv) for problem in info.problems]
             continue
         group = row.columns[group_column].strip() if group_column else row.clip
         if not group:
@@ -230,13 +239,18 @@ def _records(
                 "clip": row.clip,
                 "subset": part.subset,
                 "path": name,
-                "labels": list(row.labels),
+                "labels": [] if part.subset == "test" else list(row.labels),
                 "group": group,
                 "fold": -1,
                 **vars(info),
             }
         )
     return records, problems
+
+
+def _with_source(problem: str, csv: Path) -> str:
+    """A problem of an audio file, with the list that has it; a folder of clips has no rows to remove."""
+    return problem.replace("remove its row", "remove it") if csv.is_dir() else f"{problem} (listed in {csv})"
 
 
 def _rare_classes(records: Sequence[dict[str, Any]], layout: Layout) -> list[str]:
@@ -284,11 +298,11 @@ def _above_full_scale(records: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _keep_together(records: Sequence[dict[str, Any]], grouped: Collection[str]) -> None:
+def _keep_together(records: Sequence[dict[str, Any]], grouped: Collection[str], curated: Part) -> list[str]:
     """Give all clips of one group, and all copies of one recording, the fold of the first of them.
 
     Folds are drawn for each subset on its own. Curated clips come first: the folds that are scored stay as they are,
-    but for copies.
+    but for copies. Returns a sentence if clips had to leave an official fold.
     """
     above: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -309,8 +323,19 @@ def _keep_together(records: Sequence[dict[str, Any]], grouped: Collection[str]) 
         if first != second:
             above[first] = second
     folds: dict[tuple[str, ...], int] = {}
+    moved = []
     for record, key in zip(trained, keys, strict=True):
-        record["fold"] = folds.setdefault(top(key), record["fold"])
+        fold = folds.setdefault(top(key), record["fold"])
+        if fold != record["fold"]:
+            record["fold"] = fold
+            moved.append(record)
+    official = [record["path"] for record in moved if record["subset"] == "curated"]
+    if not official or not any(row.fold for row in curated.rows):
+        return []
+    return [
+        f"{count(len(official), 'clip')} left {plural(len(official), 'its', 'their')} official fold, where a clip of "
+        f"the same recording or group is in another: {listed(official)}"
+    ]
 
 
 def _empty_folds(records: Sequence[dict[str, Any]], layout: Layout, settings: DataSettings) -> list[str]:
@@ -348,8 +373,25 @@ def _not_grouped(records: Sequence[dict[str, Any]], layout: Layout, group_by: st
     return notes
 
 
+def _official_folds(
+    members: Sequence[dict[str, Any]], official: Mapping[str, str], csv: Path, settings: DataSettings
+) -> tuple[list[str], list[str]]:
+    """Set `fold` in the records of a subset to its official folds."""
+    if lacking := next((record["clip"] for record in members if record["clip"] not in official), None):
+        return [f"{csv} has no fold for {lacking}: fill it in, or remove the fold column from dataset.yaml"], []
+    names, k = [official[record["clip"]] for record in members], settings.folds
+    if (n := len(set(names))) < k:
+        return [
+            f"{csv} has {count(n, 'official fold')}, and the grid wants {k}: set data.folds to {n} or fewer, or remove "
+            "the fold column from dataset.yaml to draw other folds"
+        ], []
+    for record, fold in zip(members, official_folds(names, k).tolist(), strict=True):
+        record["fold"] = fold
+    return [], [f"the {n} official folds of {csv} are put together as {k} folds"] if n > k else []
+
+
 def _enough_for_folds(
-    members: Sequence[dict[str, Any]], csv: Path, settings: DataSettings, grouped: bool
+    subset: str, members: Sequence[dict[str, Any]], csv: Path, settings: DataSettings, group_by: str | None
 ) -> tuple[list[str], list[str]]:
     """A problem if a subset is too small for the folds, and a note if some folds hold none of its clips.
 
@@ -358,8 +400,8 @@ def _enough_for_folds(
     """
     k = settings.folds
     n = len({record["group"] for record in members})
-    what = f"{count(n, 'group')} of '{settings.group_by}'" if grouped else count(n, "usable clip")
-    needed = k if csv.stem.startswith("train_curated") else 2
+    what = f"{count(n, 'group')} of '{group_by}'" if group_by else count(n, "usable clip")
+    needed = k if subset == "curated" else 2
     if n < needed:
         return [f"{csv} has {what}, and {k} folds need at least {needed}: add clips or set fewer folds"], []
     if n < k:

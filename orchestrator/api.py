@@ -17,6 +17,7 @@ from features.words import count
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from features.datasets.init import Initialised
     from features.summary import DatasetSummary
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from orchestrator.views.status import Status
 
 __all__ = [
-    "PricedPlan", "check", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status", "submission",
-    "sync", "tune", "ui",
+    "PricedPlan", "check", "init", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status",
+    "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -48,6 +49,8 @@ class PricedPlan:
     """Operations, GPU hours, disk and time of the jobs that have to run."""
     assumed_data: bool
     """Whether no dataset was given, so that the sizes of FSDKaggle2019 were assumed."""
+    notes: tuple[str, ...] = ()
+    """What of the grid the dataset can't serve, one sentence each."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -76,25 +79,43 @@ def load_grid(grid: Place, *, settings: Sequence[str] = (), overlays: Sequence[s
     return load(str(grid), settings, overlays)
 
 
+def init(data: Place, *, force: bool = False) -> Initialised:
+    """Look at a folder of sounds and describe it in a dataset.yaml. No audio is copied, moved or changed.
+
+    Args:
+        data: the folder: one folder per class, audio with a CSV or JSON Lines file of labels, or a published dataset.
+        force: replace a dataset.yaml that says something else.
+
+    Raises:
+        InputError: there is no such folder, or its dataset.yaml says something else.
+        DataError: no dataset can be recognised; nothing is written.
+    """
+    from features.datasets.init import init as initialise
+
+    return initialise(Path(data), force=force)
+
+
 def check(data: Place, *, group_by: str | None = None) -> DatasetSummary:
     """Check every file of a dataset.
 
     Args:
-        data: folder of the dataset.
+        data: folder of the dataset, or its dataset.yaml.
         group_by: column of the CSV files that groups clips, to be checked as well.
 
     Raises:
         InputError: there is no such folder.
         DataError: the dataset has problems; `problems` has all of them, one sentence each.
     """
+    from features.datasets.find import dataset_folder, find_layout
     from features.manifest import build_manifest
     from features.settings import DataSettings
     from features.summary import DatasetSummary
 
-    folder = Path(data)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; name the folder that holds train_curated.csv")
-    return DatasetSummary.of(build_manifest(folder, DataSettings(group_by=group_by)))
+    folder = dataset_folder(Path(data))
+    settings = DataSettings(group_by=group_by)
+    if folds := find_layout(folder).official_folds:
+        settings = settings.model_copy(update={"folds": min(max(folds, 2), 100)})
+    return DatasetSummary.of(build_manifest(folder, settings))
 
 
 def plan(
@@ -152,7 +173,7 @@ def plan(
     else:
         run = _bind(recipe, selection, data, NOWHERE if out is None else out, store, skip_bad)
     chosen = plan_of(run, selection)
-    return PricedPlan(recipe.name, chosen, Cost.of(chosen, recipe, run.manifest, machines), data is None)
+    return PricedPlan(recipe.name, chosen, Cost.of(chosen, recipe, run.manifest, machines), data is None, run.notes)
 
 
 def launch(
@@ -175,7 +196,7 @@ def launch(
 
     Args:
         grid: name of a shipped grid, a YAML file, or a Recipe from `load_grid`.
-        data: folder of the dataset.
+        data: folder of the dataset, or its dataset.yaml.
         out: RUN folder; made if it is not there.
         only: conditions that are wanted, with what they need; by default all.
         folds: folds that are wanted; by default all.
@@ -374,9 +395,12 @@ def _require_places(data: Place | None, out: Place | None, store: Place | None) 
     """Refuse places where no run or store can be, before anything is read."""
     from orchestrator.run.places import require_place
 
+    folder = None if data is None else Path(data)
+    if folder is not None and folder.is_file():  # its dataset.yaml
+        folder = folder.parent
     for option, place in (("--out", out), ("--store", store)):
         if place is not None and "://" not in str(place):
-            require_place(option, Path(place), None if data is None else Path(data))
+            require_place(option, Path(place), folder)
 
 
 def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: Place | None, skip_bad: bool) -> Run:

@@ -53,6 +53,11 @@ examples:
   sonogrid launch paper --data FSDKaggle2019 --out runs/paper --only A,B --folds 0,1
   sonogrid launch paper --data FSDKaggle2019 --out /nfs/paper --address http://HEAD:8265 --submit
 """
+INIT_EXAMPLES = """\
+examples:
+  sonogrid init DATA                                         a folder per class, or audio and a CSV
+  sonogrid init ESC-50-master                                a published dataset, as it was unpacked
+"""
 PREDICT_EXAMPLES = """\
 examples:
   sonogrid predict runs/demo dog.wav street.flac
@@ -84,8 +89,15 @@ def _verbs_that_run(verbs: Any) -> None:
     )
     _execution(demo)
 
+    init = _verb(
+        verbs, "init", verb.init, "look at a folder of sounds and describe it in a dataset.yaml", INIT_EXAMPLES
+    )
+    init.add_argument("data", type=Path, metavar="FOLDER", help="folder with audio files and their labels")
+    init.add_argument("--force", action="store_true", help="replace a dataset.yaml that says something else")
+    _json(init)
+
     check = _verb(verbs, "check", verb.check, "check a dataset folder and list all its problems")
-    check.add_argument("data", type=Path, metavar="DATA", help="dataset folder")
+    check.add_argument("data", type=Path, metavar="DATA", help="dataset folder, or its dataset.yaml")
     check.add_argument("--group-by", metavar="COLUMN", help="also check the CSV column that groups clips")
     _json(check)
 
@@ -206,7 +218,9 @@ def _json(parser: argparse.ArgumentParser) -> None:
 def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     """Arguments that bind a grid; with `data`, its help, the dataset may be left out."""
     parser.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
-    parser.add_argument("--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder")
+    parser.add_argument(
+        "--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder, or its dataset.yaml"
+    )
     parser.add_argument(
         "--store",
         type=terminal.place,

@@ -43,6 +43,23 @@ def demo(arguments: Arguments, console: Console) -> int:
     return _exit_code(result)
 
 
+def init(arguments: Arguments, console: Console) -> int:
+    made = api.init(arguments.data, force=arguments.force)
+    if arguments.json:
+        print_json(made.as_dict())
+        return 0
+    for line in made.found:
+        console.print(line)
+    for note in made.notes:
+        console.print(f"note: {note}")
+    if made.problems:
+        console.print(f"{count(len(made.problems), 'row')} can't be used, such as: {made.problems[0]}")
+    console.print(f"wrote {made.path}" if made.written else f"{made.path} says so already")
+    console.print("next:")
+    console.print(f"  sonogrid check {arguments.data}  every problem, file by file")
+    return 0
+
+
 def check(arguments: Arguments, console: Console) -> int:
     summary = api.check(arguments.data, group_by=arguments.group_by)
     if arguments.json:
@@ -73,6 +90,8 @@ def plan(arguments: Arguments, console: Console) -> int:
         return 0
     if priced.assumed_data:
         console.print("no --data: the sizes of FSDKaggle2019 are assumed, and all work is new")
+    for note in priced.notes:
+        console.print(f"note: {note}")
     for planned in priced.plan.nodes:
         if planned.node.kind != "shard" and not priced.assumed_data:
             console.print(f"{planned.action:9} {planned.node.name}: {planned.reason}")

@@ -1,7 +1,6 @@
 """A grid file in, a complete Recipe out: what is to be computed.
 
     load.py        reads a grid file, applies overlays and --set, resolves rows; errors name the field
-    plain_yaml.py  YAML restricted to plain values
     recipe.py      the Recipe: a whole grid, validated
     condition.py   one row of a grid
     ensembles.py   ensembles with fixed weights, published figures, comparisons

@@ -21,16 +21,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from features.errors import GridError
+from features.errors import GridError, InputError
+from features.plain_yaml import YAMLError, load_plain, shown
 from features.settings import DataSettings, EmbeddingSettings, MelSettings, Settings, WaveformSettings
 from features.words import nearest, printable, short
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.encoders import with_changes, with_encoder
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
-from orchestrator.grids.plain_yaml import load_plain, shown
 from orchestrator.grids.recipe import BlendSettings, Recipe
 from trainers.settings import NETWORKS, SEMI_METHODS, PredictSettings, PseudoSettings, TrainSettings
 
@@ -110,10 +109,10 @@ def _read(grid: str) -> str:
 def _parse(text: str, where: str) -> dict[str, Any]:
     try:
         raw = load_plain(text)
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         words = " ".join(str(error).split()).replace('in "<unicode string>", ', "at ")
         raise GridError(f"{where} is not YAML: {printable(words)[:400]}") from None
-    except GridError as error:
+    except InputError as error:
         raise GridError(f"{where}, {error}") from None
     if not isinstance(raw, dict):
         raise GridError(f"{where} must hold a mapping with 'name' and 'conditions'")
@@ -164,9 +163,9 @@ def _override(raw: dict[str, Any], override: str, fields: Sequence[str], rows: s
         raise GridError(f"{option}: write path=value, for instance conditions.A.epochs=2")
     try:
         value = load_plain(text)
-    except yaml.YAMLError:
+    except YAMLError:
         raise GridError(f"{option}: {shown(text)} is not a YAML value") from None
-    except GridError as error:
+    except InputError as error:
         raise GridError(f"{option}: {error}") from None
     if (first := path.split(".")[0]) not in fields:
         hint = f"; did you mean '{short(f'{rows}.{override}')}'?" if first in ROW_FIELDS else _nearest(first, fields)

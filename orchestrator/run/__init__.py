@@ -5,6 +5,7 @@
     record.py      `RUN/run.json`: what the last launch recorded; enough for read-only commands
     owner.py       the one process that runs a RUN, while it lives
     execution.py   how and where a grid runs; not part of any signature
+    fit.py         what of a grid a dataset can serve
     selection.py   which part of a grid is wanted, and what a launch would do
     places.py      refuses folders and files where nothing can be written
 

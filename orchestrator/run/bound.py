@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from features.errors import DamagedInputError, GridError, InputError, SupersededError
+from features.errors import DamagedInputError, InputError, SupersededError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
@@ -29,7 +29,7 @@ from orchestrator.store.node import Node
 from orchestrator.store.open import default_store, open_store
 from orchestrator.without_gc import uncollected
 
-__all__ = ["Run", "check_recipe_fits", "read_binding"]
+__all__ = ["Run", "read_binding"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Run:
     manifest: Manifest
     recorded: Mapping[str, Mapping[str, Any]] | None = field(default=None, compare=False, repr=False)
     """Nodes of run.json, for a run that is opened to be read."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What of the grid the dataset can't serve, one sentence each; empty for a run that is opened to be read."""
 
     @cached_property
     def graph(self) -> Graph:
@@ -169,20 +171,3 @@ def _binding(folder: Path, raw: Mapping[str, Any]) -> tuple[Recipe, Path, str]:
         field, reason = ".".join(("recipe", *map(str, first["loc"]))), first["msg"].removeprefix("Value error, ")
         raise InputError(f"{folder / 'run.json'}: {field} is not valid ({reason}); launch the grid again") from None
     return recipe, Path(raw["data_root"]), store_of(folder, raw)
-
-
-def check_recipe_fits(recipe: Recipe, manifest: Manifest) -> None:
-    """Refuse conditions that the dataset can't serve.
-
-    Raises:
-        GridError: a condition needs noisy clips and there are none.
-    """
-    if len(manifest.subset("noisy")):
-        return
-    for name, condition in recipe.conditions.items():
-        needing = [field for field in ("multitask", "pseudo", "semi") if getattr(condition.train, field)]
-        if needing:
-            raise GridError(
-                f"conditions.{name}.{needing[0]} needs noisy clips, but the dataset has no train_noisy.csv: add it, or "
-                f"remove {needing[0]} from the condition"
-            )

@@ -6,16 +6,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from features.errors import GridError, InputError, StoreError
+from features.datasets.find import dataset_folder
+from features.errors import GridError, StoreError
 from features.manifest import Manifest, build_manifest
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import Graph
 from orchestrator.planning.plan import Plan, make_plan, only_failed
-from orchestrator.run.bound import Run, check_recipe_fits
+from orchestrator.run.bound import Run
+from orchestrator.run.fit import fit_recipe
 from orchestrator.run.record import existing_run_json, read_run_json
+from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.open import default_store, open_store
 
-__all__ = ["Selection", "plan_of", "prepare", "read_asked"]
+__all__ = ["Selection", "bind", "plan_of", "prepare", "read_asked"]
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,33 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = No
 
     Raises:
         DataError: the dataset has problems; all are named.
-        GridError: the grid asks for what the dataset doesn't have.
     """
-    if not data.is_dir():
-        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
+    root = dataset_folder(data)
     opened = open_store(store or default_store(out))
-    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad, cache=opened.root / "probes.json")
-    check_recipe_fits(recipe, manifest)
-    return Run(out, recipe, data.resolve(), opened, manifest)
+    return bind(recipe, root, out, opened, skip_bad=skip_bad, cache=opened.root / "probes.json")
+
+
+def bind(
+    recipe: Recipe, data: Path, out: Path, store: DriverStore, *, skip_bad: bool = False, cache: Path | None = None
+) -> Run:
+    """Check a dataset and bind to it what of a grid it can serve.
+
+    Args:
+        recipe: the grid.
+        data: folder of the dataset, or its dataset.yaml.
+        out: RUN folder.
+        store: where results lie.
+        skip_bad: set bad clips aside.
+        cache: JSON file that remembers checked files.
+
+    Raises:
+        InputError: there is no such dataset.
+        DataError: the dataset has problems; all are named.
+    """
+    root = dataset_folder(data)
+    manifest = build_manifest(root, recipe.data, skip_bad=skip_bad, cache=cache)
+    fitted, notes = fit_recipe(recipe, manifest)
+    return Run(out, fitted, root.resolve(), store, manifest, notes=notes)
 
 
 def read_asked(folder: Path) -> Selection:

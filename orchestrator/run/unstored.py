@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 
 from features.assumed import assumed_manifest
-from features.errors import InputError
-from features.manifest import build_manifest
 from orchestrator.grids.recipe import Recipe
-from orchestrator.run.bound import Run, check_recipe_fits
+from orchestrator.run.bound import Run
+from orchestrator.run.selection import bind
 from orchestrator.store.local import LocalNodeStore
 
 __all__ = ["NOWHERE", "assumed_run", "unstored_run"]
@@ -25,12 +24,7 @@ def unstored_run(recipe: Recipe, data: Path, *, skip_bad: bool) -> Run:
     """A grid bound to a dataset, without a store: nothing is done yet, and nothing can be written.
 
     Raises:
-        InputError: `data` is not a folder.
+        InputError: there is no such dataset.
         DataError: the dataset has problems.
-        GridError: the grid asks for what the dataset does not have.
     """
-    if not data.is_dir():
-        raise InputError(f"{data} is not a folder; give the dataset's folder with --data")
-    manifest = build_manifest(data, recipe.data, skip_bad=skip_bad)
-    check_recipe_fits(recipe, manifest)
-    return Run(NOWHERE, recipe, data.resolve(), LocalNodeStore(NOWHERE), manifest)
+    return bind(recipe, data, NOWHERE, LocalNodeStore(NOWHERE), skip_bad=skip_bad)

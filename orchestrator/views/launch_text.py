@@ -16,8 +16,8 @@ __all__ = ["print_end", "print_mlflow_warning", "print_start"]
 
 
 def print_start(run: Run, plan: Plan, console: Console) -> None:
-    """Notes on the dataset, results that are repaired, and how many jobs there are."""
-    for note in run.manifest.notes:
+    """Notes on the dataset and the grid, results that are repaired, and how many jobs there are."""
+    for note in (*run.manifest.notes, *run.notes):
         console.print(f"note: {note}")
     for planned in plan.pending:
         if planned.action == "repair":

@@ -2,10 +2,12 @@
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from features.datasets.description import Dataset, LabelNames, Source
 from features.encoder import Encoder
 from orchestrator.cli.main import _parser, main
 from orchestrator.grids.load import grid_names, load_grid
@@ -65,6 +67,8 @@ def test_a_command_runs(
         "runs/demo/data/test/0c836b82.wav": clip, "conditions.A.epochs=30": "conditions.A.epochs=1",
     }  # fmt: skip
     words = [str(stand_ins.get(word, word)) for word in words_of(line)[1:]]
+    if words[0] == "init":
+        words[1] = str(shutil.copytree(small_data, tmp_path / "sounds"))  # it writes there
     if words[0] in ("launch", "resume"):
         words += ["--executor", "inline"]
     assert main(words) == 0
@@ -107,11 +111,15 @@ def test_every_module_that_is_run_exists() -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "yaml"], ids=lambda block: block.page)
-def test_a_grid_on_a_page_is_a_grid(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_grid_or_dataset_on_a_page_is_one(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for model in re.findall(r"model: (\S+\.\w+)", block.text):
         write_encoder(tmp_path / model)
     path = tmp_path / "mine.yaml"
+    if block.page == "docs/data.md":
+        path.write_text(block.text, encoding="utf-8")
+        assert Dataset.read(path).curated
+        return
     path.write_text(block.text, encoding="utf-8")
     assert load_grid(str(path)).conditions
 
@@ -122,8 +130,9 @@ def test_python_on_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = block.text
+    data = shutil.copytree(small_data, tmp_path / "sounds")  # `init` writes there
     for name, stand_in in {
-        '"runs/mine"': copy.folder, '"DATA"': small_data, '"mine.yaml"': tiny_grid,
+        '"runs/mine"': copy.folder, '"DATA"': data, '"mine.yaml"': tiny_grid,
         '"new.wav"': next(iter(sorted((small_data / "test").glob("*.wav")))),
         '"labels.csv"': small_data / "test_labels.csv",
     }.items():  # fmt: skip
@@ -146,3 +155,10 @@ def test_the_guide_has_every_verb_and_option(capsys: pytest.CaptureFixture[str])
             main([verb, "--help"])
         for option in {*re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)} - {"--help"}:
             assert option in guide, f"{verb} {option}"
+
+
+@pytest.mark.parametrize("model", [Dataset, Source, LabelNames])
+def test_the_page_of_datasets_explains_every_field(model: type[Dataset | Source | LabelNames]) -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {field.description} |" for name, field in model.model_fields.items()]
+    assert "\n".join(rows) in page

@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import GridError
+from features.errors import InputError
+from features.plain_yaml import MAX_INT, load_plain
 from orchestrator.grids.load import grid_names, load_grid, parse_grid
-from orchestrator.grids.plain_yaml import MAX_INT, load_plain
 from orchestrator.grids.recipe import Recipe
 
 # YAML knows surrogate pairs as two characters, so text stays in the basic plane.
@@ -35,7 +35,7 @@ def test_json_is_read_as_the_values_it_was_written_from(value: object) -> None:
 @given(TEXT, st.integers(2, 5))
 def test_no_key_is_taken_twice(key: str, times: int) -> None:
     pairs = ", ".join([f"{json.dumps(key, ensure_ascii=False)}: 1"] * times)
-    with pytest.raises(GridError, match="twice"):
+    with pytest.raises(InputError, match="twice"):
         load_plain(f"{{{pairs}}}")
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import GridError
 from features.manifest import build_manifest
 from features.synthetic import generate
 from orchestrator.grids.load import load_grid
@@ -29,10 +28,10 @@ def test_their_jobs_get_the_noisy_clips(recipe: Recipe, small_data: Path) -> Non
     assert nodes["M"].cost > nodes["plain"].cost
 
 
-def test_a_dataset_without_noisy_clips_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+def test_without_noisy_clips_they_are_trained_on_the_curated_ones(recipe: Recipe, tmp_path: Path) -> None:
     generate(tmp_path / "data", seed=0, curated=8, noisy=0, test=2)
     (tmp_path / "data" / "train_noisy.csv").unlink()
-    rows = {name: recipe.conditions[name] for name in ("plain", "M")}
-    only = recipe.model_copy(update={"conditions": rows, "members": (), "paper_weights": {}})
-    with pytest.raises(GridError, match=r"conditions\.M\.semi needs noisy clips"):
-        prepare(only, tmp_path / "data", tmp_path / "run")
+    run = prepare(recipe, tmp_path / "data", tmp_path / "run")
+    assert run.graph.train["M", 0] == run.graph.train["plain", 0]
+    assert run.graph.train["A", 0] != run.graph.train["plain", 0]  # it is trained for longer
+    assert run.notes == ("no noisy clips: A, B, M are trained without multitask, pseudo, semi",)

@@ -2,15 +2,14 @@ import json
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from features.errors import GridError, InputError
+from features.errors import InputError
 from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
-from orchestrator.run.bound import Run, check_recipe_fits, read_binding
+from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.selection import prepare
 from orchestrator.store.open import open_store
 
@@ -43,14 +42,6 @@ def test_a_recipe_of_another_form_is_named(run: Run) -> None:
     write_json(path, {**content, "recipe": {**content["recipe"], "blend": {"trials": "many"}}})
     with pytest.raises(InputError, match=r"run\.json: recipe\.blend\.trials is not valid"):
         Run.open(run.folder)
-
-
-def test_conditions_with_noisy_clips_need_some(run: Run) -> None:
-    clips = run.manifest.clips
-    curated = replace(run.manifest, clips=clips[clips["subset"] != "noisy"])
-    with pytest.raises(GridError, match=r"conditions\.A\.multitask needs noisy clips.*: add it, or remove multitask"):
-        check_recipe_fits(run.recipe, curated)
-    check_recipe_fits(run.recipe, run.manifest)
 
 
 def test_labels_seen_follow_teachers_and_starts(run: Run) -> None:

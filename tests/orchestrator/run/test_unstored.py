@@ -21,5 +21,5 @@ def test_an_unstored_run_reads_the_data_and_finds_nothing_done(tiny_grid: Path, 
 
 
 def test_a_missing_folder_is_named(tiny_grid: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="missing is not a folder; give the dataset's folder with --data"):
+    with pytest.raises(InputError, match="missing is not a folder; name the dataset's folder"):
         unstored_run(load_grid(str(tiny_grid)), tmp_path / "missing", skip_bad=False)

@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from features.errors import GridError
-from orchestrator.grids.plain_yaml import load_plain, shown
+from features.errors import InputError
+from features.plain_yaml import dump_plain, load_plain, shown
 
 
 def test_plain_values_are_read_as_they_look() -> None:
@@ -16,20 +16,20 @@ def test_plain_values_are_read_as_they_look() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: &x 1\nb: *x", r"line 2: aliases \(\*name\) are not allowed; use 'base' or 'defaults'"),
+        ("a: &x 1\nb: *x", r"line 2: aliases \(\*name\) are not allowed; write the value again"),
         ("a: !!python/object:os.system x", "line 1: tags .* are not allowed; write the value itself"),
-        ("a:\n  <<: {b: 1}", "line 2: '<<' is not allowed; use 'base' or 'defaults'"),
+        ("a:\n  <<: {b: 1}", "line 2: '<<' is not allowed; write the values again"),
         ("a: 1\nb: 2\na: 3", "line 1: 'a' is given twice"),
         ("1: a", "line 1: 1 is not a name; quote it"),
-        ("a: 010", "line 1: '010' is not a value a grid may have"),
-        ("a: 1:30", "line 1: '1:30' is not a value a grid may have"),
-        ("a: 2024-99-99", "line 1: '2024-99-99' is not a value a grid may have"),
-        ("a: 9223372036854775809", "line 1: '9223372036854775809' is not a value a grid may have"),
-        ("[" * 5_000, "nested too deeply for a grid"),
+        ("a: 010", "line 1: '010' is not a plain value"),
+        ("a: 1:30", "line 1: '1:30' is not a plain value"),
+        ("a: 2024-99-99", "line 1: '2024-99-99' is not a plain value"),
+        ("a: 9223372036854775809", "line 1: '9223372036854775809' is not a plain value"),
+        ("[" * 5_000, "nested too deeply"),
     ],
 )
 def test_traps_of_yaml_are_named_with_their_line(text: str, sentence: str) -> None:
-    with pytest.raises(GridError, match=sentence):
+    with pytest.raises(InputError, match=sentence):
         load_plain(text)
 
 
@@ -43,3 +43,10 @@ def test_values_are_shown_short_and_without_control_characters() -> None:
     assert shown(["a", 1]) == "['a', 1]"
     assert len(shown("x" * 10_000)) < 200
     assert "\x1b" not in shown("\x1b[31m")
+
+
+def test_what_is_written_is_read_again() -> None:
+    value = {"b": ["x, y", "ä: 'z'", "010", "yes", "1e3", "#"], "a": {"c": 1.5, "d": None, "e": True}}
+    text = dump_plain(value)
+    assert load_plain(text) == value
+    assert list(load_plain(text)) == ["b", "a"]

@@ -6,6 +6,7 @@ Data, in the order in which it flows:
     layout.py      the result: parts, rows and classes of a dataset, whatever its layout
     csv_table.py   reads one CSV file of clips
     audio.py       checks one audio file, and reads it as mono at a wanted rate
+    probes.py      checks many audio files, and remembers the good ones
     folds.py       draws cross-validation folds: shuffled, by group, stratified over labels, or official
     manifest.py    every clip of a dataset with its labels, checksum, group and fold: `build_manifest`
     summary.py     what `check` returns: classes, subsets and notes

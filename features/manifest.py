@@ -5,7 +5,6 @@ All data enters sonogrid through `build_manifest`; later reads compare checksums
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.audio import AudioInfo, probe, without_notes
 from features.datasets.find import find_layout
 from features.errors import DataError, StoreError
 from features.files import atomic, hash_of, read_json, write_json
 from features.folds import group_kfold, kfold, official_folds, stratified_kfold
 from features.layout import Layout, Part, Row
+from features.probes import Probes
 from features.settings import DataSettings
 from features.words import count, listed, nearest, plural, short
 
@@ -30,8 +29,6 @@ Subset = Literal["curated", "noisy", "test"]
 SUBSETS: tuple[Subset, ...] = ("curated", "noisy", "test")
 """All parts of a dataset, in the order of the manifest."""
 
-_PROBE_THREADS = 8
-_PROBE_BATCH = 10_000
 _SCHEMA = pa.schema(
     [
         ("clip", pa.string()),
@@ -165,7 +162,7 @@ def build_manifest(
 
     problems = list(layout.problems)
     records: list[dict[str, Any]] = []
-    probes = _Probes(root, cache)
+    probes = Probes(root, cache)
     for subset, part in layout.parts.items():
         rows = part.rows if subset == "test" else sorted(part.rows, key=lambda row: row.clip)
         good, bad = _records(part, rows, group_columns.get(subset), probes)
@@ -219,7 +216,7 @@ def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[lis
 
 
 def _records(
-    part: Part, rows: Sequence[Row], group_column: str | None, probes: "_Probes"
+    part: Part, rows: Sequence[Row], group_column: str | None, probes: Probes
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Manifest rows of the usable clips of a part, and the problems of the others."""
     records: list[dict[str, Any]] = []
@@ -422,66 +419,6 @@ def _draw_folds(members: list[dict[str, Any]], classes: tuple[str, ...], setting
         folds = kfold(len(members), k, settings.fold_seed)
     for record, fold in zip(members, folds.tolist(), strict=True):
         record["fold"] = fold
-
-
-class _Probes:
-    """Checks files in threads, remembering good ones between launches."""
-
-    def __init__(self, root: Path, cache: Path | None) -> None:
-        self.root = root
-        self._cache = cache
-        self._place = str(root.resolve())
-        self._known: dict[str, list[Any]] = {}
-        self._seen: dict[str, list[Any]] = {}
-        if cache is not None and cache.exists():
-            try:
-                stored = read_json(cache)
-            except StoreError:  # only a shortcut: without it everything is checked again
-                stored = None
-            if isinstance(stored, dict) and stored.get("root") == self._place:
-                files = stored.get("files")
-                self._known = files if isinstance(files, dict) else {}
-
-    def probe(self, names: Sequence[str]) -> list[AudioInfo | DataError]:
-        """Check files (posix, below the root), in order; an error in place of the facts where one is not usable."""
-        found = {name: self._remembered(name) for name in names}
-        fresh = [name for name in names if found[name] is None]
-        checked: dict[str, AudioInfo | DataError] = {}
-        with without_notes(), ThreadPoolExecutor(_PROBE_THREADS) as pool:
-            for first in range(0, len(fresh), _PROBE_BATCH):  # all at once would take a kilobyte each
-                batch = fresh[first : first + _PROBE_BATCH]
-                checked.update(zip(batch, pool.map(self._check, batch), strict=True))
-        return [found[name] or checked[name] for name in names]
-
-    def save(self, *, new_folder: bool = True) -> None:
-        """Save the files that passed this time; no folder is created for a dataset that is refused."""
-        if self._cache is not None and self._seen != self._known and (new_folder or self._cache.parent.is_dir()):
-            write_json(self._cache, {"root": self._place, "files": self._seen})
-
-    def _remembered(self, name: str) -> AudioInfo | None:
-        known, key = self._known.get(name), self._key(name)
-        facts = known[len(key) :] if isinstance(known, list) and key and known[: len(key)] == key else []
-        if [type(fact) for fact in facts] != [int, int, int, str, float]:
-            return None
-        self._seen[name] = [*key, *facts]
-        return AudioInfo(*facts)
-
-    def _check(self, name: str) -> AudioInfo | DataError:
-        key = self._key(name)  # before the file is read, so that a change while it is read is noticed next time
-        try:
-            info = probe(self.root / name)
-        except DataError as error:
-            return error
-        self._seen[name] = [*key, *vars(info).values()]
-        return info
-
-    def _key(self, name: str) -> list[int]:
-        try:
-            status = (self.root / name).stat()
-        except OSError:  # `probe` has the sentence
-            return []
-        # Size and mtime can be kept when a file is replaced (`cp -p`, `rsync -t`), the other two can't.
-        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _targets(labels: Sequence[Sequence[str]], classes: tuple[str, ...]) -> np.ndarray:

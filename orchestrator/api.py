@@ -328,10 +328,14 @@ def tune(run: Place, *, trials: int | None = None, budget: int | None = None) ->
     return tune_again(Path(run), trials, budget)
 
 
-def score(run: Place, labels: Place) -> LabelScores:
+def score(run: Place, labels: Place | None = None) -> LabelScores:
     """lwlrap on the test clips, given a CSV of their labels (`fname,labels` and optionally `usage`).
 
     Writes RUN/score.json; later reports then have the test scores.
+
+    Args:
+        run: RUN folder.
+        labels: by default, the labels that the dataset itself has of its test clips (dataset.yaml).
 
     Raises:
         InputError: the CSV does not fit the test clips.
@@ -339,7 +343,7 @@ def score(run: Place, labels: Place) -> LabelScores:
     """
     from orchestrator.views.labels import score_labels
 
-    return score_labels(_open(run), Path(labels))
+    return score_labels(_open(run), None if labels is None else Path(labels))
 
 
 def submission(run: Place, *, ensemble: str | None = None) -> Path:

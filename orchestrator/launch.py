@@ -30,7 +30,7 @@ from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
 from orchestrator.store.patient import patient
 from orchestrator.tracking import MirrorThread
-from orchestrator.views.labels import score_labels
+from orchestrator.views.labels import own_labels, score_labels
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
 from orchestrator.views.progress import LaunchView
 from orchestrator.views.report import build_report, write_reports
@@ -107,8 +107,8 @@ def launch(
         owner.check()
         run.store.refresh()
         _sweep(run, plan)
-        if labels is not None and not summary.failed and not summary.stopped:
-            score_labels(run, labels)
+        if not summary.failed and not summary.stopped:
+            _score(run, labels, console)
         write_reports(run)
         trouble = mirror.finish()
         if trouble is not None:
@@ -124,6 +124,21 @@ def launch(
         stopped=summary.stopped,
         report=report,
     )
+
+
+def _score(run: Run, labels: Path | None, console: Console) -> None:
+    """Score the test clips by given labels, else by the dataset's own; wrong ones of its own end nothing."""
+    if labels is not None:
+        score_labels(run, labels)
+    elif not (run.folder / "score.json").exists() and _is_blended(run) and own_labels(run):
+        try:
+            score_labels(run)
+        except InputError as error:
+            console.print(f"note: the test clips are not scored: {error}")
+
+
+def _is_blended(run: Run) -> bool:
+    return run.graph.blend is not None and run.store.state(run.graph.nodes[run.graph.blend]).state == "done"
 
 
 def resume(

@@ -182,7 +182,10 @@ def _verbs_that_read(verbs: Any) -> None:
     score = _verb(verbs, "score", verb.score, "compute lwlrap on the test clips, given their labels")
     _run(score)
     score.add_argument(
-        "--labels", type=Path, required=True, metavar="CSV", help="file with the columns fname,labels[,usage]"
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="file with the columns fname,labels[,usage] (default: the dataset's own test labels)",
     )
     _json(score)
 

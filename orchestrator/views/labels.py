@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from features.csv_table import CsvTable
+from features.datasets.find import find_layout
 from features.errors import DataError, InputError
 from features.files import write_json
 from features.layout import split_labels
@@ -21,20 +22,21 @@ from orchestrator.views.scores import (
 from trainers.lwlrap import lwlrap, lwlrap_per_class
 from trainers.metrics import metrics_of
 
-__all__ = ["score_labels"]
+__all__ = ["own_labels", "score_labels"]
 
 LABEL_COLUMNS = ("fname", "labels", "usage")
 """Columns of a CSV of test labels, in upper or lower case."""
 
 
-def score_labels(run: Run, labels_csv: Path) -> LabelScores:
+def score_labels(run: Run, labels_csv: Path | None = None) -> LabelScores:
     """lwlrap of the blend, of each condition and of each ensemble on the test clips.
 
     Writes `score.json`: the result, and the labels, which later reports use.
 
     Args:
         run: a finished run.
-        labels_csv: `fname,labels` and, optionally, `usage` (Public or Private); rows of other clips are refused.
+        labels_csv: `fname,labels` and, optionally, `usage` (Public or Private); rows of other clips are refused. By
+            default the labels are those of the dataset's own test clips (`own_labels`).
 
     Raises:
         InputError: the CSV does not fit the test clips.
@@ -42,7 +44,7 @@ def score_labels(run: Run, labels_csv: Path) -> LabelScores:
     """
     clips = require_test_clips(run)
     classes = run.manifest.classes
-    truth, usage = _read_labels(labels_csv, run)
+    truth, usage = _own_truth(run) if labels_csv is None else _read_labels(labels_csv, run)
     blended = blended_test(run)
     per_class, weight = lwlrap_per_class(truth, blended)
     means = mean_predictions(run)
@@ -68,6 +70,37 @@ def score_labels(run: Run, labels_csv: Path) -> LabelScores:
     given = {"clips": clips, "labels": labels, "usage": None if usage is None else usage.tolist()}
     write_json(run.folder / "score.json", {**result.as_dict(), "truth": given})
     return result
+
+
+def own_labels(run: Run) -> dict[str, tuple[str, ...]]:
+    """Labels of the test clips that the dataset itself has (dataset.yaml), by clip; empty if it has none.
+
+    Raises:
+        DataError: the dataset is gone, or its lists are wrong.
+    """
+    test = find_layout(run.data_root).parts.get("test")
+    found = {row.clip: row.labels for row in test.rows} if test is not None else {}
+    return found if any(found.values()) else {}
+
+
+def _own_truth(run: Run) -> tuple[np.ndarray, None]:
+    """Labels (T, C) of the test clips, by the dataset."""
+    labels = own_labels(run)
+    if not labels:
+        raise InputError(f"{run.data_root} has no labels of its test clips: give them with --labels CSV")
+    column = {name: index for index, name in enumerate(run.manifest.classes)}
+    clips = run.manifest.subset("test")["clip"].tolist()
+    truth = np.zeros((len(clips), len(column)), dtype=np.float32)
+    problems = []
+    for index, clip in enumerate(clips):
+        known = [label for label in labels.get(clip, ()) if label in column]
+        truth[index, [column[label] for label in known]] = 1.0
+        if not known or len(known) < len(labels[clip]):
+            said = ", ".join(labels.get(clip, ())) or "no label"
+            problems.append(f"{run.data_root}: test clip {clip} has {said}, which is not a class of this run")
+    if problems:
+        raise DataError(problems)
+    return truth, None
 
 
 def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:

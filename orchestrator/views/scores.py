@@ -159,9 +159,7 @@ def require_test_clips(run: Run) -> list[str]:
     """
     clips: list[str] = run.manifest.subset("test")["clip"].tolist()
     if not clips:
-        raise InputError(
-            f"{run.data_root} has no test clips: list some in sample_submission.csv and launch the grid again"
-        )
+        raise InputError(f"{run.data_root} has no test clips: add some and launch the grid again")
     return clips
 
 

@@ -1,4 +1,3 @@
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +8,6 @@ import pandas as pd
 import pytest
 import soundfile
 
-import features.manifest
-from features.audio import AudioInfo
 from features.errors import DataError, StoreError
 from features.folds import kfold
 from features.manifest import Manifest, build_manifest
@@ -130,41 +127,6 @@ def test_folds_need_enough_groups_and_clips(tiny: Path, audio_writer: Writer) ->
     found = problems(tiny, skip_bad=True)
     assert len(found) == 1
     assert "train_noisy.csv has 1 usable clip, and 5 folds need at least 2" in found[0]
-
-
-def test_cache_spares_unchanged_files(tiny: Path, monkeypatch: pytest.MonkeyPatch, audio_writer: Writer) -> None:
-    opened: list[str] = []
-    real = features.manifest.probe
-
-    def counting(path: Path) -> AudioInfo:
-        opened.append(path.name)
-        return real(path)
-
-    monkeypatch.setattr(features.manifest, "probe", counting)
-    cache = tiny / "cache.json"
-    first = build_manifest(tiny, DataSettings(), cache=cache)
-    assert len(opened) == 10
-    second = build_manifest(tiny, DataSettings(), cache=cache)
-    assert len(opened) == 10
-    pd.testing.assert_frame_equal(first.clips, second.clips)
-
-    changed = tiny / "train_curated" / "a4.wav"
-    audio_writer(changed, seed=77)
-    os.utime(changed, ns=(1, 1))
-    third = build_manifest(tiny, DataSettings(), cache=cache)
-    assert opened[10:] == ["a4.wav"]
-    assert third.content_hash() != first.content_hash()
-    cache.write_text("not json")
-    build_manifest(tiny, DataSettings(), cache=cache)
-    assert len(opened) == 21
-
-
-def test_cache_keeps_no_bad_file(tiny: Path) -> None:
-    (tiny / "train_curated" / "a4.wav").write_text("text")
-    cache = tiny / "cache.json"
-    for _ in range(2):
-        with pytest.raises(DataError, match=r"a4\.wav is not readable audio"):
-            build_manifest(tiny, DataSettings(), cache=cache)
 
 
 def test_esc10_groups(shared_data: Callable[[str], Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import sonogrid
 from features.synthetic import generate
 from orchestrator.cli.main import main
 from orchestrator.run.bound import Run
@@ -90,6 +91,8 @@ def test_a_dataset_is_launched(
     assert {*run.manifest.clips["subset"]} == ({"curated"} if make is two_class_folders else {"curated", "test"})
     assert main(["predict", "run", str(next(iter(sorted((tmp_path / "data").rglob("*.wav")))))]) == 0
     assert run.manifest.classes[0] in capsys.readouterr().out
+    scored = sonogrid.report("run").test
+    assert (scored is not None) == (make is list_with_folds)
     assert main([*launch, "data/dataset.yaml"]) == 0
     assert "nothing to do" in capsys.readouterr().out
 

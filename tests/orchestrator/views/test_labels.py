@@ -78,3 +78,27 @@ def test_a_bad_csv_is_refused(inline_run: Run, tmp_path: Path, content: str, wor
 def test_a_missing_csv_is_refused(inline_run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist; give the test labels with --labels"):
         score_labels(inline_run, tmp_path / "none.csv")
+
+
+def test_the_datasets_own_labels_score_its_test_clips(copy: Run, small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no labels of its test clips: give them with --labels CSV"):
+        score_labels(copy)
+    given = score_labels(copy, small_data / "test_labels.csv")
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("train_curated", "test"):
+        (data / name).symlink_to(small_data / name)
+    for name in ("train_curated.csv", "test_labels.csv"):
+        (data / name).write_text((small_data / name).read_text())
+    source = "csv: {0}.csv, file: '{{fname}}', labels: labels, label_separator: ','"
+    (data / "dataset.yaml").write_text(
+        f"curated: {{audio: train_curated, {source.format('train_curated')}}}\n"
+        f"test: {{audio: test, {source.format('test_labels')}}}\n"
+    )
+    run = replace(copy, data_root=data)
+    assert score_labels(run) == given
+    lines = (data / "test_labels.csv").read_text().splitlines()
+    clip = lines[1].split(",")[0]
+    (data / "test_labels.csv").write_text("\n".join([lines[0], f"{clip},Other", *lines[2:]]) + "\n")
+    with pytest.raises(DataError, match=f"test clip {clip} has Other, which is not a class of this run"):
+        score_labels(run)

@@ -109,7 +109,7 @@ def test_a_dataset_without_test_clips_has_a_report_and_no_submission(
     for verb in (["submission", "run"], ["score", "run", "--labels", small_data / "test_labels.csv"]):
         words, code = tell(*verb)
         assert (words, code) == (
-            "data has no test clips: list some in sample_submission.csv and launch the grid again",
+            "data has no test clips: add some and launch the grid again",
             2,
         )
     assert tell("predict", "run", next((tmp_path / "data" / "train_curated").iterdir()))[1] == 0

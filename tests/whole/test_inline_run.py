@@ -49,9 +49,8 @@ def test_same_seed_gives_the_same_bits(
     small_data: Path,
     tiny_grid: Path,
     same_numbers: Compare,
-    monkeypatch: pytest.MonkeyPatch,
+    own_mlflow: str,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     again = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "again")
     assert launch(again, INLINE, Selection(), QUIET).ok
     same_numbers(inline_run, Run.open(tmp_path / "again"))
@@ -320,9 +319,8 @@ def test_a_failing_job_blocks_its_dependents_only_and_resume_repairs(
     small_data: Path,
     tiny_grid: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    own_mlflow: str,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     out = tmp_path / "run"
     launched = ["launch", str(tiny_grid), "--data", str(small_data), "--out", str(out), "--executor", "inline"]
     # A learning rate at which the losses overflow: an error of the job, not of its machine.
@@ -340,10 +338,7 @@ def test_a_failing_job_blocks_its_dependents_only_and_resume_repairs(
     assert main([*launched, "--set", "conditions.plain.lr_max=1e-3"]) == 0
 
 
-def test_only_and_folds_run_what_they_need(
-    tmp_path: Path, small_data: Path, tiny_grid: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def test_only_and_folds_run_what_they_need(tmp_path: Path, small_data: Path, tiny_grid: Path, own_mlflow: str) -> None:
     run = prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run")
     names = {p.node.name for p in plan_of(run, Selection(("B",), (1,))).nodes if p.node.kind != "shard"}
     assert names == {"train-plain-1", "train-A-1", "predict-noisy-A-1", "pseudo-A-1", "train-B-1", "predict-B-1"}

@@ -34,6 +34,15 @@ pytestmark = pytest.mark.usefixtures("own_mlflow")
 
 HOLD = "import sys, time; from pathlib import Path; from orchestrator.run.owner import own\n"
 HOLD += "with own(Path(sys.argv[1])):\n print('owned', flush=True)\n time.sleep(600)"
+COUNT = """
+import sys, time
+from itertools import count
+from pathlib import Path
+from features.files import write_json
+for number in count(4):
+    write_json(Path(sys.argv[1]), {"token": "x", "host": "elsewhere", "pid": 7, "time": 0.0, "count": number})
+    time.sleep(0.4)
+"""
 
 
 @pytest.fixture
@@ -73,14 +82,13 @@ def test_an_owner_on_another_machine_is_dead_when_its_counter_stands_still(
     with own(copy.folder) as owner:
         assert owner.took_over == "process 7 on elsewhere"
     write_json(path, {"token": "x", "host": "elsewhere", "pid": 7, "time": 0.0, "count": 3})
-    counting = subprocess.Popen(
-        [sys.executable, "-c", "import json, sys, time\nfor n in range(9):\n time.sleep(0.4)\n open(sys.argv[1], 'w')"
-         ".write(json.dumps({'token': 'x', 'host': 'elsewhere', 'pid': 7, 'time': 0, 'count': 4 + n}))", str(path)]
-    )  # fmt: skip
+    monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", 60.0)
+    counting = subprocess.Popen([sys.executable, "-c", COUNT, str(path)])
     try:
         with pytest.raises(InputError, match="is being run by process 7 on elsewhere"), own(copy.folder):
             pass
     finally:
+        counting.kill()
         counting.wait()
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.store.objects.open import open_object_store
+
+pytestmark = pytest.mark.long
+
 ROUNDS = 10
 
 
-def start(grid: Path, data: Path, place: Path, store: str, name: str) -> subprocess.Popen[str]:
+def start(grid: Path, data: Path, place: Path, store: str, name: str, executor: str) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": f"sqlite:///{place / name}.db",
@@ -19,41 +23,28 @@ def start(grid: Path, data: Path, place: Path, store: str, name: str) -> subproc
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "orchestrator.cli", "launch", str(grid), "--data", str(data), "--store", store]
-    command += ["--out", str(place / name), "--executor", "inline", "--only", "plain", "--folds", "0"]
+    command += ["--out", str(place / name), "--executor", executor, "--only", "plain", "--folds", "0"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def both(grid: Path, data: Path, place: Path, store: str) -> None:
-    place.mkdir(parents=True)
-    processes = [start(grid, data, place, store, name) for name in ("one", "two")]
-    said = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n---\n".join(said)
-
-
-@pytest.mark.long
-def test_two_launches_on_a_fresh_folder_do_each_job_once(tmp_path: Path, small_data: Path, tiny_grid: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("executor", ["inline", pytest.param("ray", marks=pytest.mark.ray)])
+def test_two_launches_on_a_fresh_store_do_each_job_once(
+    tmp_path: Path, small_data: Path, tiny_grid: Path, request: pytest.FixtureRequest, executor: str, kind: str
+) -> None:
     for number in range(ROUNDS):
         place = tmp_path / str(number)
-        both(tiny_grid, small_data, place, str(place / "store"))
-        nodes = [
-            path for path in (place / "store").iterdir() if path.is_dir() and not path.name.startswith("manifest-")
-        ]
+        place.mkdir()
+        store = str(place / "store") if kind == "folder" else f"{request.getfixturevalue('s3')}/{number}"
+        drivers = [start(tiny_grid, small_data, place, store, name, executor) for name in ("one", "two")]
+        said = [driver.communicate(timeout=600)[0] for driver in drivers]
+        assert [driver.returncode for driver in drivers] == [0, 0], "\n---\n".join(said)
+
+        objects = open_object_store(store)
+        keys = [key for key in objects.list() if not key.startswith(("manifest-", ".ray/"))]
+        nodes = {key.partition("/")[0] for key in keys}
         assert len(nodes) > 2
-        for node in nodes:
-            assert json.loads((node / "done.json").read_text())["attempts"] == 1, node.name
-            assert [path.name for path in node.glob("claim-*.json")] == ["claim-1.json"], node.name
-        done = [json.loads((place / name / "report.json").read_text()) for name in ("one", "two")]
-        assert done[0]["conditions"] == done[1]["conditions"]
-
-
-@pytest.mark.long
-def test_two_launches_on_a_fresh_bucket_do_each_job_once(
-    tmp_path: Path, small_data: Path, tiny_grid: Path, s3: str
-) -> None:
-    from orchestrator.store.objects.open import open_object_store
-
-    both(tiny_grid, small_data, tmp_path / "s3", f"{s3}/store")
-    keys = open_object_store(f"{s3}/store").list()
-    claims = [key for key in keys if "/claim-" in key and not key.startswith("manifest-")]
-    assert len(claims) > 2
-    assert all(key.endswith("/claim-1.json") for key in claims)
+        assert sorted(key for key in keys if "/claim-" in key) == sorted(f"{node}/claim-1.json" for node in nodes)
+        assert all(json.loads(objects.read(f"{node}/done.json"))["attempts"] == 1 for node in nodes)
+        first, second = (json.loads((place / name / "report.json").read_text()) for name in ("one", "two"))
+        assert first["conditions"] == second["conditions"]

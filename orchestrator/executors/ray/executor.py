@@ -36,7 +36,7 @@ from orchestrator.redact import one_line
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.store.layout import attempt_place
-from orchestrator.store.marks import Placement
+from orchestrator.store.marks import Placement, Queued, StopRequest
 from orchestrator.store.node import Node
 from orchestrator.store.open import open_store
 from trainers.supervisor import Stop
@@ -66,7 +66,9 @@ def _train_loop(config: dict[str, Any]) -> None:
     if get_context().get_world_rank() > 0:
         run_share(spec)
         return
-    open_store(spec.store, listed=False).write_mark(attempt_place(spec.node, spec.attempt), placement())
+    store = open_store(spec.store, listed=False)
+    if store.may_write(spec.node, spec.claim):  # otherwise its folder may be swept already
+        store.write_mark(attempt_place(spec.node, spec.attempt), placement())
     _run_asked(spec)
 
 
@@ -357,7 +359,8 @@ class RayExecutor:
         if end.outcome in ("lost", "memory", "preempted"):
             self._free(job)
             free_abandoned()
-        self.run.store.drop_marks(job.place, Placement)
+        # The job's process has ended, and others than it wrote these: they may have come after its own sweep.
+        self.run.store.drop_marks(job.place, Placement, Queued, StopRequest)
         return end
 
     def _free(self, job: _Submitted) -> None:

@@ -170,7 +170,7 @@ def test_of_several_processes_one_downloads(
     storage = make_node("node", data=2_000_000)
     proxy.always = faults.slow(0.5)
     fetching = [process(root, storage.url, "node") for _ in range(4)]
-    outputs = [one.communicate("\n", timeout=60) for one in fetching]
+    outputs = [one.communicate("\n", timeout=120) for one in fetching]
     assert {errors for _, errors in outputs} == {""}
     assert len({output for output, _ in outputs}) == 1
     assert data_requests(proxy, "data") == 1
@@ -192,7 +192,7 @@ def test_after_a_kill_the_next_one_goes_on_and_tidies_up(
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    output, errors = waiting.communicate("\n", timeout=30)
+    output, errors = waiting.communicate("\n", timeout=120)
     assert errors == ""
     assert Path(output.strip(), "data").read_bytes() == (tmp_path / "made" / "node" / "data").read_bytes()
     assert leftovers(root) == []

@@ -38,9 +38,8 @@ def on_host(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bound(tmp_path: Path, small_data: Path, tiny_grid: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+def bound(tmp_path: Path, small_data: Path, tiny_grid: Path, s3: str, own_mlflow: str) -> Run:
     """The tiny grid, bound to a store in S3; nothing has run."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     return prepare(load_grid(str(tiny_grid)), small_data, tmp_path / "run", f"{s3}/grids")
 
 

@@ -17,9 +17,8 @@ from tests.fixtures.services import free_port
 
 
 def test_a_condition_that_is_all_there_is_not_read_again_until_it_runs_again(
-    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'complete.db'}")
     mirror = Mirror(inline_run)
     mirror.sync()
     read: list[str] = []
@@ -33,10 +32,8 @@ def test_a_condition_that_is_all_there_is_not_read_again_until_it_runs_again(
 
 
 def test_points_that_are_missing_are_added_to_the_run_that_is_there(
-    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inline_run: Run, own_mlflow: str, tmp_path: Path
 ) -> None:
-    uri = f"sqlite:///{tmp_path / 'points.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     recipe = inline_run.recipe.model_copy(update={"name": "partial"})
     run = Run(tmp_path, recipe, inline_run.data_root, type(inline_run.store)(tmp_path / "store"), inline_run.manifest)
     node = run.graph.nodes[run.graph.train["A", 0]]
@@ -49,7 +46,7 @@ def test_points_that_are_missing_are_added_to_the_run_that_is_there(
     history.write_text('{"epoch": 1, "lwlrap": 0.5, "time": 1.0}\n{"epoch": 2, "lwlrap": 0.6, "time": 2.0}\n')
     Mirror(run).sync({node.signature})
     mirror.sync()
-    client = mlflow.MlflowClient(uri)
+    client = mlflow.MlflowClient(own_mlflow)
     experiment = client.get_experiment_by_name("partial")
     assert experiment is not None
     (child,) = [r for r in client.search_runs([experiment.experiment_id]) if r.info.run_name == "A fold 0"]
@@ -65,29 +62,25 @@ def found(uri: str, experiment: str) -> dict[str, Any]:
     return {run.info.run_name: run for run in client.search_runs([known.experiment_id], max_results=1000)}
 
 
-def test_a_damaged_prediction_stops_nothing_else(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"sqlite:///{tmp_path / 'damaged.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+def test_a_damaged_prediction_stops_nothing_else(copy: Run, own_mlflow: str) -> None:
     node = copy.graph.nodes[copy.graph.predict["plain", 0]]
     results = copy.store.results(node)
     (results / "test.npy").write_bytes(b"rotten")
     with pytest.raises(DamagedInputError, match="predict-plain-0"):
         bring_up_to_date(copy)
-    runs = found(uri, "tiny")
+    runs = found(own_mlflow, "tiny")
     assert set(runs) >= {n for c in ("plain", "A", "B", "D") for n in (c, f"{c} fold 0", f"{c} fold 1")}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     bring_up_to_date(copy)
-    runs = found(uri, "tiny")
+    runs = found(own_mlflow, "tiny")
     assert "oof_lwlrap" in runs["A"].data.metrics
     assert "oof_lwlrap_nested" in runs["blend"].data.metrics
     assert "oof_lwlrap" not in runs["plain"].data.metrics, "one of its predictions is damaged"
 
 
 def test_what_mlflow_refuses_stops_nothing_else(
-    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri = f"sqlite:///{tmp_path / 'refused.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     history = inline_run.store.history
     long = {"x" * 300: 1.0}  # MLflow takes names of 250 characters
     monkeypatch.setattr(
@@ -97,19 +90,15 @@ def test_what_mlflow_refuses_stops_nothing_else(
     )
     with pytest.raises(TrackingError, match="refuses a write"):
         bring_up_to_date(inline_run)
-    runs = found(uri, "tiny")
+    runs = found(own_mlflow, "tiny")
     assert len(runs) == 13
     assert runs["blend"].info.status == "FINISHED"
     assert runs["plain fold 1"].data.metrics
 
 
-def test_runs_begin_and_end_when_their_jobs_did(
-    inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = f"sqlite:///{tmp_path / 'times.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+def test_runs_begin_and_end_when_their_jobs_did(inline_run: Run, own_mlflow: str) -> None:
     bring_up_to_date(inline_run)
-    runs = found(uri, "tiny")
+    runs = found(own_mlflow, "tiny")
 
     def recorded(name: str) -> tuple[int, int]:
         (node,) = (node for node in inline_run.graph.nodes.values() if node.name == name)
@@ -125,19 +114,17 @@ def test_runs_begin_and_end_when_their_jobs_did(
     assert shown("blend") == recorded("blend")
 
 
-def test_a_job_that_was_run_again_replaces_its_run(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"sqlite:///{tmp_path / 'again.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+def test_a_job_that_was_run_again_replaces_its_run(copy: Run, own_mlflow: str) -> None:
     bring_up_to_date(copy)
-    before = found(uri, "tiny")
+    before = found(own_mlflow, "tiny")
     assert launch(copy, INLINE, Selection(force=("train-plain-0",)), QUIET).ok
-    after = found(uri, "tiny")
+    after = found(own_mlflow, "tiny")
     assert after.keys() == before.keys()
     replaced = {name for name in after if after[name].info.run_id != before[name].info.run_id}
     assert replaced == {"plain fold 0"}
     child = after["plain fold 0"].info
     assert child.start_time > before["plain fold 0"].info.end_time
-    points = mlflow.MlflowClient(uri).get_metric_history(child.run_id, "lwlrap")
+    points = mlflow.MlflowClient(own_mlflow).get_metric_history(child.run_id, "lwlrap")
     assert [point.step for point in points] == [1, 2]
     assert all(point.timestamp > child.start_time for point in points)
 

@@ -1,5 +1,6 @@
 """Runs in a real tracking store: every write is made once, whoever makes it again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ HISTORY = [{"epoch": epoch, "lwlrap": epoch / 10, "loss": 1 / epoch, "time": flo
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tracking store for this module: creating its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('runs') / 'mlflow.db'}"
+def uri(tmp_path_factory: pytest.TempPathFactory, tracking_store: Callable[[Path], str]) -> str:
+    """A tracking store for this module."""
+    return tracking_store(tmp_path_factory.mktemp("runs") / "mlflow.db")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from orchestrator.tracking import MirrorThread, runs
 from tests.fixtures.services import free_port
 
 
-def test_the_end_of_a_launch_finds_everything_mirrored(inline_run: Run, own_mlflow: None) -> None:
+def test_the_end_of_a_launch_finds_everything_mirrored(inline_run: Run, own_mlflow: str) -> None:
     thread = MirrorThread(inline_run, set(), every_s=60.0)
     thread.start()
     assert thread.finish() is None
@@ -50,22 +50,22 @@ class SlowClient:
         return call
 
 
-def test_the_end_waits_while_mlflow_answers(inline_run: Run, own_mlflow: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_waits_while_mlflow_answers(inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.MlflowClient().search_experiments()  # creates the tables
-    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 5.0)
-    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 0.15 if name == "log_artifact" else 0.0))
+    monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 3.0)
+    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 0.09 if name == "log_artifact" else 0.0))
     thread = MirrorThread(inline_run, set(), every_s=60.0)
     thread.start()
     began = time.monotonic()
     assert thread.finish() is None
-    assert time.monotonic() - began > 5.0, "all calls together take longer than the patience"
+    assert time.monotonic() - began > 3.0, "all calls together take longer than the patience"
 
 
 def test_the_end_does_not_wait_for_an_answer_that_does_not_come(
-    inline_run: Run, own_mlflow: None, monkeypatch: pytest.MonkeyPatch
+    inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 1.0)
-    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 8.0 if name == "search_runs" else 0.0))
+    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 4.0 if name == "search_runs" else 0.0))
     thread = MirrorThread(inline_run, set(), every_s=60.0)
     thread.start()
     assert thread.finish() == "MLflow does not answer"

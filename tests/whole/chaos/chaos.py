@@ -1,16 +1,18 @@
 """Kills whatever runs a grid, again and again, and holds what is left against an undisturbed run.
 
-    python tests/whole/chaos/chaos.py --seed 0 --kills 30
+    python tests/whole/chaos/chaos.py --seed 0 --kills 30 --drivers 2
 
 Real Ray on several nodes of this machine, with a declared GPU each, and a real MLflow server. A seeded schedule ends
-(with SIGKILL) the driver, a Train worker, a Train controller, a node, or the MLflow server, or freezes a worker (with
-SIGSTOP). The driver is started again with `sonogrid resume`, nodes and server come back after a while. When a grid is
-finished before all kills are spent, one with another seed follows. Then, for each:
+(with SIGKILL) a driver, a Train worker, a Train controller, a node, or the MLflow server, asks a driver to stop (with
+SIGTERM), or freezes a worker (with SIGSTOP). Drivers are started again with `sonogrid resume`, nodes and server come
+back after a while. Several drivers start together, each with a RUN of its own, on one store. When a grid is finished
+before all kills are spent, one with another seed follows. Then, for each:
 
     every result is the undisturbed run's, byte for byte (but for times)
     no attempt went on from further back than the last checkpoint that was written: at most one epoch is repeated a kill
-    MLflow has one run a job, finished, each step once
-    no process, no temporary file, no lease is left
+    MLflow has one run per job, finished, each step once
+    no driver has crashed: its exit code was 0 or 1, or the signal that it was sent
+    no process, no temporary file, no mark of an attempt is left
 
 Exit code 0 if all that holds.
 """
@@ -19,7 +21,6 @@ import argparse
 import json
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -28,17 +29,17 @@ import tempfile
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from features.files import read_json, sha256_file
+from features.files import read_json
 from features.synthetic import generate
 from orchestrator.executors.ray.train import fast_start_environment
 from orchestrator.run.bound import Run
-from orchestrator.store.base import NodeStore
-from trainers.history import read_history
+from tests.whole.chaos.checks import check_mlflow, compare, leftovers, repeated_epochs
 
 GRID = """
 name: chaos
@@ -58,9 +59,8 @@ conditions:
   B: {base: A, init_from: plain, pseudo: {teacher: A}}
 blend: {trials: 5}
 """
-TARGETS = ("driver", "worker", "worker", "controller", "node", "mlflow", "freeze")
+TARGETS = ("driver", "terminate", "worker", "worker", "controller", "node", "mlflow", "freeze")
 MARK = "SONOGRID_CHAOS"
-TIMES = {"seconds", "samples_per_s", "time"}
 
 
 def say(text: str) -> None:
@@ -109,11 +109,25 @@ class Server:
             self.process = None
 
 
-class Chaos:
-    """A cluster, a server, a driver, and someone who kills them."""
+@dataclass
+class Driver:
+    """A process that takes a RUN to its end; another one follows until it is there."""
 
-    def __init__(self, folder: Path, seed: int, kills: int) -> None:
-        self.folder, self.random, self.left = folder, random.Random(seed), kills
+    out: Path
+    process: subprocess.Popen[bytes]
+    sent: set[int] = field(default_factory=set)
+    """Signals that this process was sent."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.process.poll() == 0 and (self.out / "report.json").exists()
+
+
+class Chaos:
+    """A cluster, a server, drivers, and someone who kills them."""
+
+    def __init__(self, folder: Path, seed: int, kills: int, drivers: int) -> None:
+        self.folder, self.random, self.left, self.number = folder, random.Random(seed), kills, drivers
         self.counts: Counter[str] = Counter()
         self.bag: list[str] = []
         """What is still to be hit before anything is again: chance alone would leave a target out in thirty kills."""
@@ -122,7 +136,8 @@ class Chaos:
         self.server = Server(folder)
         self.due: list[tuple[float, str]] = []
         """What comes back, and when."""
-        self.driver: subprocess.Popen[bytes] | None = None
+        self.drivers: list[Driver] = []
+        self.store = folder / "store"
 
     def prepare(self) -> None:
         from ray.cluster_utils import Cluster
@@ -155,27 +170,33 @@ class Chaos:
         assert process.wait(600) == 0, "the undisturbed run failed"
         return out
 
-    def disturbed(self, seed: int) -> Path:
-        """The grid on the cluster, with kills until it is finished."""
-        out = self.folder / f"disturbed-{seed}"
+    def disturbed(self, seed: int) -> list[Path]:
+        """The grid on the cluster, with kills until every driver has finished it; their RUN folders."""
+        self.store = self.folder / f"store-{seed}"
         how = ["--address", self.cluster.address, "--retries", "8", "--stall-s", "20"]
-        first = ["launch", str(self.grid), "--data", str(self.data), "--out", str(out), *how]
-        self.driver = self.sonogrid(*first, "--set", f"defaults.seed={seed}", tracking=self.server.uri)
+        data = ["--data", str(self.data), "--store", str(self.store), "--set", f"defaults.seed={seed}"]
+
+        def start(out: Path) -> Driver:
+            launched = (out / "run.json").exists()
+            verb = ["resume", str(out)] if launched else ["launch", str(self.grid), "--out", str(out), *data]
+            return Driver(out, self.sonogrid(*verb, *how, tracking=self.server.uri))
+
+        outs = [self.folder / f"disturbed-{seed}-{number}" for number in range(self.number)]
+        self.drivers = [start(out) for out in outs]
         pause = self.next_kill()
-        while True:
+        while not all(driver.is_done for driver in self.drivers):
             self.bring_back()
-            code = self.driver.poll()
-            if code is not None:
-                if code == 0 and (out / "report.json").exists():
-                    return out
-                launched = (out / "run.json").exists()
-                self.driver = self.sonogrid(
-                    *(["resume", str(out), *how] if launched else first), tracking=self.server.uri
-                )
+            for index, driver in enumerate(self.drivers):
+                code = driver.process.poll()
+                if code is not None and not driver.is_done:
+                    say(f"{driver.out.name} ({driver.process.pid}) ended with exit code {code}")
+                    assert code in (0, 1) or -code in driver.sent, f"a driver ended with exit code {code}"
+                    self.drivers[index] = start(driver.out)
             if self.left and time.monotonic() > pause:
-                self.kill_something(out)
+                self.kill_something()
                 pause = self.next_kill()
             time.sleep(0.1)
+        return outs
 
     def next_kill(self) -> float:
         return time.monotonic() + self.random.uniform(2.0, 14.0)
@@ -189,10 +210,10 @@ class Chaos:
                 else:
                     self.nodes.append(self.add_node())
 
-    def kill_something(self, out: Path) -> None:
+    def kill_something(self) -> None:
         self.bag = self.bag or list(TARGETS)
         target = self.random.choice(self.bag)
-        victim = getattr(self, f"find_{target}")(out)
+        victim = getattr(self, f"find_{target}")()
         if victim is None:
             return
         self.bag.remove(target)
@@ -200,19 +221,26 @@ class Chaos:
         self.counts[target] += 1
         say(f"kill {sum(self.counts.values()):3d}: {target} {victim}")
 
-    def find_driver(self, _: Path) -> str | None:
-        assert self.driver is not None
-        if self.driver.poll() is not None:
+    def find_driver(self) -> str | None:
+        return self.end_driver(signal.SIGKILL)
+
+    def find_terminate(self) -> str | None:
+        return self.end_driver(signal.SIGTERM)
+
+    def end_driver(self, how: signal.Signals) -> str | None:
+        running = [driver for driver in self.drivers if driver.process.poll() is None]
+        if not running:
             return None
-        self.driver.kill()
-        self.driver.wait()
-        return str(self.driver.pid)
+        driver = self.random.choice(running)
+        driver.sent.add(how)
+        driver.process.send_signal(how)
+        return f"{driver.out.name} ({driver.process.pid})"
 
-    def find_freeze(self, out: Path) -> str | None:
-        return self.find_worker(out, signal.SIGSTOP)
+    def find_freeze(self) -> str | None:
+        return self.find_worker(signal.SIGSTOP)
 
-    def find_worker(self, out: Path, how: signal.Signals = signal.SIGKILL) -> str | None:
-        signs = [path for path in out.glob("store/*/attempt-*/alive.json") if time.time() - path.stat().st_mtime < 5]
+    def find_worker(self, how: signal.Signals = signal.SIGKILL) -> str | None:
+        signs = [path for path in self.store.glob("*/attempt-*/alive.json") if time.time() - path.stat().st_mtime < 5]
         self.random.shuffle(signs)
         for path in signs:
             pid = int(read_json(path)["pid"])
@@ -220,13 +248,13 @@ class Chaos:
                 return f"{path.parent.parent.name} ({pid})"
         return None
 
-    def find_controller(self, _: Path) -> str | None:
+    def find_controller(self) -> str | None:
         for process in marked_processes():
             if "TrainController" in " ".join(command_of(process)) and kill_process(process.pid):
                 return str(process.pid)
         return None
 
-    def find_node(self, _: Path) -> str | None:
+    def find_node(self) -> str | None:
         if len(self.nodes) < 2:
             return None
         node = self.nodes.pop(self.random.randrange(len(self.nodes)))
@@ -234,7 +262,7 @@ class Chaos:
         self.due.append((time.monotonic() + self.random.uniform(1.0, 8.0), "node"))
         return str(node.node_id)[:8]
 
-    def find_mlflow(self, _: Path) -> str | None:
+    def find_mlflow(self) -> str | None:
         if self.server.process is None:
             return None
         self.server.kill()
@@ -242,9 +270,9 @@ class Chaos:
         return str(self.server.port)
 
     def end(self) -> None:
-        if self.driver is not None and self.driver.poll() is None:
-            self.driver.kill()
-            self.driver.wait()
+        for driver in self.drivers:
+            driver.process.kill()
+            driver.process.wait()
         self.cluster.shutdown()
         self.server.kill()
 
@@ -276,64 +304,11 @@ def marked_processes() -> list[psutil.Process]:
     return found
 
 
-def compare(disturbed: Run, undisturbed: Run) -> int:
-    """Compare all results of two runs; return the number of files."""
-    count = 0
-    assert disturbed.graph.nodes.keys() == undisturbed.graph.nodes.keys()
-    for node in disturbed.graph.nodes.values():
-        a, b = disturbed.store.results(node), undisturbed.store.results(node)
-        for name in read_json(a / "done.json")["files"]:
-            count += 1
-            if name == "history.jsonl":
-                one, two = ([{k: v for k, v in r.items() if k not in TIMES} for r in read_history(f)] for f in (a, b))
-                assert one == two, f"{node.name}: another history"
-            elif name != "study.journal":  # holds the time of each trial
-                assert sha256_file(a / name) == sha256_file(b / name), f"{node.name}: {name} differs"
-    return count
-
-
-def repeated_epochs(store: NodeStore) -> tuple[int, int]:
-    """(attempts that were made again, epochs that they trained again although a checkpoint had them)."""
-    again = repeated = 0
-    for folder in store.root.glob("train-*"):
-        reached = 0
-        for log in sorted(folder.glob("logs/*.log"), key=lambda path: int(path.stem)):
-            text = log.read_text(encoding="utf-8", errors="replace")
-            went_on = re.search(r"continued at epoch (\d+)", text)
-            began = int(went_on.group(1)) if went_on else 0
-            saved = [int(epoch) for epoch in re.findall(r"checkpoint at epoch (\d+)", text)]
-            again += log.stem != "1"
-            if saved or went_on:
-                repeated += max(0, reached - began)
-                reached = max(reached, *saved, began)
-    return again, repeated
-
-
-def check_mlflow(run: Run, uri: str) -> int:
-    """Check that MLflow has one finished run per job, each step once; return the number of runs."""
-    import mlflow
-
-    client = mlflow.MlflowClient(uri)
-    experiment = client.get_experiment_by_name("chaos")
-    assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], max_results=5_000)
-    by_key = Counter(found.data.tags["sonogrid.signature"] for found in runs)
-    assert max(by_key.values()) == 1, f"a run is there twice: {by_key.most_common(1)}"
-    found = {each.data.tags["sonogrid.signature"]: each for each in runs}
-    for signature in run.graph.train.values():
-        each = found[signature]
-        node = run.graph.nodes[signature]
-        assert each.info.status == "FINISHED", f"{node.name} is {each.info.status} in MLflow"
-        points = client.get_metric_history(each.info.run_id, "lwlrap")
-        history = run.store.history(node)
-        assert [(p.step, p.value) for p in points] == [(r["epoch"], r["lwlrap"]) for r in history], node.name
-    return len(runs)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kills whatever runs a grid and checks what is left.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--drivers", type=int, default=1, help="so many share the store")
     parser.add_argument("--keep", type=Path, help="work here and leave everything")
     arguments = parser.parse_args()
     os.environ[MARK] = uuid.uuid4().hex
@@ -342,37 +317,28 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.keep or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        chaos = Chaos(folder, arguments.seed, arguments.kills)
+        chaos = Chaos(folder, arguments.seed, arguments.kills, arguments.drivers)
         began = time.monotonic()
         files = runs = again = repeated = rounds = 0
         chaos.prepare()
         try:
             while chaos.left or rounds == 0:
-                out, reference = chaos.disturbed(rounds), chaos.undisturbed(rounds)
+                outs, reference = chaos.disturbed(rounds), Run.open(chaos.undisturbed(rounds))
                 if chaos.server.process is None:
                     chaos.due = [entry for entry in chaos.due if entry[1] != "mlflow"]
                     chaos.server.start()
                     chaos.server.wait_until_up()
-                    assert chaos.sonogrid("sync", str(out), tracking=chaos.server.uri).wait(300) == 0
-                disturbed, undisturbed = Run.open(out), Run.open(reference)
-                files += compare(disturbed, undisturbed)
-                runs = check_mlflow(disturbed, chaos.server.uri)
-                more, twice = repeated_epochs(disturbed.store)
+                    for out in outs:
+                        assert chaos.sonogrid("sync", str(out), tracking=chaos.server.uri).wait(300) == 0
+                disturbed = [Run.open(out) for out in outs]
+                files += sum(compare(each, reference) for each in disturbed)
+                runs = check_mlflow(disturbed[0], chaos.server.uri)
+                more, twice = repeated_epochs(chaos.store)
                 again, repeated = again + more, repeated + twice
-                names = (
-                    ".*.tmp*",
-                    "checkpoint*",
-                    "alive.json",
-                    "queued.json",
-                    "stop.json",
-                    "owner.json",
-                    "failed.json",
-                    "placement.json",
-                )
-                left = [str(path.relative_to(out)) for name in names for path in out.rglob(name)]
+                left = leftovers([*outs, chaos.store])
                 assert not left, f"left behind: {left}"
                 rounds += 1
-                say(f"round {rounds}: {len(disturbed.graph.nodes)} nodes as undisturbed, {chaos.left} kills left")
+                say(f"round {rounds}: {len(reference.graph.nodes)} nodes as undisturbed, {chaos.left} kills left")
         finally:
             chaos.end()
         deadline = time.monotonic() + 15
@@ -382,7 +348,8 @@ def main() -> int:
         assert not orphans, f"processes left: {orphans}"
         assert repeated == 0, f"{repeated} epochs were trained again although a checkpoint had them"
     facts = {
-        "kills": dict(chaos.counts), "grids": rounds, "files_compared": files, "mlflow_runs": runs,
+        "kills": dict(chaos.counts), "drivers": arguments.drivers, "grids": rounds, "files_compared": files,
+        "mlflow_runs": runs,
         "attempts_made_again": again, "epochs_lost_from_checkpoints": repeated,
         "seconds": round(time.monotonic() - began),
     }  # fmt: skip

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,11 +108,10 @@ def test_what_can_not_be_submitted_is_a_sentence(
         assert tell("resume", "run", "--submit", "--address", address) == (f"{needs} {address} is not one{hint}", 2)
     for place in ("127.0.0.1:1", silent):
         address = f"http://{place}"
-        began = time.monotonic()
         words, code = tell("resume", "run", "--submit", "--address", address)
         assert code == 2
         assert words.startswith(f"--address {address}: no Ray Jobs server answers there (")
-        assert time.monotonic() - began < 8
+        assert place != silent or "read timeout=0.5" in words
     words, code = tell("launch", "nowhere", "--data", "d", "--out", "run", "--submit", "--address", "http://h:8265")
     assert (words[:30], code) == ("there is no grid 'nowhere': gi", 2)
     words, code = tell(
@@ -129,6 +127,7 @@ def test_addresses_that_lead_nowhere_are_sentences_and_soon(
     tell: Tell, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "ANSWER_S", 0.5)
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray itself tries for minutes"))
     assert tell("resume", "run", "--address", "http://h:8265") == (
         "--address http://h:8265 is the address of Ray Jobs: launch or resume with --submit, or name the cluster "
         "itself (auto or HOST:6379)", 2,
@@ -142,11 +141,9 @@ def test_addresses_that_lead_nowhere_are_sentences_and_soon(
         silent: "no answer within 0.5 s",
         "x y": "no Ray cluster can be reached there (",
     }.items():
-        began = time.monotonic()
         with pytest.raises(ValueError, match=r"^--address ") as caught:
             connect.connect(address)
         assert str(caught.value).startswith(f"--address {address}: {said}")
-        assert time.monotonic() - began < 20
 
 
 def test_the_version_of_sonogrid_is_that_of_its_sources(tmp_path: Path) -> None:

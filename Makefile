@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: setup demo test test-long cluster-test check bench chaos services services-stop clean
+.PHONY: setup demo test test-long cluster-test check bench chaos simulate services services-stop clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +40,12 @@ SEED ?= 0
 KILLS ?= 30
 chaos: setup
 	$(BIN)/python tests/whole/chaos/chaos.py --seed $(SEED) --kills $(KILLS)
+
+# Histories of the store's protocol with random faults, in virtual time: make simulate SEEDS=100000 FIRST=0
+SEEDS ?= 10000
+FIRST ?= 0
+simulate: setup
+	$(BIN)/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
 
 # PostgreSQL and an S3 endpoint on localhost; then: source runs/services/environment
 services: setup

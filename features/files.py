@@ -33,8 +33,12 @@ __all__ = [
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, on an error removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, on an error removed.
+
+    Raises:
+        FileNotFoundError: the folder was removed meanwhile.
+    """
+    _make_folder(path.parent)
     # The suffix is kept: some writers choose the format, or add a suffix, by it.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
     try:
@@ -110,7 +114,7 @@ def create(path: Path, data: bytes) -> bool:
 
     A hard link is atomic on NFS too, where O_EXCL alone shows an empty file first.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     # Not renamed in the end, so `atomic` doesn't fit; the name is as its temporary ones are.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -130,6 +134,16 @@ def create(path: Path, data: bytes) -> bool:
         return True
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless it is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        if not os.path.lexists(folder):  # it was there, and another process removed it before `mkdir` looked
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder)) from None
+        raise
 
 
 def _create_exclusively(path: Path, data: bytes) -> bool:

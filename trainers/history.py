@@ -15,8 +15,10 @@ HISTORY = "history.jsonl"
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """The epoch records of a job so far, without an unfinished last line."""
-    path = folder / HISTORY
-    return parse_history(path.read_text(encoding="utf-8", errors="replace")) if path.exists() else []
+    try:
+        return parse_history((folder / HISTORY).read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:  # also if it is removed at this moment
+        return []
 
 
 def parse_history(text: str) -> list[dict[str, Any]]:

@@ -150,7 +150,9 @@ class NodeStore(DriverStore, WorkerStore):
 
     @override
     def done_mark(self, name: str) -> DoneMark | None:
-        return self._done_mark(name, self.layout(name))
+        layout = self.layout(name)
+        # Asked for by its name: NFS may show the folder as it was before the node was done.
+        return self.read_mark(name, DoneMark, done_file(layout.generation))
 
     def _done_mark(self, name: str, layout: Layout) -> DoneMark | None:
         return self.read_mark(name, DoneMark, done_file(layout.generation)) if layout.is_done else None
@@ -201,7 +203,10 @@ class NodeStore(DriverStore, WorkerStore):
                 break
             layout = now  # it was computed again meanwhile
         if mark is None:
-            raise self._missing(name, now)
+            mark = self.done_mark(name)
+            if mark is None:
+                raise self._missing(name, now)
+            return self._checked(name, mark, done_file(now.generation))
         raise self.damage(name, layout.generation, damage)
 
     def _missing(self, name: str, layout: Layout) -> DamagedInputError:
@@ -316,7 +321,7 @@ class NodeStore(DriverStore, WorkerStore):
         return claim if self.create_mark(name, claim, claim_file(claim.attempt)) else None
 
     def _last_number(self, name: str, layout: Layout) -> int:
-        """The largest number that an attempt has had. The latest claim is never removed, so no number comes back."""
+        """The largest number that an attempt has had. No claim is ever removed, so no number comes back."""
         if layout.claims:
             return layout.claims[-1]
         lease, failure = self._latest_claim(name, layout), self._failure(name, layout)
@@ -332,6 +337,9 @@ class NodeStore(DriverStore, WorkerStore):
     @override
     def may_write(self, name: str, claim: Claim) -> bool:
         layout = self.layout(name)
+        if layout.generation < claim.generation or max(layout.claims, default=0) < claim.attempt:
+            # NFS shows the folder as it was before the claim, which is there.
+            return self.read_mark(name, DoneMark, done_file(claim.generation)) is None
         if layout.is_done or layout.generation != claim.generation:
             return False
         return self._latest_claim(name, layout) == claim
@@ -371,7 +379,7 @@ class NodeStore(DriverStore, WorkerStore):
         for number in layout.attempts:
             own = number == number_of(mark.folder)
             self._clear(name, number, {*mark.files, DoneMark.FILE} if own else ())
-        self._drop(name, (*map(claim_file, layout.claims[:-1]), *(old.FILE for old in OLD_MARKS)))
+        self._drop(name, (old.FILE for old in OLD_MARKS))
 
     @override
     def has_leftovers(self, node: Node) -> bool:
@@ -379,7 +387,7 @@ class NodeStore(DriverStore, WorkerStore):
         layout = self.known_layout(name)
         if not layout.is_done:
             return False
-        if len(layout.attempts) > 1 or len(layout.claims) > 1 or Lease.FILE in layout.names:
+        if len(layout.attempts) > 1 or Lease.FILE in layout.names:
             return True
         return any(self._is_working(name, number) for number in layout.attempts)
 

@@ -32,6 +32,9 @@ from trainers.history import HISTORY, parse_history
 
 __all__ = ["RemoteNodeStore"]
 
+UNFINISHED_HISTORY = f"unfinished/{HISTORY}"
+"""Where a history is kept while it grows. A write whose answer was lost may be done much later: it must not meet the
+key of a result. All other results are written once."""
 CACHE_BYTES = 200_000_000_000
 """Default limit of the cache: twice the features of the paper's grid, and some room."""
 
@@ -170,10 +173,12 @@ class RemoteNodeStore(NodeStore):
 
     @override
     def _history(self, place: str) -> list[dict[str, Any]]:
-        try:
-            return parse_history(self.storage.read(f"{place}/{HISTORY}").decode(errors="replace"))
-        except FileNotFoundError:
-            return []
+        for file in (HISTORY, UNFINISHED_HISTORY):
+            try:
+                return parse_history(self.storage.read(f"{place}/{file}").decode(errors="replace"))
+            except FileNotFoundError:
+                continue
+        return []
 
     @override
     def is_alive(self, node: Node) -> bool:
@@ -233,7 +238,10 @@ class RemoteNodeStore(NodeStore):
 
     @override
     def checkpointed(self, name: str, number: int, folder: Path) -> None:
-        self._publish(name, number, (path for path in sorted(folder.iterdir()) if not path.name.startswith(".")))
+        files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+        self._publish(name, number, (path for path in files if path.name != HISTORY))
+        if folder / HISTORY in files:
+            self.storage.put(folder / HISTORY, f"{attempt_place(name, number)}/{UNFINISHED_HISTORY}")
         if self.log_file(name, number).exists():
             self.storage.put(self.log_file(name, number), f"{name}/logs/{number}.log")
         for other in self.layout(name).attempts:

@@ -85,3 +85,20 @@ def test_of_many_that_create_a_file_one_succeeds(tmp_path: Path, links: bool, mo
         assert made.count(True) == 1
         assert (tmp_path / "in" / f"{number}").read_bytes() == b"%d" % made.index(True)
     assert len([*(tmp_path / "in").iterdir()]) == 20, "no temporary file is left"
+
+
+def test_a_folder_that_is_removed_at_this_moment_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mkdir` finds it, and when it looks whether that is a folder, it is gone."""
+
+    def mkdir(path: Path, **_: object) -> None:
+        raise FileExistsError(errno.EEXIST, "File exists", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(FileNotFoundError), atomic(tmp_path / "gone" / "file"):
+        pass
+    with pytest.raises(FileNotFoundError):
+        create(tmp_path / "gone" / "file", b"")
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "file" / "below", b"")

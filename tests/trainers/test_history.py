@@ -17,6 +17,11 @@ def test_records_are_read_back(tmp_path: Path) -> None:
     assert read_history(tmp_path) == RECORDS
 
 
+def test_a_history_that_is_removed_at_this_moment_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    assert read_history(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "rest",
     [

@@ -222,12 +222,12 @@ def test_an_attempt_that_ended_or_failed_or_is_done_is_not_waited_for(store: Nod
 # --- results
 
 
-def test_a_finished_node_has_its_results_its_marks_and_its_last_claim(store: NodeStore) -> None:
+def test_a_finished_node_has_its_results_its_marks_and_its_claims(store: NodeStore) -> None:
     store.claim(NODE, "run")
     claim = store.claim(NODE, "run")
     work(store, claim)
     assert result(store) == b"12345"
-    assert store.layout(NAME).names == {"attempt-2", "claim-2.json", "done.json"}
+    assert store.layout(NAME).names == {"attempt-2", "claim-1.json", "claim-2.json", "done.json"}
     assert store.done(NODE).folder == "attempt-2"
     assert (store.done(NODE).attempts, store.done(NODE).files["data.npy"].bytes) == (2, 5)
     assert sorted(path.name for path in store.results(NODE).glob("[!.]*")) == ["data.npy", "done.json"]
@@ -285,6 +285,42 @@ def test_a_late_attempt_changes_nothing(store: NodeStore) -> None:
     assert result(store) == b"right"
 
 
+def test_a_number_does_not_come_back_to_who_read_the_names_before_it_was_claimed(store: NodeStore) -> None:
+    before = store.layout(NAME)
+    work(store, store.claim(NODE, "run"))
+    assert store._try_claim(NAME, before, "late") is None
+
+
+def test_names_as_they_were_before_a_claim_say_nothing_about_it(
+    store: NodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS may show a folder as it was a minute ago."""
+    names = [store.layout(NAME)]
+    first = store.claim(NODE, "run")
+    names.append(store.layout(NAME))
+    work(store, first)
+    names.append(store.layout(NAME))
+    store.forget(NODE)
+    second = store.claim(NODE, "run")
+    for old in names:
+        monkeypatch.setattr(store, "layout", lambda _, old=old: old)
+        assert store.may_write(NAME, second)
+    monkeypatch.undo()
+    work(store, second, b"again")
+    assert not store.may_write(NAME, second)
+
+
+def test_results_are_found_while_their_folder_is_shown_as_it_was(
+    store: NodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = store.claim(NODE, "run")
+    before = store.layout(NAME)
+    work(store, claim)
+    monkeypatch.setattr(store, "layout", lambda _: before)
+    monkeypatch.setattr(store, "known_layout", lambda _: before)
+    assert (store.results_of(NAME) / "data.npy").read_bytes() == b"12345"
+
+
 def test_forced_work_is_a_generation_of_its_own(store: NodeStore) -> None:
     old = store.claim(NODE, "run")
     work(store, old, b"first")
@@ -304,7 +340,9 @@ def test_forced_work_is_a_generation_of_its_own(store: NodeStore) -> None:
     assert result(store) == b"second"
     assert store.done_mark(NAME) != before
     assert store.read_mark(NAME, DoneMark) == before, "a done-mark never changes"
-    assert store.layout(NAME).names == {"attempt-2", "claim-2.json", "done.json", "damaged.json", "done-2.json"}
+    assert store.layout(NAME).names == {
+        "attempt-2", "claim-1.json", "claim-2.json", "done.json", "damaged.json", "done-2.json",
+    }  # fmt: skip
     with pytest.raises(SupersededError):
         work(store, old, b"woken")
     assert result(store) == b"second"

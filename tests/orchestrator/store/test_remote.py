@@ -25,6 +25,7 @@ from orchestrator.store.objects.open import open_object_store
 from orchestrator.store.open import open_store
 from orchestrator.views.status import read_status
 from tests.fixtures.harm import INLINE, QUIET, Compare
+from trainers.history import HISTORY
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +185,28 @@ def test_a_snapshot_is_sent_once_however_many_checkpoints_follow(bound: Run, mon
     store.finish(name, claim, mark, [folder / "snapshot-1.safetensors"])
     assert sorted(sent) == ["checkpoint.safetensors"] * 3 + ["snapshot-1.safetensors"]
     assert (store.results(node) / "snapshot-1.safetensors").read_bytes() == b"weights"
+    store.end(folder)
+
+
+def test_no_key_of_a_result_was_written_before_with_other_content(bound: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write whose answer was lost may be done after the node is finished."""
+    node = bound.graph.nodes[bound.graph.train["plain", 0]]
+    store, name = bound.store, bound.store.name(node)
+    claim = store.claim(node, bound.identity)
+    folder = store.begin(name, claim.attempt)
+    sent: dict[str, set[bytes]] = {}
+    put = store.storage.put
+    monkeypatch.setattr(
+        store.storage, "put", lambda path, key: (sent.setdefault(key, set()).add(path.read_bytes()), put(path, key))
+    )
+    for epoch in range(1, 4):
+        with atomic(folder / HISTORY) as temporary:
+            temporary.write_text("".join(f'{{"epoch": {n}, "lwlrap": 0.5}}\n' for n in range(1, epoch + 1)))
+        store.checkpointed(name, claim.attempt, folder)
+        assert len(store.history(node)) == epoch
+    store.finish(name, claim, DoneMark(node.name, node.signature, host="here"), [folder / HISTORY])
+    assert len(store.history(node)) == 3
+    assert len(sent[f"{name}/attempt-1/{HISTORY}"]) == 1
     store.end(folder)
 
 

@@ -1,0 +1,70 @@
+"""Histories with faults keep the rules of docs/protocol.md, and old faults that are put back are found.
+
+`python -m tests.simulator --help` plays more of them, and one again with all that happens.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulator.history import play
+from tests.simulator.mutants import MUTANTS
+from tests.simulator.shrink import shrunk
+from tests.simulator.stand_ins import Patches, stand_ins
+
+
+@pytest.fixture
+def patches() -> Iterator[Patches]:
+    with stand_ins() as replaced:
+        yield replaced
+
+
+def broken(first: int, count: int) -> list[str]:
+    """The rules that some histories break, with the seeds."""
+    verdicts = (play(seed) for seed in range(first, first + count))
+    return [f"seed {verdict.seed}: {verdict.error}" for verdict in verdicts if verdict.error]
+
+
+@pytest.mark.usefixtures("patches")
+@pytest.mark.parametrize("first", range(0, 150, 50))
+def test_every_history_keeps_the_rules(first: int) -> None:
+    assert broken(first, 50) == []
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("patches")
+@pytest.mark.parametrize("first", range(10_000, 30_000, 1_000))
+def test_many_more_histories_keep_the_rules(first: int) -> None:
+    assert broken(first, 1_000) == []
+
+
+@pytest.mark.usefixtures("patches")
+@pytest.mark.parametrize("seed", [2, 4])
+def test_a_seed_is_one_history(seed: int) -> None:
+    first, second = (play(seed, trace=True) for _ in range(2))
+    assert first == second
+    assert first.trace
+
+
+FOUND_WITHIN = {
+    "1": 40, "2": 40, "3a": 80, "3b": 40, "5": 2000, "6": 80, "7": 40, "8": 40, "11": 2000, "13": 40, "22": 40,
+    "24": 2000,
+}  # fmt: skip
+"""Old fault -> the number of seeds within which it has to be found."""
+
+
+LONG = [pytest.param(name, marks=pytest.mark.long) if seeds > 50 else name for name, seeds in FOUND_WITHIN.items()]
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_an_old_fault_is_found(name: str, patches: Patches) -> None:
+    MUTANTS[name].put_back(patches)
+    assert any(play(seed).error for seed in range(FOUND_WITHIN[name]))
+
+
+def test_a_broken_history_is_shrunk(patches: Patches) -> None:
+    MUTANTS["3b"].put_back(patches)
+    verdict = next(verdict for seed in range(40) if (verdict := play(seed)).error and verdict.faults)
+    numbers = shrunk(verdict)
+    assert len(numbers) < len(verdict.faults)
+    assert play(verdict.seed, [verdict.faults[number] for number in numbers]).error

@@ -24,8 +24,10 @@ from features.errors import (
     TrackingError,
 )
 from orchestrator.api import (
+    EncoderFile,
     PricedPlan,
     check,
+    encoder,
     init,
     launch,
     load_grid,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataError",
     "DatasetSummary",
+    "EncoderFile",
     "Execution",
     "GridError",
     "Initialised",
@@ -77,6 +80,7 @@ __all__ = [
     "TunedAgain",
     "__version__",
     "check",
+    "encoder",
     "init",
     "launch",
     "load_grid",

@@ -31,11 +31,20 @@ if TYPE_CHECKING:
     from orchestrator.views.status import Status
 
 __all__ = [
-    "PricedPlan", "check", "init", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status",
-    "submission", "sync", "tune", "ui",
+    "EncoderFile", "PricedPlan", "check", "encoder", "init", "launch", "load_grid", "logs", "plan", "report", "resume",
+    "score", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
+
+
+@dataclass(frozen=True)
+class EncoderFile:
+    """The file of an encoder."""
+
+    path: Path
+    licence: str
+    """Who made the weights, and under which licence they may be used."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,6 +125,27 @@ def check(data: Place, *, group_by: str | None = None) -> DatasetSummary:
     if folds := find_layout(folder).official_folds:
         settings = settings.model_copy(update={"folds": min(max(folds, 2), 100)})
     return DatasetSummary.of(build_manifest(folder, settings))
+
+
+def encoder(name: str, out: Place, *, wheel: Place | None = None) -> EncoderFile:
+    """Make the file of a frozen encoder, for `features.embedding` of a grid.
+
+    Args:
+        name: 'aisfx', made from the PyPI package of that name (docs/encoders.md).
+        out: a new `.onnx` or `.pt2` file.
+        wheel: the package's wheel; by default pip downloads it.
+
+    Raises:
+        InputError: there is no such encoder, the file exists, or the wheel is not the known one.
+    """
+    from features.aisfx_wheel import LICENCE, write_aisfx
+    from orchestrator.run.places import require_new
+
+    if name != "aisfx":
+        raise InputError(f"there is no encoder '{name}': choose aisfx, or bring your own (docs/encoders.md)")
+    require_new("--out", Path(out))
+    write_aisfx(Path(out), None if wheel is None else Path(wheel))
+    return EncoderFile(Path(out), LICENCE)
 
 
 def plan(

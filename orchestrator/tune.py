@@ -7,7 +7,6 @@ from typing import Any
 from features.errors import InputError, StoreError
 from orchestrator.blending.result import Blend
 from orchestrator.jobs.run import run_job
-from orchestrator.planning.leaks import leaky_conditions
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
@@ -58,4 +57,4 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> T
             run.store.refresh(node)
         run.save()
         write_reports(run)
-    return TunedAgain(Blend.read(run.store.results(node)), "blend" in leaky_conditions(run.recipe, run.graph))
+    return TunedAgain(Blend.read(run.store.results(node)), "blend" in run.leaky)

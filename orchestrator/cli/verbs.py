@@ -112,6 +112,13 @@ def launch(arguments: Arguments, console: Console) -> int:
     return _exit_code(result)
 
 
+def encoder(arguments: Arguments, console: Console) -> int:
+    made = api.encoder(arguments.name, arguments.out, wheel=arguments.wheel)
+    console.print(made.licence, soft_wrap=True)
+    console.print(f"wrote {made.path}; name it in a grid as features.embedding.model", soft_wrap=True)
+    return 0
+
+
 def resume(arguments: Arguments, console: Console) -> int:
     if arguments.submit:
         from orchestrator.executors.ray.submit import submit

@@ -5,6 +5,7 @@ Pure: it uses no Ray, runs no torch computation, and reads no files except the s
     graph.py      the graph of a grid: one node for each piece of work
     recorded.py   the graph that an earlier launch recorded
     leaks.py      which labels a result depends on
+    seen.py       which clips an encoder was trained on
     plan.py       what would happen to each node now, and why
     scheduler.py  runs a plan on an executor: the longest remaining path first
     cost.py       operations, GPU hours and disk of a plan

@@ -15,13 +15,14 @@ from features.errors import DamagedInputError, InputError, SupersededError
 from features.files import hash_of
 from features.manifest import Manifest
 from orchestrator.grids.recipe import Recipe
-from orchestrator.jobs.encoders import copy_given, given_files
+from orchestrator.jobs.encoders import copy_given, given_files, seen_lines
 from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
-from orchestrator.planning.leaks import labels_seen
+from orchestrator.planning.leaks import labels_seen, leaky_conditions
 from orchestrator.planning.recorded import recorded_graph
+from orchestrator.planning.seen import SeenClips, clips_seen
 from orchestrator.run.record import existing_run_json, read_run_json, recorded_id, store_of, write_run_json
 from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.marks import DoneMark
@@ -58,6 +59,16 @@ class Run:
     def labels_seen(self) -> dict[str, frozenset[int]]:
         """For every node, the folds whose curated labels are in it."""
         return labels_seen(self.graph, self.recipe.data.folds)
+
+    @cached_property
+    def clips_seen(self) -> dict[str, SeenClips]:
+        """For each condition, the clips that an encoder behind it has seen; conditions without any are left out."""
+        return clips_seen(self.recipe, self.manifest, partial(seen_lines, self.store))
+
+    @cached_property
+    def leaky(self) -> list[str]:
+        """Conditions whose scores are not honest, and 'blend' if one is a member."""
+        return leaky_conditions(self.recipe, self.graph, self.clips_seen)
 
     @cached_property
     def identity(self) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 
 from features.files import write_json
 from orchestrator.blending.result import Blend
-from orchestrator.planning.leaks import leaky_conditions
 from orchestrator.run.bound import Run
 from orchestrator.views.report_gains import (
     BLEND,
@@ -47,7 +46,7 @@ def build_report(run: Run) -> Report:
         StoreError: a result or the file of test labels is damaged.
     """
     recipe = run.recipe
-    leaky = leaky_conditions(recipe, run.graph)
+    leaky = run.leaky
     leaky_ensembles = {name for name, ensemble in recipe.ensembles.items() if ensemble.members.keys() & set(leaky)}
     means = mean_predictions(run)
     known = known_labels(run)

@@ -20,7 +20,9 @@ from tests.fixtures.harm import INLINE, QUIET
 GRID = """
 name: embedded
 data: {folds: 2}
-features: {embedding: {model: tiny.onnx, window_s: 0.5, hop_s: 0.25}, mel: {n_mels: 16, hop_samples: 1000}}
+features:
+  embedding: {model: tiny.onnx, window_s: 0.5, hop_s: 0.25, seen: ids.txt}
+  mel: {n_mels: 16, hop_samples: 1000}
 defaults:
   network: {kind: pooled, reads: embedding, statistics: [mean, maximum]}
   crop: 4
@@ -38,13 +40,18 @@ def test_an_encoder_lives_on_in_the_store(tmp_path: Path, small_data: Path, monk
     monkeypatch.chdir(tmp_path)
     encoder = Encoder(write_onnx(tmp_path / "tiny.onnx"))
     (tmp_path / "grid.yaml").write_text(GRID)
+    seen = sorted(path.name for path in (small_data / "test").glob("*.wav"))[:2]
+    (tmp_path / "ids.txt").write_text("\n".join(seen))
     run = prepare(load_grid("grid.yaml"), small_data, tmp_path / "run")
     run.save()
-    (tmp_path / "tiny.onnx").unlink()  # from here on only the store has it
+    for file in ("tiny.onnx", "ids.txt"):  # from here on only the store has them
+        (tmp_path / file).unlink()
 
     result = resume(run.folder, INLINE, QUIET)
     assert result.ok
+    assert result.report.leaky == ("linear", "blend")
     again = Run.open(run.folder)
+    assert again.clips_seen == {"linear": {"test": frozenset(seen)}}
     shards = [node for node in again.graph.nodes.values() if node.name.startswith("shard-embedding-test")]
     data = np.load(again.store.results(shards[0]) / "data.npy")
     clips = [read_mono(small_data / path, 8_000) for path in again.manifest.subset("test")["path"]]

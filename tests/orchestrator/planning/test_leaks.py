@@ -79,9 +79,9 @@ def test_a_pair_is_trained_once_for_both_of_its_folds(run: Run) -> None:
 
 
 def test_leaky_conditions_are_named(run: Run, grid: Path) -> None:
-    assert leaky_conditions(run.recipe, run.graph) == ["all", "from_all"]
+    assert leaky_conditions(run.recipe, run.graph, {}) == ["all", "from_all"]
     blended = load_grid(str(grid), ["members=[A, from_all]"])
-    assert leaky_conditions(blended, run.graph) == ["all", "from_all", "blend"]
+    assert leaky_conditions(blended, run.graph, {}) == ["all", "from_all", "blend"]
 
 
 def test_predictions_keep_what_they_saw(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""Which clips of a dataset an encoder has seen in its training, as the grid declares it.
+"""Which conditions use data from outside the dataset, and which of its clips their encoders have seen in training.
 
 A score on clips that a network was trained on says little, whoever trained it. So the clips that a condition's encoder
 has seen count as seen by the condition, and by all conditions that start from it or learn from its labels.
@@ -14,7 +14,7 @@ from features.settings import EmbeddingSettings, FeatureSettings
 from orchestrator.grids.condition import parents
 from orchestrator.grids.recipe import Recipe
 
-__all__ = ["SeenClips", "clips_seen"]
+__all__ = ["SeenClips", "clips_seen", "outside_conditions"]
 
 SHORTEST_ID = 3
 """Digits of the shortest Freesound id that is looked for in names of clips; shorter numbers are counters."""
@@ -53,6 +53,24 @@ def clips_seen(
         return found[name]
 
     return {name: seen for name in recipe.conditions if (seen := seen_by(name))}
+
+
+def outside_conditions(recipe: Recipe) -> list[str]:
+    """Conditions that use data from outside the dataset, and 'blend' if one is a member.
+
+    They read embeddings, start from the weights of a file, or depend on a condition that does.
+    """
+    found: dict[str, bool] = {}
+
+    def uses(name: str) -> bool:
+        if name not in found:
+            condition = recipe.conditions[name]
+            own = condition.features.kind == "embedding" or getattr(condition.train.network, "init_from", None)
+            found[name] = bool(own) or any(map(uses, parents(condition.train).values()))
+        return found[name]
+
+    names = [name for name in recipe.conditions if uses(name)]
+    return [*names, "blend"] if {*names} & {*recipe.blended} else names
 
 
 def _of_encoder(

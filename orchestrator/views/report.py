@@ -6,6 +6,7 @@ import numpy as np
 
 from features.files import write_json
 from orchestrator.blending.result import Blend
+from orchestrator.planning.seen import outside_conditions
 from orchestrator.run.bound import Run
 from orchestrator.views.report_gains import (
     BLEND,
@@ -13,6 +14,7 @@ from orchestrator.views.report_gains import (
     best_condition,
     blend_with_gains,
     linear_condition,
+    seen_sentences,
     warnings,
     with_gains,
 )
@@ -46,7 +48,7 @@ def build_report(run: Run) -> Report:
         StoreError: a result or the file of test labels is damaged.
     """
     recipe = run.recipe
-    leaky = run.leaky
+    leaky, outside = run.leaky, outside_conditions(recipe)
     leaky_ensembles = {name for name, ensemble in recipe.ensembles.items() if ensemble.members.keys() & set(leaky)}
     means = mean_predictions(run)
     known = known_labels(run)
@@ -57,7 +59,7 @@ def build_report(run: Run) -> Report:
     blended = blended_test(run) if known and blend else None
     test = Scores(known[0] if known else None, {name: mean.test for name, mean in means.items()} | _blend_as(blended))
     conditions = tuple(_condition(run, name, oof, test) for name in recipe.conditions)
-    linear, best = linear_condition(recipe), best_condition(conditions, leaky)
+    linear, best = linear_condition(recipe), best_condition(conditions, leaky, outside)
     conditions = tuple(with_gains(one, linear, best, oof, test) for one in conditions)
     blend_report = BlendReport() if blend is None else BlendReport.of(blend)
     blend_report = blend_with_gains(blend_report, linear, best, oof, test)
@@ -81,7 +83,11 @@ def build_report(run: Run) -> Report:
         chance=chance,
         below_chance=worse,
         left_out=classes_without_clips(run, truth),
-        warnings=warnings(conditions, blend_report, linear, best, chance, worse),
+        outside=tuple(outside),
+        warnings=(
+            *warnings(conditions, blend_report, linear, best, chance, worse),
+            *seen_sentences(run.clips_seen, run.manifest),
+        ),
     )
 
 

@@ -3,26 +3,38 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from features.words import count
+from features.manifest import Manifest
+from features.words import count, listed
 from orchestrator.grids.recipe import Recipe
+from orchestrator.planning.seen import SeenClips
 from orchestrator.views.report_types import BlendReport, ConditionReport, Gain, MemberScore
 from orchestrator.views.scores import Predicted, Scores
 
-__all__ = ["BLEND", "below_chance", "best_condition", "blend_with_gains", "linear_condition", "warnings", "with_gains"]
+__all__ = [
+    "BLEND", "below_chance", "best_condition", "blend_with_gains", "linear_condition", "seen_sentences", "warnings",
+    "with_gains",
+]  # fmt: skip
 
 BLEND = " blend"
 """Name of the blend among scores of conditions and ensembles, none of which begins with a space."""
 
 
 def linear_condition(recipe: Recipe) -> str | None:
-    """The first condition whose network is `pooled`: a linear model on statistics."""
-    return next((name for name, one in recipe.conditions.items() if one.train.network.kind == "pooled"), None)
+    """The first condition whose network is `pooled` and reads mel: a linear model on statistics."""
+    networks = {name: one.train.network for name, one in recipe.conditions.items()}
+    return next((name for name, one in networks.items() if one.kind == "pooled" and one.reads == "mel"), None)
 
 
-def best_condition(conditions: Sequence[ConditionReport], leaky: Collection[str]) -> str | None:
-    """The condition with the highest out-of-fold score. Leaky ones count only if all are: their scores are too high."""
+def best_condition(
+    conditions: Sequence[ConditionReport], leaky: Collection[str], outside: Collection[str] = ()
+) -> str | None:
+    """The condition with the highest out-of-fold score. Leaky ones count only if all are: their scores are too high.
+
+    Conditions with outside data count only if the blend has such data too.
+    """
     scores = {one.name: one.oof_lwlrap for one in conditions if one.oof_lwlrap is not None}
-    clean = {name: score for name, score in scores.items() if name not in leaky} or scores
+    apart = {*leaky, *(() if "blend" in outside else outside)}
+    clean = {name: score for name, score in scores.items() if name not in apart} or scores
     return max(clean, key=lambda name: clean[name], default=None)
 
 
@@ -88,6 +100,16 @@ def warnings(
             f"leave {name} out of members, or train it longer"
         )
     return tuple(found)
+
+
+def seen_sentences(clips_seen: Mapping[str, SeenClips], manifest: Manifest) -> tuple[str, ...]:
+    """One sentence for each condition and subset of which its encoder has seen clips in training."""
+    sizes = manifest.clips["subset"].value_counts()
+    return tuple(
+        f"the encoder of {name} was trained on {len(clips)} of {sizes[subset]} {subset} clips: {listed(sorted(clips))}"
+        for name, seen in clips_seen.items()
+        for subset, clips in seen.items()
+    )
 
 
 def _gain(before: str | None, after: str, oof: Scores, test: Scores) -> Gain | None:

@@ -26,16 +26,21 @@ def print_report(report: Report, console: Console) -> None:
 
     Scores of folds, their mean `cv` and the paper's figure are all of the best or all of the last epoch. Where rows
     differ in that, a column `epoch` says which; else the headings do.
-    A grid with ensembles or published figures is printed as the paper's Tables 1-3.
+    A grid with ensembles or published figures is printed as the paper's Tables 1-3. Conditions with data from outside
+    the dataset have a table of their own.
     """
-    conditions, grid = report.conditions, f"grid {report.grid}"
-    like_the_paper = report.ensembles or any(one.published_cv_lwlrap is not None for one in conditions)
+    grid = f"grid {report.grid}"
+    conditions = [condition for condition in report.conditions if condition.name not in report.outside]
+    outside = [condition for condition in report.conditions if condition.name in report.outside]
+    like_the_paper = report.ensembles or any(one.published_cv_lwlrap is not None for one in report.conditions)
     for kind, title in NETWORKS.items() if like_the_paper else ():
         rows = [condition for condition in conditions if condition.features == kind]
         if rows:
             console.print(_conditions_table(f"{title}, {grid}: lwlrap", rows, report.leaky))
-    if not like_the_paper:
+    if conditions and not like_the_paper:
         console.print(_conditions_table(f"{grid}: lwlrap", conditions, report.leaky))
+    if outside:
+        console.print(_conditions_table(f"{grid}, conditions with outside data: lwlrap", outside, report.leaky))
     if report.ensembles:
         console.print(_ensembles_table(f"Table 3: ensembles, {grid}: lwlrap", report.ensembles))
     if report.comparisons:
@@ -125,7 +130,8 @@ def _blend_table(report: Report) -> Table:
     if blend.predictions is not None:
         used = sum(weight > 0 for weight in blend.weights)
         counts += f", {used} with a weight, {count(blend.predictions, 'prediction')}"
-    title = f"{_marked('blend', 'blend' in report.leaky)}: {counts}"
+    outside = ", with outside data" if "blend" in report.outside else ""
+    title = f"{_marked('blend', 'blend' in report.leaky)}{outside}: {counts}"
     table = _table(title, "weights", ["out-of-fold", "test"])
     test = report.test.lwlrap if report.test else None
     table.add_row("tuned (in sample)", _number(blend.oof_lwlrap), _number(test))

@@ -208,13 +208,15 @@ class Report:
     skipped: tuple[str, ...]
     """One sentence for each file that was left out."""
     linear: str | None = None
-    """The first condition whose network is `pooled`: the model to beat; None if there is none."""
+    """The first condition whose network is `pooled` and reads mel: the model to beat; None if there is none."""
     best: str | None = None
     """The condition with the highest `oof_lwlrap`, of those that are not leaky if there are such."""
     chance: float | None = None
     """The out-of-fold lwlrap that random scores have on average."""
     below_chance: tuple[MemberScore, ...] = ()
     """Members that are worse than random scores."""
+    outside: tuple[str, ...] = ()
+    """Conditions with data from outside the dataset (encoders, weights of a file), and 'blend' if it has a member."""
     left_out: tuple[str, ...] = ()
     """Classes without a curated clip, which mean average precision and ROC AUC leave out."""
     warnings: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ PARSED_ONLY = {
     "--workers": "needs Ray; tests/trainers/test_parallel.py runs several workers",
     "--place": "needs GPUs of a type",
     "ui": "serves until it is stopped",
+    "encoder aisfx": "downloads a package; tests/features/test_aisfx_wheel.py does so",
     "launch paper": "takes days and the challenge's audio",
     "launch paper-mini": "takes twenty minutes and data with a group column",
     "launch esc10": "takes half an hour and data with a group column",

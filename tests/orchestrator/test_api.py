@@ -104,3 +104,13 @@ def test_files_of_a_finished_run(copy: Run, small_data: Path) -> None:
     assert test.lwlrap == scores.lwlrap
     assert api.tune(copy.folder, trials=2).blend.members
     api.sync(copy.folder)
+
+
+def test_an_encoder_is_made_of_what_is_known_and_overwrites_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no encoder 'bird': choose aisfx, or bring your own"):
+        api.encoder("bird", tmp_path / "a.onnx")
+    (tmp_path / "a.onnx").touch()
+    with pytest.raises(InputError, match=r"--out .*a\.onnx is there already"):
+        api.encoder("aisfx", tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"absent\.whl can't be read"):
+        api.encoder("aisfx", tmp_path / "b.onnx", wheel=tmp_path / "absent.whl")

@@ -9,7 +9,7 @@ from orchestrator.grids.load import parse_grid
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import build_graph
 from orchestrator.planning.leaks import leaky_conditions
-from orchestrator.planning.seen import SeenClips, clips_seen
+from orchestrator.planning.seen import SeenClips, clips_seen, outside_conditions
 from tests.fixtures.encoders import write_onnx
 from tests.fixtures.manifests import manifest_of
 
@@ -85,3 +85,14 @@ def test_a_line_is_an_id_or_a_name(tmp_path: Path, manifest: Manifest, line: str
     recipe = recipe_of(tmp_path, str(tmp_path / "ids.txt"))
     assert isinstance(recipe.conditions["own"].features, EmbeddingSettings)
     assert seen_by(recipe, manifest, [line]).get("own", {}) == clips
+
+
+def test_outside_data_reaches_all_that_descend(tmp_path: Path) -> None:
+    recipe = recipe_of(tmp_path, [])
+    assert outside_conditions(recipe) == ["own", "child", "pupil", "grandchild"]
+    assert outside_conditions(recipe.model_copy(update={"members": ()}))[-1] == "blend"
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    network = {"kind": "resnet", "init_from": str(weights)}
+    started = parse_grid({"name": "x", "conditions": {"A": {"network": network}, "B": {}}}, "grid")
+    assert outside_conditions(started) == ["A", "blend"]

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from orchestrator.grids.ensembles import Member
+from orchestrator.planning.seen import SeenClips
 from orchestrator.views import report_gains as gains
 from orchestrator.views import report_types as types
 from orchestrator.views.scores import Predicted, Scores
+from tests.fixtures.manifests import manifest_of
 from trainers.lwlrap import lwlrap
 from trainers.metrics import metrics_of
 
@@ -79,3 +81,16 @@ def test_members_below_chance_are_named_by_condition() -> None:
         "2 members of D are worse than random scores (lwlrap 0.290, chance 0.400): leave D out of members, or train it "
         "longer"
     )
+
+
+def test_outside_data_competes_only_with_a_blend_that_has_it_too() -> None:
+    assert gains.best_condition(CONDITIONS, [], ["good"]) == "linear"
+    assert gains.best_condition(CONDITIONS, [], ["good", "blend"]) == "good"
+
+
+def test_clips_that_an_encoder_has_seen_are_counted_and_named() -> None:
+    seen: dict[str, SeenClips] = {"A": {"test": frozenset({"test-001.wav"})}}
+    assert gains.seen_sentences(seen, manifest_of([0, 1])) == (
+        "the encoder of A was trained on 1 of 2 test clips: test-001.wav",
+    )
+    assert gains.seen_sentences({}, manifest_of([0, 1])) == ()

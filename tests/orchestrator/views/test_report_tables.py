@@ -160,3 +160,18 @@ def test_other_scores_have_a_table_with_accuracy_where_it_is_defined() -> None:
 
 def test_warnings_are_printed() -> None:
     assert "warning: the blend is not better" in printed(replace(REPORT, warnings=("the blend is not better",)))
+
+
+def test_conditions_with_outside_data_have_a_table_of_their_own() -> None:
+    embedded = condition("E", features="embedding")
+    for published in (None, 0.8):
+        rows = (condition("A", published=published), embedded)
+        text = printed(replace(REPORT, conditions=rows, outside=("E", "blend")))
+        own, outside = text.split("grid tiny, conditions with outside data: lwlrap")
+        assert cells(own, "A")
+        assert cells(outside, "E")
+        assert "│ E" not in own
+        assert "blend, with outside data: 0 members" in text
+    only = printed(replace(REPORT, conditions=(embedded,), outside=("E",)))
+    assert only.startswith("grid tiny, conditions with outside data: lwlrap")
+    assert "blend: 0 members" in only

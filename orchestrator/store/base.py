@@ -45,6 +45,7 @@ from orchestrator.store.marks import (
     DoneMark,
     Failure,
     Lease,
+    Mark,
     Placement,
     Queued,
     ResultFile,
@@ -60,6 +61,9 @@ PREFIX = 12
 """Digits of a signature in the name of a folder."""
 OLD_MARKS = (Failure, StopRequest, Placement, Lease)
 """Marks of attempts that older versions wrote to the node's folder."""
+LEFTOVERS = (SignOfLife, Queued, StopRequest, Placement)
+"""Marks that a finished attempt has no more. `sweep` removes the sign of life last; a driver may write the others after
+that, and be killed before it removes them."""
 
 
 class NodeStore(DriverStore, WorkerStore):
@@ -105,8 +109,8 @@ class NodeStore(DriverStore, WorkerStore):
         """Bring results to an attempt's folder in the store."""
 
     @abstractmethod
-    def _is_working(self, name: str, number: int) -> bool:
-        """Whether an attempt's folder has a sign of life, which `sweep` removes last."""
+    def _has(self, name: str, number: int, mark: type[Mark]) -> bool:
+        """Whether an attempt's folder has a mark."""
 
     @abstractmethod
     def _clear(self, name: str, number: int, keep: Collection[str]) -> None:
@@ -389,7 +393,7 @@ class NodeStore(DriverStore, WorkerStore):
             return False
         if len(layout.attempts) > 1 or Lease.FILE in layout.names:
             return True
-        return any(self._is_working(name, number) for number in layout.attempts)
+        return any(self._has(name, number, mark) for number in layout.attempts for mark in LEFTOVERS)
 
     @override
     def forget(self, node: Node) -> None:

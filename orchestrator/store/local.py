@@ -233,8 +233,8 @@ class LocalNodeStore(NodeStore):
         """Nothing: they were written to their place."""
 
     @override
-    def _is_working(self, name: str, number: int) -> bool:
-        return os.path.exists(f"{self.root}/{attempt_place(name, number)}/{SignOfLife.FILE}")  # noqa: PTH110 - as above
+    def _has(self, name: str, number: int, mark: type[Mark]) -> bool:
+        return os.path.exists(f"{self.root}/{attempt_place(name, number)}/{mark.FILE}")  # noqa: PTH110 - as above
 
     @override
     def _clear(self, name: str, number: int, keep: Collection[str]) -> None:

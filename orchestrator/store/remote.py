@@ -274,8 +274,8 @@ class RemoteNodeStore(NodeStore):
                 self._sent[path] = shown
 
     @override
-    def _is_working(self, name: str, number: int) -> bool:
-        return f"{attempt_folder(number)}/{SignOfLife.FILE}" in self._keys.get(name, {})
+    def _has(self, name: str, number: int, mark: type[Mark]) -> bool:
+        return f"{attempt_folder(number)}/{mark.FILE}" in self._keys.get(name, {})
 
     @override
     def _clear(self, name: str, number: int, keep: Collection[str]) -> None:

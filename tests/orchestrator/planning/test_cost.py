@@ -1,7 +1,6 @@
 """What a plan says it costs, against files on disk, sums by hand and the words on the screen."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -48,14 +47,12 @@ def test_disk_is_what_the_files_take(inline_run: Run) -> None:
         assert (cost.jobs, cost.epochs) == ((1, 2 if node.condition != "D" else 1) if node.kind == "train" else (0, 0))
 
 
-def test_full_size_networks_are_counted_in_seconds(tmp_path: Path) -> None:
+def test_full_size_networks_are_counted_without_running_them(tmp_path: Path) -> None:
     (tmp_path / "full.yaml").write_text(FULL)
     recipe = load_grid(str(tmp_path / "full.yaml"))
     manifest = assumed_manifest(recipe.data)
     plan = make_plan(build_graph(recipe, manifest), LocalNodeStore(tmp_path / "store"))
-    began = time.process_time()
     cost = Cost.of(plan, recipe, manifest, A100)
-    assert time.process_time() - began < 30
     one, a = cost.conditions["one"], cost.conditions["A"]
     assert (one.jobs, one.epochs) == (5, 5 * 512)
     # 3,976 clips a fold make 63 steps of 64 crops; validation of 994 clips a fold comes on top.

@@ -14,8 +14,9 @@ import pytest
 from features.errors import BusyError, DamagedInputError, StoreError, SupersededError
 from features.files import sha256_file
 from orchestrator.store.base import NodeStore, checksums, place_of
+from orchestrator.store.layout import attempt_place
 from orchestrator.store.local import LocalNodeStore
-from orchestrator.store.marks import Claim, Damage, DoneMark, Failure, Lease, ResultFile, SignOfLife
+from orchestrator.store.marks import Claim, Damage, DoneMark, Failure, Lease, Placement, ResultFile, SignOfLife
 from orchestrator.store.node import Node
 from orchestrator.store.open import open_store
 
@@ -380,6 +381,24 @@ def test_a_kill_between_done_mark_and_sweep_is_noticed(store: NodeStore) -> None
     store.beat(NAME, 7, SignOfLife())
     store.refresh()
     assert store.has_leftovers(NODE)
+
+
+def test_marks_that_a_driver_wrote_too_late_are_swept(store: NodeStore) -> None:
+    """It saw no sign of life any more, and was killed before it noticed that the attempt had finished."""
+    claim = store.claim(NODE, "run")
+    work(store, claim)
+    for late in (
+        lambda: store.queued(NAME, claim.attempt),
+        lambda: store.ask_to_stop(NAME, claim.attempt, "now"),
+        lambda: store.write_mark(attempt_place(NAME, claim.attempt), Placement("x")),
+    ):
+        late()
+        store.refresh()
+        assert store.has_leftovers(NODE)
+        store.sweep(NAME)
+        store.refresh()
+        assert not store.has_leftovers(NODE)
+    assert result(store) == b"12345"
 
 
 def test_nothing_is_swept_while_a_node_is_not_done(store: NodeStore) -> None:

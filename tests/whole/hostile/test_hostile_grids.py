@@ -3,7 +3,6 @@
 import copy
 import datetime
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,9 +202,7 @@ def test_grids(tmp_path: Path, tell: Tell, keep: Keep) -> None:
     path = tmp_path / "grid.yaml"
     for case, content in REFUSED.items():
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        began = time.monotonic()
         words, code = tell("plan", "grid.yaml")
-        assert time.monotonic() - began < 20, case
         assert (code, words.startswith("grid.yaml")) == (2, True), (case, words)
         rows.append((case, words, code))
     path.write_text(SIMPLE % "2")

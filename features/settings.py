@@ -133,7 +133,7 @@ class EmbeddingSettings(_Features):
     seen_sha256: str | None = Field(
         None, pattern=r"^[0-9a-f]{64}$", description="checksum of the file `seen`", json_schema_extra=FROM_FILE
     )
-    shard_mb: ShardSize = 64
+    shard_mb: ShardSize = 1
 
     @property
     def bands(self) -> int:

@@ -3,7 +3,6 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -109,10 +108,9 @@ class Run:
         if asked is None:
             asked = (read_run_json(self.folder) or {}).get("asked", {})
         self._put(self.manifest_name, DoneMark("manifest", self.manifest.content_hash()), self.manifest.write)
-        for condition in self.recipe.conditions.values():
-            for name, source, sha256 in given_files(condition.features):
-                copy = partial(copy_given, source, sha256)
-                self._put(name, DoneMark(name.partition("-")[0], sha256), copy)
+        every = {file for condition in self.recipe.conditions.values() for file in given_files(condition.features)}
+        for name, source, sha256 in sorted(every):
+            self._put(name, DoneMark(name.partition("-")[0], sha256), partial(copy_given, source, sha256))
         own = self.store.url == default_store(self.folder)
         facts = {
             "id": self.identity.partition(".")[0],
@@ -126,10 +124,13 @@ class Run:
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
     def _put(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
-        """Have what all jobs read in the store."""
-        with suppress(DamagedInputError):  # not there yet, or damaged
+        """Have what many jobs read in the store."""
+        try:
             self.store.results_of(name)
-            return
+        except DamagedInputError:  # not there yet, or damaged
+            self._write(name, mark, write)
+
+    def _write(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
         claim = self.store.claim_anyway(name, self.identity)
         folder = self.store.begin(name, claim.attempt)
         try:

@@ -11,6 +11,7 @@ from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.selection import prepare
+from orchestrator.store.marks import DoneMark
 from orchestrator.store.open import open_store
 
 
@@ -77,7 +78,7 @@ def test_a_manifest_that_another_run_finishes_at_the_same_moment_is_fine(run: Ru
     def save(_: int) -> None:
         mine = Run(run.folder, run.recipe, run.data_root, open_store(run.store.url), run.manifest)
         barrier.wait()
-        mine._write_manifest()
+        mine._write(mine.manifest_name, DoneMark("manifest"), mine.manifest.write)
 
     with ThreadPoolExecutor(2) as pool:
         for _ in pool.map(save, range(2)):

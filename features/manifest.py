@@ -212,7 +212,7 @@ def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[lis
             f"{parts['curated'].csv} has no column '{short(group_by)}' to group clips by: {hint}add the column, "
             "group by another one, or draw folds clip by clip with --set data.group_by=null"
         ], {}
-    return [], {name: group_by for name in ("curated", "noisy") if name in parts and group_by in parts[name].header}
+    return [], {name: group_by for name in SUBSETS if name in parts and group_by in parts[name].header}
 
 
 def _records(
@@ -228,6 +228,8 @@ def _records(
             problems += [_with_source(problem, part.csv) for problem in info.problems]
             continue
         group = row.columns[group_column].strip() if group_column else row.clip
+        if not group and part.subset == "test":
+            group = row.clip
         if not group:
             problems.append(f"{part.csv} has no '{group_column}' for {row.clip}: fill it in or remove the row")
             continue
@@ -359,7 +361,12 @@ def _not_grouped(records: Sequence[dict[str, Any]], layout: Layout, group_by: st
             f"{noisy.csv} has no column '{short(group_by)}': its clips are trained on although a group may have others "
             "that are scored; add the column"
         )
-    if test is not None and group_by in test.header:
+    if test is not None and group_by not in test.header:
+        notes.append(
+            f"{test.csv} has no column '{short(group_by)}': whether a group has clips to train on and test clips can't "
+            "be told"
+        )
+    elif test is not None:
         trained = {record["group"] for record in records if record["subset"] != "test"}
         shared = sorted(trained & {row.columns[group_by].strip() for row in test.rows})
         if shared:

@@ -19,7 +19,7 @@ from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.registry import work_of
 from orchestrator.jobs.spec import Binding, JobSpec
 from orchestrator.planning.graph import Graph, build_graph
-from orchestrator.planning.leaks import labels_seen, leaky_conditions
+from orchestrator.planning.leaks import Overlaps, find_overlaps, labels_seen, leaky_conditions
 from orchestrator.planning.recorded import recorded_graph
 from orchestrator.planning.seen import SeenClips, clips_seen
 from orchestrator.run.record import existing_run_json, read_run_json, recorded_id, store_of, write_run_json
@@ -57,7 +57,12 @@ class Run:
     @cached_property
     def labels_seen(self) -> dict[str, frozenset[int]]:
         """For every node, the folds whose curated labels are in it."""
-        return labels_seen(self.graph, self.recipe.data.folds)
+        return labels_seen(self.graph, self.recipe.data.folds, self.overlaps)
+
+    @cached_property
+    def overlaps(self) -> Overlaps:
+        """Copies and groups that several parts of the dataset share."""
+        return find_overlaps(self.manifest)
 
     @cached_property
     def clips_seen(self) -> dict[str, SeenClips]:
@@ -67,7 +72,7 @@ class Run:
     @cached_property
     def leaky(self) -> list[str]:
         """Conditions whose scores are not honest, and 'blend' if one is a member."""
-        return leaky_conditions(self.recipe, self.graph, self.clips_seen)
+        return leaky_conditions(self.recipe, self.graph, self.clips_seen, self.overlaps)
 
     @cached_property
     def identity(self) -> str:

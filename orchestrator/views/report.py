@@ -6,6 +6,7 @@ import numpy as np
 
 from features.files import write_json
 from orchestrator.blending.result import Blend
+from orchestrator.planning.leaks import leaky_on_test
 from orchestrator.planning.seen import outside_conditions
 from orchestrator.run.bound import Run
 from orchestrator.views.report_gains import (
@@ -88,6 +89,7 @@ def build_report(run: Run) -> Report:
             *warnings(conditions, blend_report, linear, best, chance, worse),
             *seen_sentences(run.clips_seen, run.manifest),
         ),
+        leaky_on_test=tuple(leaky_on_test(recipe, run.graph, run.overlaps)),
     )
 
 

@@ -221,6 +221,8 @@ class Report:
     """Classes without a curated clip, which mean average precision and ROC AUC leave out."""
     warnings: tuple[str, ...] = ()
     """What a reader of the scores has to know, in sentences."""
+    leaky_on_test: tuple[str, ...] = ()
+    """Conditions that were trained on a copy of a test clip or on its group, and 'blend' if one is a member."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

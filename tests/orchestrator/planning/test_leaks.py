@@ -11,7 +11,7 @@ from features.errors import GridError
 from features.files import load_npy, read_json
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
-from orchestrator.planning.leaks import labels_seen, leaky_conditions
+from orchestrator.planning.leaks import Overlaps, labels_seen, leaky_conditions, leaky_on_test
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.store.results import PredictResult
@@ -117,8 +117,58 @@ def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(
             assert np.array_equal(before, after) != saw, f"{name}, fold {fold}"
 
 
+def test_a_noisy_copy_of_a_clip_that_is_held_out_is_its_label_too(grid: Path, small_data: Path, tmp_path: Path) -> None:
+    """Of trainings that use the noisy clips of all folds, and of all that descend from them."""
+    data = tmp_path / "data"
+    shutil.copytree(small_data, data)
+    before = prepare(load_grid(str(grid)), data, tmp_path / "before")
+    assert before.overlaps == Overlaps()
+    clip = before.manifest.subset("curated").iloc[0]
+    noisy = sorted((data / "train_noisy").glob("*.wav"))[0]
+    shutil.copy(data / clip["path"], noisy)
+    run = prepare(load_grid(str(grid)), data, tmp_path / "run")
+    fold = int(clip["fold"])
+    assert run.overlaps == Overlaps(noisy=frozenset({fold}))
+    seen = {run.graph.nodes[signature].name: folds for signature, folds in run.labels_seen.items()}
+    others = {0, 1, 2} - {fold}
+    assert seen[f"predict-plain-{fold}"] == others
+    assert seen[f"predict-A-{fold}"] == seen[f"predict-same-{fold}"] == {0, 1, 2}
+    assert run.leaky == ["A", "same", "all", "crossed", "from_all", "blend"]
+    assert leaky_on_test(run.recipe, run.graph, run.overlaps) == []
+    folds = prepare(load_grid(str(grid), ["defaults.noisy=folds"]), data, tmp_path / "folds")
+    assert folds.leaky == ["all", "from_all"]
+
+
+@pytest.mark.parametrize("subset", ["curated", "noisy"])
+def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
+    grid: Path, small_data: Path, tmp_path: Path, subset: str
+) -> None:
+    copied, grouped = tmp_path / "copied", tmp_path / "grouped"
+    shutil.copytree(small_data, copied)
+    trained = sorted((copied / f"train_{subset}").glob("*.wav"))[0]
+    shutil.copy(trained, sorted((copied / "test").glob("*.wav"))[0])
+    shutil.copytree(small_data, grouped)
+    for name, part in (("train_curated", "curated"), ("train_noisy", "noisy"), ("sample_submission", "test")):
+        frame = pd.read_csv(grouped / f"{name}.csv")
+        frame["speaker"] = [f"{part} {row % 8}" for row in range(len(frame))]
+        frame.loc[0, "speaker"] = "both" if part in (subset, "test") else "alone"
+        frame.to_csv(grouped / f"{name}.csv", index=False)
+    vocabulary = [name for name in pd.read_csv(small_data / "sample_submission.csv").columns if name != "fname"]
+    rows = "".join(f"{index},{name}\n" for index, name in enumerate(vocabulary))
+    (grouped / "vocabulary.csv").write_text(rows, encoding="utf-8")
+    everything = ["plain", "A", "same", "all", "crossed", "from_all", "blend"]
+    for data, changes in ((copied, []), (grouped, ["data.group_by=speaker"])):
+        run = prepare(load_grid(str(grid), changes), data, tmp_path / f"run of {data.name}")
+        assert (run.overlaps.test_curated, run.overlaps.test_noisy) == (subset == "curated", subset == "noisy")
+        wanted = everything if subset == "curated" else everything[1:]
+        assert leaky_on_test(run.recipe, run.graph, run.overlaps) == wanted
+        assert any("test" in note for note in run.manifest.notes)
+
+
 def test_the_report_and_its_file_mark_them(run: Run) -> None:
-    assert read_json(run.folder / "report.json")["leaky"] == ["all", "from_all"]
+    report = read_json(run.folder / "report.json")
+    assert report["leaky"] == ["all", "from_all"]
+    assert report["leaky_on_test"] == []
 
 
 @pytest.mark.parametrize(

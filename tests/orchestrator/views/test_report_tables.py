@@ -111,6 +111,12 @@ def test_the_blend_counts_members_weights_and_predictions() -> None:
     assert cells(text, "tuned (in sample)")[2] == "-"
 
 
+def test_conditions_that_are_leaky_on_the_test_clips_are_named() -> None:
+    said = printed(replace(REPORT, leaky_on_test=("A", "blend")))
+    assert "leaky on the test clips, as copies of some or clips of their groups were trained on: A, blend" in said
+    assert "leaky on the test clips" not in printed(REPORT)
+
+
 def test_leaky_scores_are_marked_everywhere() -> None:
     ensemble, comparison = replace(ENSEMBLE, leaky=True), replace(COMPARISON, leaky=True)
     text = printed(replace(REPORT, ensembles=(ensemble,), comparisons=(comparison,), leaky=("A", "blend")))

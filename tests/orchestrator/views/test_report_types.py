@@ -25,7 +25,8 @@ COMPARISON = types.ComparisonReport(
 def report(blend: types.BlendReport, test: types.TestScores | None) -> types.Report:
     return types.Report(
         "tiny", False, (CONDITION,), blend, (ENSEMBLE,), (COMPARISON,), test, ("A",), ("x is silent",), None, "A", 0.3,
-        (types.MemberScore(Member("A", 1, "curated", 2), 0.1),), ("Bark",), ("a sentence",),
+        (types.MemberScore(Member("A", 1, "curated", 2), 0.1),),
+        left_out=("Bark",), warnings=("a sentence",),
     )  # fmt: skip
 
 
@@ -105,8 +106,10 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
         "best": "A",
         "chance": 0.3,
         "below_chance": [{"member": {"condition": "A", "cycle": 1, "head": "curated", "pad": 2}, "oof_lwlrap": 0.1}],
+        "outside": [],
         "left_out": ["Bark"],
         "warnings": ["a sentence"],
+        "leaky_on_test": [],
     }
 
 

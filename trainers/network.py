@@ -27,7 +27,7 @@ TRUNKS: dict[str, Callable[[Any, int], Trunk]] = {
     "resnet": lambda settings, _: ResNetTrunk(settings.depth, settings.width, default_stem=settings.init == "released"),
     "seresnext": lambda settings, _: SEResNeXtTrunk(settings.width),
     "envnet": lambda settings, _: EnvNetTrunk(settings.width, default_init=settings.init == "released"),
-    "pooled": lambda settings, bands: PooledTrunk(settings.statistics, bands, level=settings.level == "keep"),
+    "pooled": lambda settings, bands: PooledTrunk(settings.statistics, bands),
 }
 """Trunk of each `network.kind`, from its settings and the number of mel bands."""
 

@@ -173,10 +173,6 @@ class PooledSettings(Settings):
         description="statistics of a band in dB over the frames of a clip; difference: the deviation of the "
         "differences between neighbouring frames",
     )
-    level: Literal["keep", "remove"] = Field(
-        "keep",
-        description="remove: subtract a clip's mean over frames and bands first, so that loudness does not count",
-    )
     head_units: HeadUnits | None = Field(
         None, description="units of each of the two hidden layers of a head; none: the head is one linear layer"
     )

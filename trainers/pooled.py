@@ -66,24 +66,17 @@ class PooledTrunk(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, names: Sequence[Statistic], bands: int, *, level: bool) -> None:
-        """`level` is whether the level of a clip is kept."""
+    def __init__(self, names: Sequence[Statistic], bands: int) -> None:
         super().__init__()
-        self.names, self.level = tuple(names), level
+        self.names = tuple(names)
         self.features = len(names) * bands
         self.register_buffer("mean", torch.zeros(self.features))
         self.register_buffer("deviation", torch.ones(self.features))
 
     def forward(self, x: Tensor, counted: Tensor) -> Tensor:
         """(B, T, bands) dB and the frames (B, T) that count -> (B, features)."""
-        return ((self.raw(x, counted) - self.mean) / self.deviation).clamp(-LARGEST, LARGEST)
-
-    def raw(self, x: Tensor, counted: Tensor) -> Tensor:
-        """(B, features) that are not standardised yet."""
-        if not self.level:
-            level = torch.where(counted, x.mean(dim=2), 0.0).sum(dim=1) / counted.sum(dim=1)  # (B,)
-            x = x - level[:, None, None]
-        return statistics_over_time(x, counted, self.names)
+        found = statistics_over_time(x, counted, self.names)
+        return ((found - self.mean) / self.deviation).clamp(-LARGEST, LARGEST)
 
     def fit(self, clips: ClipSource, rows: np.ndarray, decibels: Decibels) -> None:
         """Standardise by the mean and standard deviation of the statistics of whole clips.
@@ -96,7 +89,7 @@ class PooledTrunk(nn.Module):
         found = []
         for row in rows:
             x = torch.from_numpy(np.array(clips.array(int(row))))[None]  # (1, frames, bands)
-            found.append(self.raw(decibels(x), frames_with_power(x)))
+            found.append(statistics_over_time(decibels(x), frames_with_power(x), self.names))
         deviation, mean = torch.std_mean(torch.cat(found).double(), dim=0, correction=0)
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.where(deviation > 1e-4, 1.0))  # the same in all clips: nothing to scale by

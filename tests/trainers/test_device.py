@@ -134,7 +134,7 @@ def test_conditions_of_the_paper(name: str, resident: bool) -> None:
     "network",
     [
         {"kind": "pooled"},
-        {"kind": "pooled", "level": "remove", "head_units": 8},
+        {"kind": "pooled", "head_units": 8},
         {"kind": "resnet", "depth": 10, "width": 4, "statistics": True},
         {"kind": "seresnext", "width": 4, "statistics": ["mean", "difference"]},
     ],

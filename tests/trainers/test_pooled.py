@@ -34,11 +34,9 @@ def decibels(power: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.maximum(db, db.max() - 80)
 
 
-def by_hand(power: NDArray[np.float32], level: str = "keep") -> NDArray[np.float64]:
+def by_hand(power: NDArray[np.float32]) -> NDArray[np.float64]:
     """All statistics of a clip without silent frames."""
     db = decibels(power)
-    if level == "remove":
-        db -= db.mean()
     steps = np.diff(db, axis=0)
     difference = np.sqrt(np.square(steps).mean(axis=0)) if len(steps) else np.zeros(db.shape[1])
     return np.concatenate([db.mean(axis=0), db.std(axis=0), db.max(axis=0), difference])
@@ -59,14 +57,13 @@ def test_statistics_are_numpys() -> None:
         assert torch.equal(two, torch.cat([every[:, 32:48], every[:, :16]], dim=1)), "in the order of the names"
 
 
-@pytest.mark.parametrize("level", ["keep", "remove"])
-def test_what_surrounds_a_clip_does_not_count(level: Any) -> None:
-    network = Tagger(PooledSettings(level=level), 7, noisy_head=False, bands=16)
+def test_what_surrounds_a_clip_does_not_count() -> None:
+    network = Tagger(PooledSettings(), 7, noisy_head=False, bands=16)
     for power in clips(1, 30).arrays:
         padded = np.pad(power, ((9, 4), (0, 0)))
         for x in (power, padded):
             np.testing.assert_allclose(network.embed(torch.from_numpy(x)[None])[0].clamp(-9, 9),
-                                       by_hand(power, level).clip(-9, 9), atol=1e-3)  # fmt: skip
+                                       by_hand(power).clip(-9, 9), atol=1e-3)  # fmt: skip
     # A gap counts neither as frames nor as two steps into and out of silence.
     halves = clips(20, 20)
     gap = np.concatenate([halves.arrays[0], np.zeros((5, 16), np.float32), halves.arrays[1]])

@@ -14,6 +14,7 @@ from orchestrator.grids.load import (
     load_grid,
     settings_of,
 )
+from orchestrator.views.report_gains import linear_condition
 from trainers.settings import NETWORKS, SEMI_METHODS
 
 GRID = """
@@ -95,9 +96,25 @@ def test_seresnext_reads_mel(grid: Path) -> None:
 
 
 def test_shipped_grids_are_valid() -> None:
-    assert {"demo", "esc10"} <= set(grid_names())
+    assert {"demo", "esc10", "small"} <= set(grid_names())
     for name in grid_names():
         assert load_grid(name).name == name
+
+
+@pytest.mark.parametrize("name", ["demo", "esc10", "small"])
+def test_grids_for_small_data_have_a_linear_condition_as_a_member(name: str) -> None:
+    recipe = load_grid(name)
+    assert linear_condition(recipe) == "linear"
+    assert "linear" in recipe.blended
+    if name != "demo":  # two folds
+        assert recipe.data.stratify
+
+
+def test_small_serves_data_with_noisy_clips_too() -> None:
+    plain, noisy = load_grid("small"), load_grid("small", overlays=["noisy"])
+    assert not any(condition.train.multitask for condition in plain.conditions.values())
+    assert {**plain.conditions, "A": noisy.conditions["A"]} == noisy.conditions
+    assert noisy.conditions["A"] == load_grid("esc10").conditions["A"]
 
 
 def test_set_changes_one_setting(grid: Path) -> None:

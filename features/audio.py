@@ -26,7 +26,10 @@ from features.words import count
 if TYPE_CHECKING:
     import torchaudio
 
-__all__ = ["AudioInfo", "probe", "read_mono", "resampled_length", "without_notes"]
+__all__ = [
+    "AudioInfo", "decode", "open_audio", "probe", "read_mono", "read_windows", "resample", "resampled_length",
+    "to_mono", "without_notes",
+]  # fmt: skip
 
 MIN_RATE_HZ = 1_000
 MAX_RATE_HZ = 384_000
@@ -122,8 +125,17 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
     Raises:
         DataError: the file cannot be read.
     """
-    with _descriptor(path) as descriptor, _decoder(path, descriptor) as sound:
-        source_hz = sound.samplerate
+    return resample(*decode(path), sample_rate_hz)
+
+
+def decode(path: Path) -> tuple[np.ndarray, int]:
+    """Read a file as mono at its own rate: float32 (samples,), as `read_mono` scales it, and the rate in Hz.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with open_audio(path) as sound:
+        source_hz: int = sound.samplerate
         try:
             # The number is given because some codings (GSM) can't seek to find it.
             frames = sound.read(sound.frames, dtype="float32", always_2d=True)  # (samples, channels)
@@ -132,10 +144,65 @@ def read_mono(path: Path, sample_rate_hz: int) -> np.ndarray:
         floats = sound.subtype in _FLOATS
     if len(frames) == 0:
         raise DataError([f"{path} holds no samples: restore it or remove its row"])
+    return to_mono(frames, floats=floats), source_hz
+
+
+def read_windows(path: Path, window_s: float, hop_s: float) -> Iterator[tuple[float, np.ndarray, int]]:
+    """Cut a recording of any length into windows, each read like a file of its own, in the memory of one window.
+
+    Args:
+        path: the file.
+        window_s: length of a window, s; the last one ends with the recording and may be shorter.
+        hop_s: from the start of a window to that of the next, s.
+
+    Yields:
+        Start of the window, s; float32 (samples,) at the recording's own rate, as `decode` scales it; the rate in Hz.
+
+    Raises:
+        DataError: the file cannot be read, or ends early.
+    """
+    with open_audio(path, most_values=None) as sound:
+        rate, floats = sound.samplerate, sound.subtype in _FLOATS
+        window, hop = max(1, round(window_s * rate)), max(1, round(hop_s * rate))
+        kept = np.zeros((0, sound.channels), np.float32)
+        start = 0
+        while True:
+            fresh = _read_block(path, sound, window - len(kept))
+            frames = np.concatenate([kept, fresh])
+            if len(frames):
+                yield start / rate, to_mono(frames, floats=floats), rate
+            if len(frames) < window or start + window >= sound.frames:
+                break
+            kept = frames[hop:]
+            for skipped in range(0, hop - window, _BLOCK_SAMPLES):
+                _read_block(path, sound, min(_BLOCK_SAMPLES, hop - window - skipped))
+            start += hop
+        if start + len(frames) < sound.frames:
+            raise DataError([f"{path} is truncated (it has fewer samples than its header claims): restore it"])
+
+
+def _read_block(path: Path, sound: soundfile.SoundFile, length: int) -> np.ndarray:
+    """float32 (samples, channels), fewer at the end; refuses what `probe` refuses."""
+    try:
+        frames: np.ndarray = sound.read(length, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise _damaged(path, error) from None
+    if not np.isfinite(frames).all() or (len(frames) and np.abs(frames).max() > MAX_SAMPLE):
+        raise DataError([f"{path} holds NaN, infinite or far too large samples: restore it or remove its row"])
+    return frames
+
+
+def to_mono(frames: np.ndarray, *, floats: bool) -> np.ndarray:
+    """The mean of channels (samples, channels) -> (samples,); numbers beyond full scale are first scaled down to it.
+
+    Args:
+        frames: float32 samples.
+        floats: whether they were floating-point numbers, which can exceed full scale.
+    """
     if floats and (peak := float(np.abs(frames).max())) > 1:  # 16-bit features would cut it off
-        frames /= peak
+        frames = frames / peak
     mono: np.ndarray = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1)
-    return mono if source_hz == sample_rate_hz else _resample(mono, source_hz, sample_rate_hz)
+    return mono
 
 
 @contextmanager
@@ -160,7 +227,10 @@ def resampled_length(n_samples: int, source_hz: int, target_hz: int) -> int:
     return -(-n_samples * target_hz // source_hz)
 
 
-def _resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
+def resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
+    """float32 (samples,) at another rate: `resampled_length` samples, by a windowed sinc."""
+    if source_hz == target_hz:
+        return mono
     import torch  # here, so that checking files and planning do not wait for it
 
     ratio = Fraction(target_hz, source_hz).limit_denominator(_MAX_DENOMINATOR)
@@ -177,6 +247,21 @@ def _resampler(source: int, target: int) -> "torchaudio.transforms.Resample":
     import torchaudio
 
     return torchaudio.transforms.Resample(source, target)
+
+
+@contextmanager
+def open_audio(path: Path, most_values: int | None = MAX_VALUES) -> Iterator[soundfile.SoundFile]:
+    """A libsndfile reader of a regular file whose header has been checked.
+
+    Args:
+        path: the file.
+        most_values: of all channels; None: any number.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _descriptor(path) as descriptor, _decoder(path, descriptor, most_values) as sound:
+        yield sound
 
 
 @contextmanager
@@ -202,7 +287,7 @@ def _descriptor(path: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
+def _decoder(path: Path, descriptor: int, most_values: int | None = MAX_VALUES) -> Iterator[soundfile.SoundFile]:
     """A libsndfile reader whose header has been checked."""
     try:
         sound = soundfile.SoundFile(descriptor, closefd=False)
@@ -213,6 +298,10 @@ def _decoder(path: Path, descriptor: int) -> Iterator[soundfile.SoundFile]:
         raise DataError([f"{path} is not readable audio ({reason}): restore it or remove its row"]) from None
     with sound:
         _check_header(path, sound)
+        if most_values is not None and sound.frames * sound.channels > most_values:
+            raise DataError(
+                [f"{path} is too long ({sound.frames} samples, {sound.channels} channels): cut it into clips"]
+            )
         if not MIN_RATE_HZ <= sound.samplerate <= MAX_RATE_HZ:
             raise DataError(
                 [
@@ -249,8 +338,6 @@ def _check_header(path: Path, sound: soundfile.SoundFile) -> None:
         )
     if sound.frames <= 0:
         raise DataError([f"{path} holds no samples: restore it or remove its row"])
-    if sound.frames * sound.channels > MAX_VALUES:
-        raise DataError([f"{path} is too long ({sound.frames} samples, {sound.channels} channels): cut it into clips"])
 
 
 def _check_samples(path: Path, sound: soundfile.SoundFile) -> float:

@@ -61,7 +61,8 @@ examples:
 PREDICT_EXAMPLES = """\
 examples:
   sonogrid predict runs/demo dog.wav street.flac
-  sonogrid predict runs/demo recordings/*.wav --csv scores.csv
+  sonogrid predict runs/demo recordings --to scores.csv --skip-bad
+  find . -name '*.flac' | sonogrid predict runs/demo - --threshold 0.5
 """
 PLAN_EXAMPLES = """\
 examples:
@@ -167,14 +168,30 @@ def _verbs_that_read(verbs: Any) -> None:
 
     predict = _verb(verbs, "predict", verb.predict, "tag audio files with the blend", PREDICT_EXAMPLES)
     _run(predict)
-    predict.add_argument("files", type=Path, nargs="+", metavar="FILES", help="audio files of any sample rate")
     predict.add_argument(
-        "--csv", type=Path, metavar="CSV", help="also write the scores of all classes to this new file"
+        "files", nargs="+", metavar="FILES",
+        help="audio files of any sample rate, folders, patterns such as 'rec/**/*.wav', or - for a list on standard "
+        "input",
+    )  # fmt: skip
+    predict.add_argument(
+        "--to", type=Path, metavar="FILE",
+        help="also write the scores of all classes to this new file: .csv, .json, .jsonl or .parquet",
+    )  # fmt: skip
+    predict.add_argument("--csv", type=Path, metavar="CSV", help=argparse.SUPPRESS)  # the former form of --to
+    predict.add_argument(
+        "--top", type=terminal.whole(1, 10**6), metavar="N",
+        help="largest number of tags to show per file (default: 3; with --threshold, all)",
+    )  # fmt: skip
+    predict.add_argument(
+        "--threshold", type=terminal.share, metavar="SCORE", help="show only tags with at least this score, 0 to 1"
+    )
+    predict.add_argument("--skip-bad", action="store_true", help="name files that cannot be read and tag the others")
+    predict.add_argument(
+        "--condition", metavar="NAME", help="use the members of this condition, with equal weights, not the blend"
     )
     predict.add_argument(
-        "--top", type=terminal.whole(1, 10**6), default=3, metavar="N",
-        help="number of tags to show per file (default: %(default)s)",
-    )  # fmt: skip
+        "--members", type=terminal.whole(1, 10**6), metavar="N", help="use only the N members with the highest weights"
+    )
     _json(predict)
 
     submission = _verb(verbs, "submission", verb.submission, "write RUN/submission.csv: scores of the test clips")

@@ -31,6 +31,7 @@ __all__ = [
     "print_os_error",
     "print_problems",
     "require_sane_process",
+    "share",
     "take_any_character",
     "whole",
 ]
@@ -173,6 +174,17 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def share(text: str) -> float:
+    """Type of an option: a number from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a number from 0 to 1")
+    return number
 
 
 def print_json(value: Any) -> None:

@@ -176,25 +176,9 @@ def tune(arguments: Arguments, console: Console) -> int:
 
 
 def predict(arguments: Arguments, console: Console) -> int:
-    from orchestrator.run.places import require_new
-    from orchestrator.tagger.tagger import Tagger, ranked
-    from orchestrator.views.submission import write_scores
+    from orchestrator.cli.predict import predict_files
 
-    if arguments.csv is not None:
-        require_new("--csv", arguments.csv)
-    tagger = Tagger.load(arguments.run)
-    scores = tagger.scores(arguments.files)
-    names = [str(path) for path in arguments.files]
-    if arguments.csv is not None:
-        write_scores(arguments.csv, names, tagger.classes, scores)
-    tags = {name: ranked(tagger.classes, row) for name, row in zip(names, scores, strict=True)}
-    if arguments.json:
-        print_json({name: dict(found) for name, found in tags.items()})
-        return 0
-    for name in names:
-        shown = "  ".join(f"{tag} {value:.3f}" for tag, value in tags[name][: arguments.top])
-        console.print(f"{name}: {shown}")
-    return 0
+    return predict_files(arguments, console)
 
 
 def submission(arguments: Arguments, console: Console) -> int:

@@ -1,62 +1,39 @@
-"""Tags of new audio files, by the blend of a finished run."""
+"""Tags of new sounds, by the blend of a finished run."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.audio import probe, read_mono, without_notes
-from features.errors import DataError, StoreError
-from features.settings import FeatureSettings
+from features.audio import probe, read_windows, resample, without_notes
+from features.errors import DataError, InputError
 from features.shards import FeatureExtractor
-from orchestrator.blending.result import Blend
-from orchestrator.jobs.encoders import encoder_file
-from orchestrator.jobs.predict import load_networks
 from orchestrator.run.bound import Run
-from trainers.clips import ClipBank, MemoryClips
-from trainers.network import Head
-from trainers.network import Tagger as Network
-from trainers.predict import predict
-from trainers.settings import Padding, ReadSettings
+from orchestrator.tagger.members import Condition, load_conditions, member_weights
+from orchestrator.tagger.sounds import Sound, read_sound
 
-__all__ = ["Tagger", "ranked"]
+__all__ = ["Segment", "Tagger", "ranked", "require_audio"]
+
+Scores = NDArray[np.float32]
+MOST_CLIPS = 64
+MOST_VALUES = 1 << 25
+"""Largest batch: clips, and values of one kind of features."""
 
 
 @dataclass(frozen=True)
-class _Condition:
-    """The members of one condition that have a weight in the blend."""
+class Segment:
+    """The scores of a part of a recording."""
 
-    features: FeatureSettings
-    encoder: Path | None
-    """Its file, for embeddings."""
-    padding: Padding
-    read: ReadSettings
-    crop: int
-    """Length of the part of a clip that is predicted, if it is not all of it."""
-    heads: tuple[Head, ...]
-    pads: tuple[int, ...]
-    """(P,) of the members with a weight."""
-    weights: NDArray[np.float64]
-    """(cycles, heads, P)"""
-    networks: tuple[tuple[Network, ...], ...]
-    """One tuple per fold, one network per cycle with a weight."""
-
-    def shares(self, paths: Sequence[Path], device: torch.device) -> Iterator[NDArray[np.float64]]:
-        """The share of each fold of this condition in the blend's scores (N, C)."""
-        extractor = FeatureExtractor(self.features, self.encoder)
-        clips = [extractor.compute(read_mono(path, self.features.sample_rate_hz)) for path in paths]
-        bank = ClipBank(MemoryClips(clips), device)
-        rows = np.arange(len(paths))
-        read = self.read.model_copy(update={"pad_to": "own"})  # a file has the same scores alone and among others
-        for networks in self.networks:
-            scores = predict(
-                networks, bank, rows, self.pads, heads=self.heads, padding=self.padding, read=read, crop=self.crop
-            )
-            # (cycles, heads, P) with (cycles, heads, P, N, C)
-            yield np.tensordot(self.weights, scores, axes=3) / len(self.networks)
+    start_s: float
+    end_s: float
+    scores: Scores
+    """(C,)"""
 
 
 class Tagger:
@@ -67,104 +44,194 @@ class Tagger:
     [('Bark', 0.91), ('Growling', 0.07), ('Whine', 0.01)]
     """
 
-    def __init__(self, classes: Sequence[str], conditions: Sequence[_Condition], device: torch.device) -> None:
+    def __init__(self, classes: Sequence[str], conditions: Sequence[Condition], device: torch.device) -> None:
         self.classes = tuple(classes)
         """Names of the classes, in the order of score columns."""
         self.device = device
         self._conditions = tuple(conditions)
+        # Conditions with equal features share them.
+        kinds = list(dict.fromkeys((condition.features, condition.encoder) for condition in conditions))
+        self._kinds = [kinds.index((condition.features, condition.encoder)) for condition in conditions]
+        self._features = [(settings.sample_rate_hz, FeatureExtractor(settings, file)) for settings, file in kinds]
 
     def __repr__(self) -> str:
         networks = sum(len(fold) for condition in self._conditions for fold in condition.networks)
         return f"<Tagger: {len(self.classes)} classes, {networks} networks on {self.device}>"
 
     @classmethod
-    def load(cls, run: str | Path, device: str | torch.device | None = None) -> "Tagger":
+    def load(
+        cls,
+        run: str | Path,
+        device: str | torch.device | None = None,
+        *,
+        condition: str | None = None,
+        members: int | None = None,
+    ) -> "Tagger":
         """Load the networks of all members with a weight, of every fold.
 
         Args:
             run: the RUN folder of a finished run.
             device: where to compute; by default the first GPU if there is one, else the CPU.
+            condition: use all members of this condition, with equal weights, instead of the blend.
+            members: use at most so many members of the blend, those with the highest weights: faster, less exact.
 
         Raises:
-            InputError: there is no run in the folder.
+            InputError: there is no run in the folder, or no such condition.
             StoreError: the blend is not done yet, or a file of the store is missing or damaged.
         """
         bound = Run.open(Path(run))
-        graph, store, recipe = bound.graph, bound.store, bound.recipe
-        assert graph.blend is not None
-        node = graph.nodes[graph.blend]
-        if store.state(node).state != "done":
-            raise StoreError(f"{run}: the blend is not done yet; finish the grid with: sonogrid resume {run}")
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        blend = Blend.read(store.results(node))
-        conditions = []
-        for name in recipe.blended:
-            condition = recipe.conditions[name]
-            pads, heads = condition.predict.pads, condition.predict.heads
-            weights = np.zeros((condition.train.cycles, len(heads), len(pads)))
-            for member, weight in blend.weighted():
-                if member.condition == name:
-                    weights[member.cycle - 1, heads.index(member.head), pads.index(member.pad)] = weight
-            cycles = np.flatnonzero(weights.any(axis=(1, 2)))
-            used = np.flatnonzero(weights.any(axis=(0, 1)))
-            if not len(cycles):
-                continue
-            folders = [store.results(graph.nodes[graph.train[name, fold]]) for fold in range(recipe.data.folds)]
-            folds = [load_networks(folder, condition, len(bound.manifest.classes), place) for folder in folders]
-            conditions.append(
-                _Condition(
-                    features=condition.features,
-                    encoder=encoder_file(store, condition.features),
-                    padding=condition.train.padding,
-                    read=condition.predict,
-                    crop=condition.train.crops[-1],
-                    heads=tuple(heads),
-                    pads=tuple(pads[index] for index in used),
-                    weights=weights[cycles][:, :, used],
-                    networks=tuple(tuple(networks[cycle] for cycle in cycles) for networks in folds),
-                )
-            )
-        return cls(bound.manifest.classes, conditions, place)
+        chosen = member_weights(bound, condition, members)
+        return cls(bound.manifest.classes, load_conditions(bound, chosen, place), place)
 
-    def scores(self, paths: Sequence[str | Path]) -> NDArray[np.float32]:
-        """Scores of audio files of any sample rate, sample width and number of channels.
+    def scores(self, sounds: Sequence[Sound], rate: int | None = None) -> Scores:
+        """Scores of sounds of any sample rate, sample width and number of channels.
+
+        Args:
+            sounds: paths of files, bytes of files, or samples (see `Sound`).
+            rate: of samples, in Hz.
 
         Returns:
-            (N, C) float32, one row per file, one column per class.
+            (N, C) float32, one row per sound, one column per class.
 
         Raises:
-            DataError: files that cannot be read; all of them are named.
+            InputError: samples without a rate, or of another form.
+            DataError: sounds that cannot be read; all of them are named, and nothing is computed.
         """
-        files = [Path(path) for path in paths]
-        _require_audio(files)
-        total = np.zeros((len(files), len(self.classes)))
-        if files:
-            for condition in self._conditions:
-                for share in condition.shares(files, self.device):
+        require_audio([Path(sound) for sound in sounds if isinstance(sound, (str, Path))])
+        rows = np.zeros((len(sounds), len(self.classes)), np.float32)
+        for index, scores in enumerate(self.stream(sounds, rate, checked=True)):
+            if isinstance(scores, DataError):
+                raise scores
+            rows[index] = scores
+        return rows
+
+    def stream(
+        self, sounds: Iterable[Sound], rate: int | None = None, *, checked: bool = False
+    ) -> Iterator[Scores | DataError]:
+        """Scores (C,) of one sound after the other, in the memory of a batch; an error in place of one that is bad.
+
+        Args:
+            sounds: as in `scores`.
+            rate: of samples, in Hz.
+            checked: whether the files have passed `require_audio`.
+
+        Raises:
+            InputError: samples without a rate, or of another form.
+        """
+        pending: list[list[np.ndarray] | DataError] = []
+        cores = os.cpu_count() or 1
+        remaining = iter(sounds)
+        with ThreadPoolExecutor(cores) as pool:
+            while some := list(islice(remaining, cores)):
+                with without_notes():
+                    pending += pool.map(lambda sound: self._features_of(sound, rate, checked), some)
+                if len(pending) >= MOST_CLIPS or _values(pending) >= MOST_VALUES:
+                    yield from self._score(pending)
+                    pending = []
+        yield from self._score(pending)
+
+    def tag(
+        self, sound: Sound, rate: int | None = None, *, top: int = 3, threshold: float = 0.0
+    ) -> list[tuple[str, float]]:
+        """The classes with the highest scores for one sound, the best first.
+
+        Args:
+            sound: path of a file, bytes of a file, or samples (see `Sound`).
+            rate: of samples, in Hz.
+            top: largest number of classes.
+            threshold: lowest score.
+
+        Raises:
+            InputError: samples without a rate, or of another form.
+            DataError: the sound cannot be read.
+        """
+        tags = ranked(self.classes, self.scores([sound], rate)[0])[:top]
+        return [(label, score) for label, score in tags if score >= threshold]
+
+    def segments(self, path: str | Path, window_s: float = 10.0, hop_s: float | None = None) -> Iterator[Segment]:
+        """Scores of a recording of any length, window by window, in the memory of a batch of windows.
+
+        A window has the scores that it would have as a file of its own.
+
+        Args:
+            path: the recording.
+            window_s: length of a window, s; the last one may be shorter.
+            hop_s: from one start to the next, s; by default the length of a window.
+
+        Raises:
+            InputError: `window_s` or `hop_s` is too short or too long.
+            DataError: the recording cannot be read.
+        """
+        hop_s = window_s if hop_s is None else hop_s
+        for name, value in (("window_s", window_s), ("hop_s", hop_s)):
+            if not 0.05 <= value <= 600:
+                raise InputError(f"{name} is {value:g} s: give 0.05 to 600")
+        windows = read_windows(Path(path), window_s, hop_s)
+        while True:
+            batch: list[tuple[float, float]] = []
+            clips: list[list[np.ndarray] | DataError] = []
+            while len(clips) < MOST_CLIPS and _values(clips) < MOST_VALUES:
+                with without_notes():
+                    found = next(windows, None)
+                if found is None:
+                    break
+                start_s, mono, rate = found
+                batch.append((start_s, start_s + len(mono) / rate))
+                clips.append(self._compute(mono, rate))
+            if not clips:
+                return
+            for (start_s, end_s), scores in zip(batch, self._score(clips), strict=True):
+                assert not isinstance(scores, DataError)
+                yield Segment(start_s, end_s, scores)
+
+    def _features_of(self, sound: Sound, rate: int | None, checked: bool) -> list[np.ndarray] | DataError:
+        try:
+            return self._compute(*read_sound(sound, rate, checked=checked and isinstance(sound, (str, Path))))
+        except DataError as error:
+            return error
+
+    def _compute(self, mono: np.ndarray, rate: int) -> list[np.ndarray]:
+        """Features of one sound, one array per kind."""
+        return [extractor.compute(resample(mono, rate, wanted)) for wanted, extractor in self._features]
+
+    def _score(self, clips: Sequence[list[np.ndarray] | DataError]) -> list[Scores | DataError]:
+        """Scores of a batch; errors stay in their places."""
+        good = [clip for clip in clips if not isinstance(clip, DataError)]
+        total = np.zeros((len(good), len(self.classes)))
+        if good:
+            for condition, kind in zip(self._conditions, self._kinds, strict=True):
+                for share in condition.shares([clip[kind] for clip in good], self.device):
                     total += share
-        return total.astype(np.float32)
-
-    def tag(self, path: str | Path, top: int = 3) -> list[tuple[str, float]]:
-        """The classes with the highest scores for one audio file, the best first.
-
-        Raises:
-            DataError: the file cannot be read.
-        """
-        return ranked(self.classes, self.scores([path])[0])[:top]
+        rows = iter(total.astype(np.float32))
+        return [clip if isinstance(clip, DataError) else next(rows) for clip in clips]
 
 
-def ranked(classes: Sequence[str], scores: NDArray[np.float32]) -> list[tuple[str, float]]:
+def ranked(classes: Sequence[str], scores: Scores) -> list[tuple[str, float]]:
     """Classes with their scores (C,), the highest first; equal scores stay in the order of the classes."""
     return [(classes[index], float(scores[index])) for index in (-scores).argsort(kind="stable")]
 
 
-def _require_audio(files: Sequence[Path]) -> None:
-    problems: list[str] = []
-    for path in files:
+def _values(clips: Sequence[list[np.ndarray] | DataError]) -> int:
+    """Values of all features of some clips."""
+    return sum(array.size for clip in clips if not isinstance(clip, DataError) for array in clip)
+
+
+def require_audio(files: Sequence[Path]) -> None:
+    """Check files.
+
+    Raises:
+        DataError: files that cannot be read; all of them are named.
+    """
+
+    def check(path: Path) -> list[str]:
         try:
-            with without_notes():
-                probe(path)
+            probe(path)
         except DataError as error:
-            problems += [problem.replace("remove its row", "leave it out") for problem in error.problems]
+            return [problem.replace("remove its row", "leave it out") for problem in error.problems]
+        return []
+
+    with without_notes(), ThreadPoolExecutor() as pool:
+        problems = [problem for found in pool.map(check, files) for problem in found]
     if problems:
         raise DataError(problems)

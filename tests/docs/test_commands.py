@@ -65,6 +65,7 @@ def test_a_command_runs(
     stand_ins = {
         "RUN": copy.folder, "runs/mine": copy.folder, "runs/demo": copy.folder, "DATA": small_data, "GRID": tiny_grid,
         "mine.yaml": tiny_grid, "CSV": small_data / "test_labels.csv", "NAME": "A-all", "new.wav": clip,
+        "recordings": small_data / "test",
         "runs/demo/data/test/0c836b82.wav": clip, "conditions.A.epochs=30": "conditions.A.epochs=1",
     }  # fmt: skip
     words = [str(stand_ins.get(word, word)) for word in words_of(line)[1:]]

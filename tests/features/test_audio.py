@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from features.audio import AudioInfo, probe, read_mono, resampled_length
+from features.audio import AudioInfo, decode, open_audio, probe, read_mono, read_windows, resampled_length
 from features.errors import DataError
 from features.files import sha256_file
 from features.settings import WaveformSettings
@@ -148,3 +148,41 @@ def test_threads_are_left_alone(tmp_path: Path, audio_writer: Writer) -> None:
     audio_writer(tmp_path / "clip.wav", rate_hz=48_000)
     read_mono(tmp_path / "clip.wav", 44_100)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "mp3", "ogg"])
+@pytest.mark.parametrize(("window_s", "hop_s"), [(0.3, 0.3), (0.3, 0.1), (0.2, 0.5), (9.0, 9.0)])
+def test_windows_are_parts_of_the_recording(ending: str, window_s: float, hop_s: float, tmp_path: Path) -> None:
+    path, rate = tmp_path / f"long.{ending}", 16_000
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (round(1.15 * rate), 2)), rate)
+    whole, whole_rate = decode(path)
+    assert whole_rate == rate
+    windows = list(read_windows(path, window_s, hop_s))
+    assert [start for start, _, _ in windows] == pytest.approx([hop_s * index for index in range(len(windows))])
+    for start, samples, window_rate in windows:
+        first = round(start * rate)
+        assert window_rate == rate
+        np.testing.assert_allclose(samples, whole[first : first + round(window_s * rate)], atol=1e-6)
+    last_start, last, _ = windows[-1]
+    assert round(last_start * rate) + len(last) == len(whole) or hop_s > window_s
+
+
+def test_a_long_recording_is_cut_but_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(30_000), 8_000)
+    with pytest.raises(DataError, match="is too long"), open_audio(path, 20_000):
+        pass
+    with open_audio(path, None) as sound:
+        assert sound.frames == 30_000
+    assert len(list(read_windows(path, 1.0, 1.0))) == 4
+
+
+def test_a_recording_that_turns_bad_is_refused_where_it_does(tmp_path: Path) -> None:
+    samples = np.zeros(8_000, np.float32)
+    samples[5_000] = np.nan
+    path = tmp_path / "nan.wav"
+    soundfile.write(path, samples, 8_000, subtype="FLOAT")
+    windows = read_windows(path, 0.25, 0.25)
+    assert [next(windows)[0], next(windows)[0]] == [0.0, 0.25]
+    with pytest.raises(DataError, match="holds NaN, infinite or far too large samples"):
+        next(windows)

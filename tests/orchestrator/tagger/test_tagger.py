@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import soundfile
 
-from features.errors import DataError, StoreError
+from features.errors import DataError, InputError, StoreError
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.tagger.tagger import Tagger, ranked
@@ -69,6 +70,54 @@ def test_a_run_without_a_blend_has_no_tagger(copy: Run) -> None:
 
 def test_equal_scores_stay_in_the_order_of_classes() -> None:
     assert ranked(("a", "b", "c"), np.array([0.25, 0.5, 0.5], np.float32)) == [("b", 0.5), ("c", 0.5), ("a", 0.25)]
+
+
+def test_bytes_and_samples_have_the_scores_of_their_file(tagger: Tagger, small_data: Path) -> None:
+    path = sorted(small_data.glob("test/*.wav"))[0]
+    samples, rate = soundfile.read(path, dtype="int16")
+    wanted = tagger.scores([path])
+    np.testing.assert_array_equal(tagger.scores([path.read_bytes()]), wanted)
+    np.testing.assert_allclose(tagger.scores([samples], rate), wanted, atol=2e-6)
+    assert tagger.tag(path, top=99, threshold=float(wanted.max())) == tagger.tag(path, top=1)
+    assert tagger.tag(path, threshold=1.0) == []
+
+
+def test_a_stream_has_an_error_in_place_of_a_bad_file(
+    tagger: Tagger, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.tagger.tagger.MOST_CLIPS", 4)  # several batches
+    (tmp_path / "bad.wav").write_text("text")
+    files = sorted(small_data.rglob("*.wav"))[:9]
+    mixed = [*files[:3], tmp_path / "bad.wav", *files[3:], tmp_path / "bad.wav"]
+    found = list(tagger.stream(mixed))
+    assert [isinstance(one, DataError) for one in found] == [path.name == "bad.wav" for path in mixed]
+    scores = np.array([one for one in found if not isinstance(one, DataError)])
+    np.testing.assert_allclose(scores, tagger.scores(files), atol=2e-6)
+    assert list(tagger.stream([])) == []
+
+
+@pytest.mark.parametrize(("window_s", "hop_s"), [(0.5, None), (0.5, 0.2), (0.3, 0.7)])
+def test_segments_score_as_the_cut_files_would(
+    window_s: float, hop_s: float | None, tagger: Tagger, tmp_path: Path
+) -> None:
+    rate = 22_050
+    soundfile.write(tmp_path / "long.flac", np.random.default_rng(0).uniform(-0.5, 0.5, round(1.7 * rate)), rate)
+    segments = list(tagger.segments(tmp_path / "long.flac", window_s, hop_s))
+    step = hop_s or window_s
+    assert [segment.start_s for segment in segments] == pytest.approx([step * i for i in range(len(segments))])
+    assert segments[-1].end_s == pytest.approx(1.7) or (hop_s or 0) > window_s
+    for segment in segments:
+        first, last = round(segment.start_s * rate), round(segment.end_s * rate)
+        cut = soundfile.read(tmp_path / "long.flac", start=first, stop=last, dtype="int16")[0]
+        np.testing.assert_allclose(segment.scores, tagger.scores([cut], rate)[0], atol=2e-6)
+
+
+def test_windows_of_no_length_are_refused(tagger: Tagger, tmp_path: Path) -> None:
+    for window_s, hop_s in ((0.0, None), (1.0, 0.0), (601.0, None), (float("nan"), None)):
+        with pytest.raises(InputError, match=r"give 0\.05 to 600"):
+            list(tagger.segments(tmp_path / "x.wav", window_s, hop_s))
+    with pytest.raises(DataError, match="is missing"):
+        list(tagger.segments(tmp_path / "x.wav"))
 
 
 def test_a_tagger_shows_what_it_is(tagger: Tagger) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/demo
 
-.PHONY: setup demo test test-long cluster-test check bench chaos simulate services services-stop clean
+.PHONY: setup demo test test-long cluster-test check mutants bench chaos simulate services services-stop clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +31,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit.py
+
+# What the tests of a module do not notice: make mutants MODULE=orchestrator/store/base.py SAMPLE=0
+MODULE ?= orchestrator/store/base.py
+SAMPLE ?= 80
+mutants: setup
+	OMP_NUM_THREADS=1 nice $(BIN)/python -m tests.mutants $(MODULE) --sample $(SAMPLE)
 
 bench: setup
 	$(BIN)/python -m benchmarks

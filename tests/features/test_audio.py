@@ -134,6 +134,11 @@ def test_resampling_keeps_duration_and_pitch(tmp_path: Path, rate_hz: int) -> No
     np.testing.assert_allclose(samples[500:-500], expected[500:-500], atol=0.05)
 
 
+def test_resampled_lengths_are_rounded_up() -> None:
+    for case, expected in {(10, 3, 2): 7, (9, 3, 2): 6, (1, 48_000, 16_000): 1, (2, 1, 3): 6}.items():
+        assert resampled_length(*case) == expected
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 192_000])
 def test_one_sample_stays_a_clip(tmp_path: Path, rate_hz: int) -> None:
     soundfile.write(tmp_path / "one.wav", np.ones(1) * 0.5, rate_hz)

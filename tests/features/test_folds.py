@@ -69,3 +69,14 @@ def test_rare_label_is_spread() -> None:
     targets[:5, 0] = 1
     targets[5:, 1] = 1
     assert sorted(stratified_kfold(targets, 5, 0)[:5]) == [0, 1, 2, 3, 4]
+
+
+def test_folds_that_lack_a_label_alike_get_it_where_clips_are_lacking() -> None:
+    """One recording of nine clips, then three of one clip with another label: two of them go to the other fold."""
+    groups = ["long"] * 9 + ["a", "b", "c"]
+    targets = np.zeros((12, 2))
+    targets[0, 0] = 1
+    targets[9:, 1] = 1
+    for seed in range(10):
+        folds = stratified_kfold(targets, 2, seed, groups)
+        assert np.bincount(folds, minlength=2).tolist() in ([10, 2], [2, 10])

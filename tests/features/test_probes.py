@@ -44,6 +44,25 @@ def test_cache_spares_unchanged_files(tiny: Path, monkeypatch: pytest.MonkeyPatc
     assert len(opened) == 21
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_is_replaced_with_its_size_and_time_is_checked_again(
+    in_place: bool, tiny: Path, tmp_path: Path, audio_writer: Writer
+) -> None:
+    """As `cp -p` and `rsync --times` do."""
+    cache = tmp_path / "cache.json"
+    first = build_manifest(tiny, DataSettings(), cache=cache)
+    path, other = tiny / "train_curated" / "a4.wav", tmp_path / "other.wav"
+    audio_writer(other, seed=77)
+    before = path.stat()
+    if in_place:
+        path.write_bytes(other.read_bytes())
+    else:
+        other.replace(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert build_manifest(tiny, DataSettings(), cache=cache).content_hash() != first.content_hash()
+
+
 def test_cache_keeps_no_bad_file(tiny: Path) -> None:
     (tiny / "train_curated" / "a4.wav").write_text("text")
     cache = tiny / "cache.json"

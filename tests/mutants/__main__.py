@@ -19,7 +19,7 @@ import yaml
 
 from tests.mutants.mutations import Mutant, mutants_of
 from tests.mutants.plugin import Mutants, Result
-from tests.mutants.suites import tests_of
+from tests.mutants.suites import suite_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,7 +46,7 @@ def main() -> int:
                 file.write(json.dumps({"module": options.module, **asdict(result)}) + "\n")
 
     plugin = Mutants(module, tree, tried, report)
-    code = pytest.main(["-q", "-p", "no:cacheprovider", *tests_of(options.module)], plugins=[plugin])
+    code = pytest.main(["-q", "-p", "no:cacheprovider", *suite_of(options.module)], plugins=[plugin])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return int(code)
     return _tell(options.module, len(mutants), results)

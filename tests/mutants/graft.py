@@ -6,13 +6,16 @@ A function keeps its identity and gets other code and defaults, so it does not m
 import ast
 import functools
 import sys
+from collections.abc import Callable
+from copy import deepcopy
 from types import FunctionType, ModuleType
 from typing import Any
 
-from tests.mutants.mutations import Mutant, applied
+from tests.mutants.mutations import Mutant, applied, functions_of
 
-__all__ = ["graft"]
+__all__ = ["graft", "watch"]
 
+NOTE = "_called"
 OURS = ("features", "trainers", "orchestrator", "tests")
 
 
@@ -28,10 +31,7 @@ def graft(module: ModuleType, tree: ast.Module, mutant: Mutant) -> None:
         Exception: the mutant can't be imported: it is no mutant that a test could notice.
     """
     with applied(mutant):
-        code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
-    fresh = ModuleType(module.__name__)
-    fresh.__dict__.update(__file__=module.__file__, __package__=module.__package__)
-    exec(code, fresh.__dict__)
+        fresh = _imported(module, tree)
     *classes, name = mutant.scope.split(".")
     old, new = (functools.reduce(getattr, classes, each) for each in (module, fresh))
     if mutant.in_function:
@@ -45,6 +45,31 @@ def graft(module: ModuleType, tree: ast.Module, mutant: Mutant) -> None:
         for each in [*sys.modules.values()]:
             if each.__name__.startswith(OURS) and vars(each).get(name) is before:
                 setattr(each, name, vars(fresh)[name])
+
+
+def watch(module: ModuleType, tree: ast.Module, note: Callable[[str], None]) -> None:
+    """Call `note` with the name of each function of a module whenever it is called, for the rest of this process."""
+    tree = deepcopy(tree)
+    names = []
+    for name, function in functions_of(tree):
+        call = ast.Call(ast.Name(NOTE, ast.Load()), [ast.Constant(name)], [])
+        function.body.insert(0, ast.copy_location(ast.Expr(call), function.body[0]))
+        names.append(name)
+    vars(module)[NOTE] = note
+    fresh = _imported(module, tree)
+    for each in names:
+        *classes, name = each.split(".")
+        old, new = (functools.reduce(getattr, classes, top) for top in (module, fresh))
+        _take_code(_function(vars(old)[name]), _function(vars(new)[name]))
+
+
+def _imported(module: ModuleType, tree: ast.Module) -> ModuleType:
+    """A module of the same name made from another tree."""
+    code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
+    fresh = ModuleType(module.__name__)
+    fresh.__dict__.update(__file__=module.__file__, __package__=module.__package__)
+    exec(code, fresh.__dict__)
+    return fresh
 
 
 def _function(found: Any) -> FunctionType:

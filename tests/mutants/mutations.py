@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Mutant", "applied", "mutants_of"]
+__all__ = ["Mutant", "applied", "functions_of", "mutants_of"]
 
 COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -55,6 +55,15 @@ def mutants_of(tree: ast.Module) -> list[Mutant]:
     """All mutants of a module, in the order of its lines; `str` of each is different."""
     seen: dict[str, int] = {}
     return [_numbered(mutant, seen) for mutant in _of_module(tree)]
+
+
+def functions_of(tree: ast.Module | ast.ClassDef, outer: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions of a module and methods of its classes, with their names: `Class.method`."""
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef):
+            yield from functions_of(statement, f"{outer}{statement.name}.")
+        elif isinstance(statement, ast.FunctionDef):
+            yield outer + statement.name, statement
 
 
 def _numbered(mutant: Mutant, seen: dict[str, int]) -> Mutant:

@@ -6,28 +6,29 @@ first failure.
 """
 
 import ast
+import gc
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.mutants.fork import forked
-from tests.mutants.graft import graft
+from tests.mutants.graft import graft, watch
 from tests.mutants.mutations import Mutant
 
 __all__ = ["Mutants", "Result"]
 
-SLOW_S = 5.0
-"""A test that takes longer is asked only where no quicker one calls the function."""
-FIRST_S = 1200.0
-PATIENCE_S = 30.0
+SLOW_S = 4.0
+"""A test that computes longer is asked only where no quicker one calls the function."""
+FIRST_S = 1800.0
+PATIENCE_S, PATIENCE = 40.0, 15.0
+"""How long a mutant may take, in seconds and for each second that its tests compute: the machine may be busy."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class Case:
     """A test or a fixture, as the first run saw it."""
 
     seconds: float = 0.0
+    """Of the processor, which do not depend on what else the machine does."""
     shared: float = 0.0
-    """Seconds for the fixtures that it shares with others."""
+    """The same for the fixtures that it shares with others."""
     calls: list[str] = field(default_factory=list)
     """Functions of the module."""
 
@@ -78,13 +80,16 @@ class Mutants:
         if session.testsfailed:
             raise session.Interrupted("the tests can't be collected")
         _share_s3_server()
-        said, _ = forked(lambda: _watched(session, str(self.module.__file__)), FIRST_S)
+        _take_any_counterexample()
+        gc.collect()
+        gc.freeze()  # memory that forks share is not copied
+        said, _ = forked(lambda: self._as_it_is(session), FIRST_S)
         if not said.startswith("{"):
             raise session.Interrupted(f"the tests fail on the module as it is: {said}")
         cases = {name: Case(**case) for name, case in json.loads(said).items()}
         for mutant in self.mutants:
             chosen = _chosen(session.items, cases, mutant)
-            limit_s = PATIENCE_S + 4 * (
+            limit_s = PATIENCE_S + PATIENCE * (
                 sum(cases[item.nodeid].seconds for item in chosen)
                 + max((cases[item.nodeid].shared for item in chosen), default=0.0)
             )
@@ -92,6 +97,14 @@ class Mutants:
             if said != "no mutant":
                 self.report(Result(str(mutant), mutant.line, said, round(seconds, 2)))
         return True
+
+    def _as_it_is(self, session: pytest.Session) -> str:
+        """Run all tests; return what each calls of the module, as JSON."""
+        seen = _Watch()
+        watch(self.module, self.tree, seen.note)
+        session.config.pluginmanager.register(seen)
+        failed = _first_failure(session, session.items)
+        return f"{failed}\n{seen.trace}" if failed else json.dumps({n: asdict(c) for n, c in seen.cases.items()})
 
     def _on(self, mutant: Mutant, session: pytest.Session, items: list[pytest.Item]) -> str:
         try:
@@ -118,19 +131,10 @@ def _first_failure(session: pytest.Session, items: list[pytest.Item]) -> str | N
     return None
 
 
-def _watched(session: pytest.Session, file: str) -> str:
-    """Run all tests; return what each calls of a file, as JSON."""
-    watch = _Watch(file)
-    session.config.pluginmanager.register(watch)
-    failed = _first_failure(session, session.items)
-    return f"{failed}\n{watch.trace}" if failed else json.dumps({n: asdict(c) for n, c in watch.cases.items()})
-
-
 class _Watch:
-    """Which test calls which functions of a file. What a fixture calls counts for all tests that use it."""
+    """Which test calls which functions of a module. What a fixture calls counts for all tests that use it."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self) -> None:
         self.cases: dict[str, Case] = {}
         self.trace = ""
         self._fixtures: dict[object, Case] = {}
@@ -145,10 +149,10 @@ class _Watch:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Time a test, and note its calls."""
-        started, self._shared_s = time.monotonic(), 0.0
+        started, self._shared_s = time.process_time(), 0.0
         with self._noting() as calls:
             found: Any = yield
-        seconds = time.monotonic() - started - self._shared_s
+        seconds = time.process_time() - started - self._shared_s
         fixtures = getattr(item, "_fixtureinfo", None)
         definitions = [d for each in fixtures.name2fixturedefs.values() for d in each] if fixtures else []
         used = [self._fixtures[definition] for definition in definitions if definition in self._fixtures]
@@ -159,13 +163,13 @@ class _Watch:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
         """Note the time and the calls of a fixture that tests share."""
-        started = time.monotonic()
+        started = time.process_time()
         with self._noting() as calls:
             found = yield
         if fixturedef.scope == "function":
             self._calls[-1] |= calls
         else:
-            seconds = time.monotonic() - started
+            seconds = time.process_time() - started
             self._shared_s += seconds
             self._fixtures[fixturedef] = Case(seconds, calls=sorted(calls))
         return found
@@ -173,19 +177,22 @@ class _Watch:
     @contextmanager
     def _noting(self) -> Iterator[set[str]]:
         self._calls.append(set())
-        sys.settrace(self._called)
-        threading.settrace(self._called)
         try:
             yield self._calls[-1]
         finally:
             self._calls.pop()
-            if not self._calls:
-                sys.settrace(None)
-                threading.settrace(None)  # type: ignore[arg-type]
 
-    def _called(self, frame: FrameType, event: str, argument: object) -> None:
-        if frame.f_code.co_filename == self.file and self._calls:
-            self._calls[-1].add(frame.f_code.co_qualname.partition(".<locals>")[0])
+    def note(self, function: str) -> None:
+        """Note a call, from whatever thread."""
+        if self._calls:
+            self._calls[-1].add(function)
+
+
+def _take_any_counterexample() -> None:
+    """Keep hypothesis from looking for a smaller one."""
+    from hypothesis.internal.conjecture import engine  # after pytest, which has a plugin of it
+
+    engine.MAX_SHRINKING_SECONDS = 0
 
 
 def _share_s3_server() -> None:

@@ -2,50 +2,54 @@
 
 from pathlib import Path
 
-__all__ = ["SUITES", "tests_of"]
+__all__ = ["SUITES", "suite_of"]
 
 STORE = "tests/orchestrator/store"
 JOBS = "tests/orchestrator/jobs"
 PLANNING = "tests/orchestrator/planning"
-OBJECTS = (f"{STORE}/objects/test_objects.py", f"{STORE}/test_base.py", f"{STORE}/test_cache.py")
+OBJECTS = (f"{STORE}/objects/test_objects.py",)
 SUITES: dict[str, tuple[str, ...]] = {
-    "orchestrator/store/base.py": (STORE, JOBS, "tests/orchestrator/executors/test_outcome.py"),
-    "orchestrator/store/marks.py": (STORE, JOBS),
-    "orchestrator/store/local.py": (
-        f"{STORE}/test_local.py", f"{STORE}/test_base.py", f"{STORE}/test_open.py", JOBS, "tests/whole/test_damage.py",
+    "orchestrator/store/base.py": (
+        f"{STORE}/test_base.py", f"{STORE}/test_local.py", f"{STORE}/test_layout.py", f"{JOBS}/test_attempt.py",
     ),
-    "orchestrator/store/remote.py": (f"{STORE}/test_remote.py", f"{STORE}/test_base.py", f"{STORE}/test_open.py"),
-    "orchestrator/store/cache.py": (f"{STORE}/test_cache.py", f"{STORE}/test_remote.py"),
+    "orchestrator/store/marks.py": (f"{STORE}/test_marks.py", f"{STORE}/test_base.py", f"{STORE}/test_results.py"),
+    "orchestrator/store/local.py": (f"{STORE}/test_local.py", f"{STORE}/test_base.py", f"{JOBS}/test_attempt.py"),
+    "orchestrator/store/remote.py": (f"{STORE}/test_base.py", f"{STORE}/test_remote.py"),
+    "orchestrator/store/cache.py": (f"{STORE}/test_cache.py",),
     "orchestrator/store/results.py": (f"{STORE}/test_results.py",),
     "orchestrator/store/objects/base.py": OBJECTS,
     "orchestrator/store/objects/local.py": OBJECTS,
     "orchestrator/store/objects/s3.py": OBJECTS,
     "orchestrator/store/objects/gcs.py": OBJECTS,
-    "orchestrator/jobs/attempt.py": (JOBS,),
-    "orchestrator/jobs/run.py": (JOBS,),
-    "orchestrator/jobs/train.py": (JOBS,),
-    "orchestrator/jobs/predict.py": (JOBS,),
-    "orchestrator/jobs/pseudo.py": (JOBS,),
-    "orchestrator/jobs/shard.py": (JOBS,),
-    "orchestrator/jobs/inputs.py": (JOBS,),
-    "orchestrator/jobs/failures.py": (JOBS,),
+    "orchestrator/jobs/attempt.py": (f"{JOBS}/test_attempt.py",),
+    "orchestrator/jobs/run.py": (f"{JOBS}/test_run.py",),
+    "orchestrator/jobs/train.py": (f"{JOBS}/test_train.py", f"{JOBS}/test_registry.py"),
+    "orchestrator/jobs/predict.py": (f"{JOBS}/test_predict.py", f"{JOBS}/test_registry.py"),
+    "orchestrator/jobs/pseudo.py": (f"{JOBS}/test_inputs.py", f"{JOBS}/test_registry.py"),
+    "orchestrator/jobs/shard.py": (f"{JOBS}/test_run.py", f"{JOBS}/test_registry.py", f"{JOBS}/test_inputs.py"),
+    "orchestrator/jobs/inputs.py": (f"{JOBS}/test_inputs.py", f"{JOBS}/test_run.py"),
+    "orchestrator/jobs/failures.py": (f"{JOBS}/test_failures.py",),
     "orchestrator/run/owner.py": ("tests/orchestrator/run/test_owner.py",),
-    "orchestrator/planning/scheduler.py": (PLANNING, "tests/property/test_scheduler.py"),
-    "orchestrator/planning/graph.py": (PLANNING, "tests/property/test_signatures.py", "tests/orchestrator/grids"),
+    "orchestrator/planning/scheduler.py": (
+        f"{PLANNING}/test_scheduler.py", f"{PLANNING}/test_simulate.py", "tests/property/test_scheduler.py",
+    ),
+    "orchestrator/planning/graph.py": (
+        f"{PLANNING}/test_graph.py", f"{PLANNING}/test_leaks.py", f"{PLANNING}/test_recorded.py",
+        "tests/property/test_signatures.py",
+    ),
     "orchestrator/planning/leaks.py": (f"{PLANNING}/test_leaks.py",),
     "features/folds.py": ("tests/features/test_folds.py", "tests/property/test_folds.py"),
     "trainers/streams.py": (
-        "tests/trainers/test_streams.py", "tests/trainers/test_stream_statistics.py", "tests/trainers/test_padding.py",
-        "tests/trainers/test_mixed_crops.py", "tests/property/test_batches.py",
+        "tests/trainers/test_streams.py", "tests/trainers/test_padding.py", "tests/trainers/test_mixed_crops.py",
     ),
     "trainers/loop.py": (
         "tests/trainers/test_loop_steps.py", "tests/trainers/test_loop.py", "tests/trainers/test_semi_training.py",
-        "tests/trainers/test_precise_bn.py", "tests/trainers/test_variants.py",
+        "tests/trainers/test_precise_bn.py",
     ),
 }  # fmt: skip
 
 
-def tests_of(module: str) -> tuple[str, ...]:
+def suite_of(module: str) -> tuple[str, ...]:
     """Files and folders of tests; of a module that is not listed, the file that mirrors it."""
     path = Path(module)
     return SUITES.get(module, (str(Path("tests") / path.parent / f"test_{path.name}"),))

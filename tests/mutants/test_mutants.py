@@ -4,22 +4,26 @@ import ast
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tests.mutants.fork import TIME, forked
-from tests.mutants.graft import graft
+from tests.mutants.graft import graft, watch
 from tests.mutants.mutations import applied, mutants_of
-from tests.mutants.suites import SUITES, tests_of
+from tests.mutants.suites import SUITES, suite_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 SOURCE = '''
 """A module."""
+import logging
 from dataclasses import dataclass
 from functools import cached_property
+
+log = logging.getLogger(__name__)
 
 LIMIT = 3
 PAUSE_S = 1.0
@@ -89,7 +93,7 @@ def test_equal_changes_are_told_apart_and_taken_back() -> None:
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> ModuleType:
+def box(tmp_path: Path) -> Iterator[ModuleType]:
     module = ModuleType("tests.mutants.box")
     module.__file__ = str(tmp_path / "box.py")
     sys.modules[module.__name__] = module
@@ -122,6 +126,13 @@ def test_a_mutant_is_put_in_place(change: str, told: tuple[object, ...], box: Mo
     assert (box.LIMIT, box.Box().size, made.room, said) == told
 
 
+def test_calls_are_noted(box: ModuleType) -> None:
+    called: list[str] = []
+    watch(box, ast.parse(SOURCE), called.append)
+    assert (box.Box(2).room, box.call(5)) == (2, 5)
+    assert called == ["Box.room", "call"]
+
+
 def test_a_fork_says_what_it_found_and_ends_in_time() -> None:
     assert forked(lambda: "found", 20.0)[0] == "found"
     assert forked(lambda: "long" * 100_000, 20.0)[0] == "long" * 100_000
@@ -132,13 +143,13 @@ def test_a_fork_says_what_it_found_and_ends_in_time() -> None:
 def test_suites_are_there() -> None:
     for module in SUITES:
         assert (ROOT / module).is_file()
-        assert all((ROOT / path).exists() for path in tests_of(module))
-    assert tests_of("features/words.py") == ("tests/features/test_words.py",)
+        assert all((ROOT / path).exists() for path in suite_of(module))
+    assert suite_of("features/words.py") == ("tests/features/test_words.py",)
 
 
 @pytest.mark.long
 def test_mutants_of_a_module_are_counted() -> None:
-    command = [sys.executable, "-m", "tests.mutants", "features/folds.py", "--only", "kfold: seed"]
-    done = subprocess.run([*command[:-1], "group_kfold: -sizes"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.mutants", "features/folds.py", "--only", "group_kfold: -sizes"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "features/folds.py: 1 of 1 killed (100%); it has 1 mutants" in done.stdout, done.stdout
     assert done.returncode == 0

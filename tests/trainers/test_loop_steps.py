@@ -150,15 +150,21 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[torch.optim.Optimizer]:
     return optimizers
 
 
-def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rates: list[float] = []
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The learning rates of all steps, as Adam sees them."""
+    seen: list[float] = []
     step = torch.optim.Adam.step
 
     def watched(optimizer: torch.optim.Adam) -> None:
-        rates.append(optimizer.param_groups[0]["lr"])
+        seen.append(optimizer.param_groups[0]["lr"])
         step(optimizer)
 
     monkeypatch.setattr(torch.optim.Adam, "step", watched)
+    return seen
+
+
+def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, rates: list[float]) -> None:
     train(make_job(cycles=2, epochs=3, lr_max=1e-2, lr_min=1e-4), tmp_path)
     assert len(rates) == 12  # two steps an epoch
     wanted = 1e-4 + (1e-2 - 1e-4) * (1 + np.cos(np.pi * np.arange(6) / 6)) / 2
@@ -166,6 +172,18 @@ def test_learning_rate_restarts_each_cycle(make_job: MakeJob, tmp_path: Path, mo
     assert rates[0] == rates[6] == 1e-2
     assert rates[3] == pytest.approx((1e-2 + 1e-4) / 2)
     assert [record["lr"] for record in read_history(tmp_path)] == rates[1::2]  # of each epoch's last step
+
+
+def test_a_rescue_lowers_the_learning_rate_from_its_first_step_on(
+    make_job: MakeJob, tmp_path: Path, rates: list[float]
+) -> None:
+    short = {"cycles": 1, "epochs": 2}
+    train(make_job(**short), tmp_path / "plain")
+    train(make_job(**short, rescue={"0": {"after": 1, "lr_factor": 0.1}}), tmp_path / "rescued")
+    train(make_job(**short, rescue={"1": {"after": 1, "lr_factor": 0.1}}), tmp_path / "another fold")
+    plain, rescued, other = rates[:4], rates[4:8], rates[8:]
+    np.testing.assert_allclose(rescued, np.array(plain) * [1, 1, 0.1, 0.1])
+    assert other == plain
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])

@@ -19,6 +19,10 @@ def test_a_training_job_gets_clips_labels_and_a_start(inline_run: Run, copy: Run
     assert job.curated.valid_rows.tolist() == np.flatnonzero(folds == 1).tolist()
     assert job.curated.train_rows.tolist() == np.flatnonzero(folds != 1).tolist()
     assert job.noisy is not None
+    folds = copy.manifest.subset("noisy")["fold"].to_numpy()
+    assert job.noisy.valid_rows.tolist() == np.flatnonzero(folds == 1).tolist() != []
+    assert job.noisy.train_rows.tolist() == np.flatnonzero(folds != 1).tolist(), "none of the held-out fold"
+    np.testing.assert_array_equal(job.noisy.targets, copy.manifest.targets("noisy"))
     assert job.soft_labels is not None
     assert len(job.soft_labels) == len(copy.manifest.subset("noisy"))
     assert job.start_from is not None

@@ -46,11 +46,14 @@ def test_a_change_is_another_training_and_another_prediction(manifest: Manifest,
     assert all(graph.nodes[signature].cost > 0 for signature in graph.train.values())
 
 
-def test_a_prediction_says_how_it_pads(manifest: Manifest) -> None:
-    graph = graph_of(manifest, {}, {"padding": "repeat"})
+@pytest.mark.parametrize(
+    ("field", "value"), [("padding", "repeat"), ("precision", "fp32"), ("threads", 3), ("crop", 32)]
+)
+def test_a_prediction_says_how_it_is_computed(manifest: Manifest, field: str, value: object) -> None:
+    graph = graph_of(manifest, {}, {field: value})
     payloads = [graph.nodes[graph.predict[name, 0]].payload for name in ("c0", "c1")]
-    assert [payload["padding"] for payload in payloads] == ["zeros", "repeat"]
-    assert {**payloads[0], "padding": "repeat"} == payloads[1]
+    assert payloads[0][field] != payloads[1][field] == value
+    assert {**payloads[0], field: value} == payloads[1]
 
 
 def test_settings_that_came_later_change_no_signature_by_their_defaults(manifest: Manifest) -> None:

@@ -11,11 +11,13 @@ from features.errors import GridError
 from features.files import load_npy, read_json
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
+from orchestrator.planning.graph import Graph, build_graph
 from orchestrator.planning.leaks import Overlaps, labels_seen, leaky_conditions, leaky_on_test
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, prepare
 from orchestrator.store.results import PredictResult
 from tests.fixtures.harm import INLINE, QUIET
+from tests.fixtures.manifests import manifest_of
 
 GRID = """
 name: leaks
@@ -58,30 +60,36 @@ def run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, grid: Path) 
     return run_of(grid, small_data, tmp_path_factory.mktemp("leaks") / "run")
 
 
-def test_labels_seen_follow_every_edge(run: Run) -> None:
-    seen = labels_seen(run.graph, 3)
-    by_name = {node.name: seen[node.signature] for node in run.graph.nodes.values()}
+@pytest.fixture(scope="module")
+def graph(grid: Path) -> Graph:
+    """The grid's nodes, none of which is run."""
+    return build_graph(load_grid(str(grid)), manifest_of([0, 1, 2, 0, 1, 2]))
+
+
+def test_labels_seen_follow_every_edge(graph: Graph) -> None:
+    seen = labels_seen(graph, 3)
+    by_name = {node.name: seen[node.signature] for node in graph.nodes.values()}
     assert by_name["predict-plain-0"] == by_name["predict-A-0"] == by_name["predict-same-0"] == {1, 2}
     assert by_name["predict-all-0"] == by_name["predict-from_all-0"] == by_name["pseudo-A-all"] == {0, 1, 2}
     assert by_name["predict-noisy-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
     assert by_name["pseudo-A-0x"] == by_name["predict-crossed-0"] == {1, 2}
-    assert not any(seen[node.signature] for node in run.graph.nodes.values() if node.kind == "shard")
+    assert not any(seen[node.signature] for node in graph.nodes.values() if node.kind == "shard")
 
 
-def test_a_pair_is_trained_once_for_both_of_its_folds(run: Run) -> None:
-    pairs = sorted(node.name for node in run.graph.nodes.values() if node.kind == "train" and len(node.held_out) == 2)
+def test_a_pair_is_trained_once_for_both_of_its_folds(graph: Graph) -> None:
+    pairs = sorted(node.name for node in graph.nodes.values() if node.kind == "train" and len(node.held_out) == 2)
     assert pairs == [f"train-{name}-{pair}" for name in ("A", "plain") for pair in ("0-1", "0-2", "1-2")]
-    crossed = next(node for node in run.graph.nodes.values() if node.name == "pseudo-A-1x")
-    assert {run.graph.nodes[parent].name for parent in crossed.parents} == {
+    crossed = next(node for node in graph.nodes.values() if node.name == "pseudo-A-1x")
+    assert {graph.nodes[parent].name for parent in crossed.parents} == {
         "predict-noisy-A-0-1",
         "predict-noisy-A-1-2",
     }
 
 
-def test_leaky_conditions_are_named(run: Run, grid: Path) -> None:
-    assert leaky_conditions(run.recipe, run.graph, {}) == ["all", "from_all"]
+def test_leaky_conditions_are_named(graph: Graph, grid: Path) -> None:
+    assert leaky_conditions(load_grid(str(grid)), graph, {}) == ["all", "from_all"]
     blended = load_grid(str(grid), ["members=[A, from_all]"])
-    assert leaky_conditions(blended, run.graph, {}) == ["all", "from_all", "blend"]
+    assert leaky_conditions(blended, graph, {}) == ["all", "from_all", "blend"]
 
 
 def test_predictions_keep_what_they_saw(run: Run) -> None:

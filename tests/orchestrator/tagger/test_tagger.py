@@ -43,6 +43,21 @@ def test_a_file_has_the_same_scores_alone_and_among_others(
         np.testing.assert_allclose(tagger.scores([files[place]])[0], together[place], atol=2e-6)
 
 
+def test_clips_are_padded_as_their_condition_says(
+    tagger: Tagger, inline_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.open(inline_run.folder)
+    conditions = {
+        name: condition.model_copy(update={"train": condition.train.model_copy(update={"padding": "repeat"})})
+        for name, condition in run.recipe.conditions.items()
+    }
+    repeating = replace(run, recipe=run.recipe.model_copy(update={"conditions": conditions}))
+    vars(repeating)["graph"] = run.graph
+    monkeypatch.setattr(Run, "open", lambda folder: repeating)
+    paths = [run.data_root / path for path in run.manifest.subset("test")["path"]]
+    assert np.abs(Tagger.load(run.folder).scores(paths) - tagger.scores(paths)).max() > 1e-4
+
+
 def test_tags_are_the_best_classes(tagger: Tagger, inline_run: Run) -> None:
     path = inline_run.data_root / inline_run.manifest.subset("test")["path"].iloc[0]
     scores = tagger.scores([str(path)])[0]

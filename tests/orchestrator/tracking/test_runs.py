@@ -44,13 +44,22 @@ def test_a_run_is_found_again_by_its_key(name: str) -> None:
     assert data.params == {"train.epochs": "3", "text": "x" * LONGEST_VALUE}
 
 
-def test_only_new_epochs_are_added(name: str) -> None:
+def test_only_new_epochs_are_added(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = Runs.of_experiment(name)
     run = made(runs)
     runs.metrics(run, HISTORY[:1])
     runs.metrics(run, HISTORY[:2])
     later = Runs.of_experiment(name)
+    sent: list[int] = []
+    log_batch = later._client.log_batch
+
+    def watched(run_id: str, metrics: list[Any]) -> None:
+        sent.extend(metric.step for metric in metrics)
+        log_batch(run_id, metrics=metrics)
+
+    monkeypatch.setattr(later._client, "log_batch", watched)
     later.metrics(later["key"], HISTORY)
+    assert sent == [3, 3], "SQL stores would drop points that are there, others would not"
     points = mlflow.MlflowClient().get_metric_history(run.id, "lwlrap")
     assert [(point.step, point.value) for point in points] == [(1, 0.1), (2, 0.2), (3, 0.3)]
     assert set(found(run).data.metrics) == {"lwlrap", "loss"}, "epoch and time are no metrics"

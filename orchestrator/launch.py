@@ -25,7 +25,7 @@ from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import Owner, own
-from orchestrator.run.record import read_run_json
+from orchestrator.run.same import require_same
 from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
 from orchestrator.store.patient import patient
@@ -85,12 +85,10 @@ def launch(
         labels: CSV of the test labels, if they are known: the report then has the test scores.
 
     Raises:
-        InputError: the folder holds another grid, or another process runs it.
+        InputError: the folder holds another grid, other data or another store, or another process runs it.
         StoreError: another process took the run over, as this one was suspended.
     """
-    previous = read_run_json(run.folder)
-    if previous is not None and previous["grid"] != run.recipe.name:
-        raise InputError(f"{run.folder} holds grid '{previous['grid']}', not '{run.recipe.name}'; use another --out")
+    require_same(run)
     run = replace(run, store=patient(run.store, console.print))
     require_nodes(selection.apply(run), selection.force)
     with own(run.folder) as owner, ExitStack() as at_end:

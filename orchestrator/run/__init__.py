@@ -7,6 +7,7 @@
     execution.py   how and where a grid runs; not part of any signature
     fit.py         what of a grid a dataset can serve
     selection.py   which part of a grid is wanted, and what a launch would do
+    same.py        refuses to launch into a RUN of another grid, other data or another store
     places.py      refuses folders and files where nothing can be written
 
 `run.json` and the store hold everything: a RUN can be resumed on another machine. A RUN has at most one live owner.

@@ -1,7 +1,7 @@
 """A frozen encoder: a file with a network that turns windows of samples into embeddings (docs/encoders.md).
 
 Its input is float32 (windows, samples), mono in [-1, 1] at its sample rate; its output is float32 (windows, dims). A
-`.onnx` file runs in onnxruntime, a `.pt2` file (`torch.export.save`) in torch, both on one CPU thread.
+`.onnx` file runs in onnxruntime, on one CPU thread; a `.pt2` file (`torch.export.save`) in torch, on the CPU.
 """
 
 from pathlib import Path
@@ -114,7 +114,7 @@ def _read(path: Path) -> Network:
     if path.suffix not in (".onnx", ".pt2"):
         raise InputError(f"{path} is not an encoder: give a .onnx or .pt2 file")
     if not path.is_file():
-        raise InputError(f"{path} does not exist: give the file of an encoder, or make one with: sonogrid encoder")
+        raise InputError(f"{path} is not a file: give the file of an encoder, or make one with: sonogrid encoder")
     # Imported here: planning a grid must not wait for torch, nor a grid without encoders for onnxruntime.
     if path.suffix == ".onnx":
         from features.encoder_onnx import OnnxNetwork

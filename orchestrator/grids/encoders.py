@@ -38,7 +38,7 @@ def with_encoder(section: Mapping[str, Any], field: str) -> dict[str, Any]:
     if not isinstance(model, str) or not model:
         return {"sha256": "0" * 64, "sample_rate_hz": 44_100, "dims": 1, **section}
     try:
-        encoder = _opened(Path(model).absolute())
+        encoder = _opened(Path(model).expanduser().absolute())
         found: dict[str, Any] = {"model": str(encoder.path), "sha256": _checksum(encoder.path)}
         found |= _seen(section.get("seen"), field)
         rate = encoder.sample_rate_hz
@@ -85,10 +85,10 @@ def _seen(seen: Any, field: str) -> dict[str, Any]:
     """A file of what the encoder has seen, with its checksum."""
     if not isinstance(seen, str):
         return {}
-    path = Path(seen).absolute()
+    path = Path(seen).expanduser().absolute()
     if not path.is_file():
         hint = f"; for a subset, write [{seen}]" if seen in SUBSETS else ""
-        raise GridError(f"{field}.seen: {seen} does not exist: give a text file of ids or clip names{hint}")
+        raise GridError(f"{field}.seen: {seen} is not a file: give a text file of ids or clip names{hint}")
     if path.stat().st_size > MAX_SEEN_BYTES:
         raise GridError(f"{field}.seen: {seen} has more than {MAX_SEEN_BYTES >> 20} MiB: give one id or name per line")
     return {"seen": str(path), "seen_sha256": _checksum(path)}

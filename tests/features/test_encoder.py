@@ -45,7 +45,7 @@ def test_many_windows_go_through_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_encoder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"absent\.onnx does not exist: give the file of an encoder"):
+    with pytest.raises(InputError, match=r"absent\.onnx is not a file: give the file of an encoder"):
         Encoder(tmp_path / "absent.onnx")
     with pytest.raises(InputError, match=r"weights\.pth is not an encoder: give a \.onnx or \.pt2 file"):
         Encoder(tmp_path / "weights.pth")

@@ -67,11 +67,11 @@ def test_what_is_given_is_compared_with_the_file(model: str, tmp_path: Path) -> 
 
 
 def test_files_that_are_not_there_are_named(model: str) -> None:
-    with pytest.raises(GridError, match=r"features\.embedding\.model: .*absent\.onnx does not exist: give"):
+    with pytest.raises(GridError, match=r"features\.embedding\.model: .*absent\.onnx is not a file: give"):
         with_encoder({"model": "absent.onnx"}, "features.embedding")
-    with pytest.raises(GridError, match=r"embedding\.seen: ids\.txt does not exist: give a text file of ids"):
+    with pytest.raises(GridError, match=r"embedding\.seen: ids\.txt is not a file: give a text file of ids"):
         with_encoder({"model": model, "seen": "ids.txt"}, "features.embedding")
-    with pytest.raises(GridError, match=r"embedding\.seen: test does not exist.*; for a subset, write \[test\]"):
+    with pytest.raises(GridError, match=r"embedding\.seen: test is not a file.*; for a subset, write \[test\]"):
         with_encoder({"model": model, "seen": "test"}, "features.embedding")
 
 
@@ -105,7 +105,7 @@ def test_a_network_that_reads_embeddings_gets_them(model: str, tmp_path: Path) -
     assert isinstance(finer, EmbeddingSettings)
     assert (linear.dims, linear.hop_s, finer.hop_s) == (DIMS, 2.0, 0.25)
     assert conditions["mel"].features == MelSettings()
-    with pytest.raises(GridError, match=r"features\.embedding\.model: .*gone\.onnx does not exist"):
+    with pytest.raises(GridError, match=r"features\.embedding\.model: .*gone\.onnx is not a file"):
         load_grid("grid.yaml", ["features.embedding.model=gone.onnx"])
     (tmp_path / "bare.yaml").write_text(GRID.replace("model: tiny.onnx, ", ""))
     with pytest.raises(GridError, match=r"conditions\.linear\.features\.model is missing"):

@@ -77,7 +77,7 @@ def leaky_conditions(
     """Conditions with a fold whose predictions depend on this fold's labels, and 'blend' if one is a member.
 
     Soft labels of *all* folds have this effect, on the condition that learns from them and on all that descend from it.
-    So has an encoder that was trained on curated or test clips.
+    So has an encoder that was trained on curated clips.
 
     Args:
         recipe: the grid.
@@ -87,17 +87,23 @@ def leaky_conditions(
     """
     seen = labels_seen(graph, recipe.data.folds, overlaps)
     leaky = {name for (name, fold), signature in graph.predict.items() if fold in seen[signature]}
-    leaky |= {name for name, clips in encoders.items() if clips.keys() & {"curated", "test"}}
+    leaky |= {name for name, clips in encoders.items() if "curated" in clips}
     return _with_blend(recipe, leaky)
 
 
-def leaky_on_test(recipe: Recipe, graph: Graph, overlaps: Overlaps) -> list[str]:
-    """Conditions of which a network, or one it depends on, was trained on a copy of a test clip or on its group."""
+def leaky_on_test(
+    recipe: Recipe, graph: Graph, encoders: Mapping[str, SeenClips], overlaps: Overlaps = Overlaps()
+) -> list[str]:
+    """Conditions of which a network, or one it depends on, was trained on a copy of a test clip or on its group.
+
+    Or their encoder was trained on a test clip. Arguments are those of `leaky_conditions`.
+    """
     trained_on: dict[str, bool] = {}
     for signature, node in graph.nodes.items():
         own = node.kind == "train" and (overlaps.test_curated or (overlaps.test_noisy and "noisy" in node.payload))
         trained_on[signature] = own or any(trained_on[parent] for parent in node.parents)
-    return _with_blend(recipe, {name for (name, _), s in graph.predict.items() if trained_on[s]})
+    leaky = {name for (name, _), signature in graph.predict.items() if trained_on[signature]}
+    return _with_blend(recipe, leaky | {name for name, clips in encoders.items() if "test" in clips})
 
 
 def _with_blend(recipe: Recipe, leaky: set[str]) -> list[str]:

@@ -89,7 +89,7 @@ def build_report(run: Run) -> Report:
             *warnings(conditions, blend_report, linear, best, chance, worse),
             *seen_sentences(run.clips_seen, run.manifest),
         ),
-        leaky_on_test=tuple(leaky_on_test(recipe, run.graph, run.overlaps)),
+        leaky_on_test=tuple(leaky_on_test(recipe, run.graph, run.clips_seen, run.overlaps)),
     )
 
 

@@ -56,7 +56,9 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"warning: {sentence}", style="yellow")
     if report.leaky_on_test:
         names = ", ".join(report.leaky_on_test)
-        console.print(f"leaky on the test clips, as copies of some or clips of their groups were trained on: {names}")
+        console.print(
+            f"leaky on the test clips, as some, their copies or clips of their groups were trained on: {names}"
+        )
     for sentence in report.skipped:
         console.print(f"skipped: {sentence}")
 

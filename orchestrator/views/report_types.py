@@ -222,7 +222,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     """What a reader of the scores has to know, in sentences."""
     leaky_on_test: tuple[str, ...] = ()
-    """Conditions that were trained on a copy of a test clip or on its group, and 'blend' if one is a member."""
+    """Conditions trained on a test clip (an encoder), on its copy or its group, and 'blend' if one is a member."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

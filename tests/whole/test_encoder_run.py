@@ -49,7 +49,8 @@ def test_an_encoder_lives_on_in_the_store(tmp_path: Path, small_data: Path, monk
 
     result = resume(run.folder, INLINE, QUIET)
     assert result.ok
-    assert result.report.leaky == result.report.outside == ("linear", "blend")
+    assert result.report.leaky_on_test == result.report.outside == ("linear", "blend")
+    assert result.report.leaky == ()
     assert f"the encoder of linear was trained on 2 of 6 test clips: {seen[0]}, {seen[1]}" in result.report.warnings
     again = Run.open(run.folder)
     assert again.clips_seen == {"linear": {"test": frozenset(seen)}}

@@ -142,7 +142,7 @@ def test_a_noisy_copy_of_a_clip_that_is_held_out_is_its_label_too(grid: Path, sm
     assert seen[f"predict-plain-{fold}"] == others
     assert seen[f"predict-A-{fold}"] == seen[f"predict-same-{fold}"] == {0, 1, 2}
     assert run.leaky == ["A", "same", "all", "crossed", "from_all", "blend"]
-    assert leaky_on_test(run.recipe, run.graph, run.overlaps) == []
+    assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == []
     folds = prepare(load_grid(str(grid), ["defaults.noisy=folds"]), data, tmp_path / "folds")
     assert folds.leaky == ["all", "from_all"]
 
@@ -169,7 +169,7 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
         run = prepare(load_grid(str(grid), changes), data, tmp_path / f"run of {data.name}")
         assert (run.overlaps.test_curated, run.overlaps.test_noisy) == (subset == "curated", subset == "noisy")
         wanted = everything if subset == "curated" else everything[1:]
-        assert leaky_on_test(run.recipe, run.graph, run.overlaps) == wanted
+        assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == wanted
         assert any("test" in note for note in run.manifest.notes)
 
 

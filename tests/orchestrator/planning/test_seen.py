@@ -8,7 +8,7 @@ from features.settings import EmbeddingSettings
 from orchestrator.grids.load import parse_grid
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import build_graph
-from orchestrator.planning.leaks import leaky_conditions
+from orchestrator.planning.leaks import leaky_conditions, leaky_on_test
 from orchestrator.planning.seen import SeenClips, clips_seen, outside_conditions
 from tests.fixtures.encoders import write_onnx
 from tests.fixtures.manifests import manifest_of
@@ -46,9 +46,17 @@ def test_subsets_are_seen_whole_and_reach_all_that_descend(tmp_path: Path, manif
     seen = seen_by(recipe, manifest)
     assert seen == {name: {"test": {"t-5555.wav", "t-17.wav"}} for name in ("own", "child", "pupil", "grandchild")}
     graph = build_graph(recipe, manifest)
-    assert leaky_conditions(recipe, graph, seen) == ["own", "child", "pupil", "grandchild"]
+    assert leaky_on_test(recipe, graph, seen) == ["own", "child", "pupil", "grandchild"]
+    assert leaky_conditions(recipe, graph, seen) == []
     blended = recipe.model_copy(update={"members": ("mel", "child")})
-    assert leaky_conditions(blended, graph, seen)[-1] == "blend"
+    assert leaky_on_test(blended, graph, seen)[-1] == "blend"
+
+
+def test_seen_curated_clips_make_out_of_fold_scores_leaky(tmp_path: Path, manifest: Manifest) -> None:
+    recipe = recipe_of(tmp_path, ["curated"])
+    seen, graph = seen_by(recipe, manifest), build_graph(recipe, manifest)
+    assert leaky_conditions(recipe, graph, seen) == ["own", "child", "pupil", "grandchild"]
+    assert leaky_on_test(recipe, graph, seen) == []
 
 
 def test_nothing_declared_is_nothing_seen(tmp_path: Path, manifest: Manifest) -> None:
@@ -59,7 +67,8 @@ def test_noisy_clips_alone_leave_scores_honest(tmp_path: Path, manifest: Manifes
     recipe = recipe_of(tmp_path, ["noisy"])
     seen = seen_by(recipe, manifest)
     assert seen["own"] == {"noisy": {"n1.wav", "n2.wav"}}
-    assert leaky_conditions(recipe, build_graph(recipe, manifest), seen) == []
+    graph = build_graph(recipe, manifest)
+    assert leaky_conditions(recipe, graph, seen) == leaky_on_test(recipe, graph, seen) == []
 
 
 @pytest.mark.parametrize(

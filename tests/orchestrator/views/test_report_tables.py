@@ -113,7 +113,7 @@ def test_the_blend_counts_members_weights_and_predictions() -> None:
 
 def test_conditions_that_are_leaky_on_the_test_clips_are_named() -> None:
     said = printed(replace(REPORT, leaky_on_test=("A", "blend")))
-    assert "leaky on the test clips, as copies of some or clips of their groups were trained on: A, blend" in said
+    assert "leaky on the test clips, as some, their copies or clips of their groups were trained on: A, blend" in said
     assert "leaky on the test clips" not in printed(REPORT)
 
 

@@ -162,6 +162,10 @@ class NodeStore(DriverStore, WorkerStore):
         return self.read_mark(name, DoneMark, done_file(layout.generation)) if layout.is_done else None
 
     @override
+    def generation(self, node: Node) -> int:
+        return self.known_layout(self.name(node)).generation
+
+    @override
     def done(self, node: Node) -> DoneMark:
         name = self.name(node)
         mark = self._done_mark(name, self.known_layout(name))

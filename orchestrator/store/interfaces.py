@@ -177,6 +177,10 @@ class ReaderStore(MarkReader):
         """
 
     @abstractmethod
+    def generation(self, node: Node) -> int:
+        """Which generation of the node's results is finished or to be made; 1 unless earlier results are void."""
+
+    @abstractmethod
     def done(self, node: Node) -> DoneMark:
         """The done-mark of a finished node.
 

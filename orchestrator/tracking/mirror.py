@@ -36,6 +36,8 @@ life."""
 STATUS: dict[JobState, RunStatus] = {
     "new": "RUNNING", "running": "RUNNING", "killed": "KILLED", "failed": "FAILED", "done": "FINISHED",
 }  # fmt: skip
+GENERATION = "sonogrid.generation"
+"""Tag of a training job's run: the generation of results that its points are of."""
 REST = 9
 """The pause after computing summaries, as a multiple of the time they took."""
 
@@ -197,8 +199,12 @@ class Mirror:
     def _fold(self, name: str, node: Node, prediction: Node, state: JobState, times: Times) -> None:
         tags = {**self._tags, PARENT: self._parent(name).id, "sonogrid.condition": name, "sonogrid.fold": node.split}
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
+        generation = self.run.store.generation(node)
+        tags[GENERATION] = str(generation)
         mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
-        if state == "done" and mirrored.has_other_artifacts("train", self._result(node)):
+        if int(mirrored.tags[GENERATION]) < generation or (
+            state == "done" and mirrored.has_other_artifacts("train", self._result(node))
+        ):
             # The job was run again after it was done. MLflow can't replace points, which may differ now.
             self._runs.delete(node.signature)
             mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)

@@ -245,7 +245,7 @@ def _small(patches: Patches) -> None:
     patches.set(orchestrator.store.local, "_checksum", _checksum)
     for kind in list(orchestrator.jobs.registry.KINDS):
         patches.set(orchestrator.jobs.registry, "KINDS", {**orchestrator.jobs.registry.KINDS, kind: SimulatedWork})
-    for name in ("print_start", "print_end", "print_report", "print_mlflow_warning", "write_reports"):
+    for name in ("print_start", "print_end", "print_report", "print_mlflow_warning", "write_reports", "_score"):
         patches.set(launch, name, lambda *_: None)
     patches.set(launch, "build_report", lambda _: None)
     patches.set(launch, "LaunchView", Quiet)

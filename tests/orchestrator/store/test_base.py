@@ -335,6 +335,7 @@ def test_forced_work_is_a_generation_of_its_own(store: NodeStore) -> None:
         store.done(NODE)
     new = store.claim(NODE, "run")
     store.refresh()
+    assert store.generation(NODE) == new.generation == 2
     assert store.state(NODE).state == "partial"
     assert store.earlier(NAME) == [], "void results are nothing to continue from"
     work(store, new, b"second")

@@ -129,6 +129,26 @@ def test_a_job_that_was_run_again_replaces_its_run(copy: Run, own_mlflow: str) -
     assert all(point.timestamp > child.start_time for point in points)
 
 
+def test_points_of_void_results_are_replaced_though_no_file_of_theirs_was_copied(copy: Run, own_mlflow: str) -> None:
+    """MLflow got the points of a job whose results were damaged before they were copied."""
+    node = copy.graph.nodes[copy.graph.train["plain", 0]]
+    mirror = Mirror(copy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mirror, "_artifacts", lambda *_: None)
+        mirror.sync()
+    before = found(own_mlflow, "tiny")["plain fold 0"]
+    copy.store.forget(node)
+    mirror.sync()
+    after = found(own_mlflow, "tiny")
+    assert "plain fold 0" not in after or after["plain fold 0"].info.run_id != before.info.run_id
+    assert launch(copy, INLINE, Selection(), QUIET).ok
+    run = found(own_mlflow, "tiny")["plain fold 0"]
+    assert run.data.tags["sonogrid.generation"] == "2"
+    points = mlflow.MlflowClient(own_mlflow).get_metric_history(run.info.run_id, "lwlrap")
+    assert [point.step for point in points] == [1, 2]
+    assert all(point.timestamp > before.info.end_time for point in points)
+
+
 def test_an_outage_is_an_error_even_if_there_is_nothing_to_mirror(
     inline_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

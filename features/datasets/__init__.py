@@ -15,5 +15,5 @@ Writing, for `init`:
     columns.py      what the columns of a list hold: files, labels, groups, folds
     tree.py         the audio files below a folder
 
-The layouts of `features.layout` are the result. No audio file is opened here.
+The layouts of `features.layout` are the result. Only `init` opens audio files, and reads no more than their headers.
 """

@@ -99,7 +99,7 @@ class List:
         for column in _by_name(self.table.header, _SPLITS):
             values = sorted(set(_cells(self.table, column)))
             parts = {value: part_of(value) for value in values}
-            if "curated" in parts.values() and None not in parts.values():
+            if "curated" in parts.values() and None not in parts.values() and len(set(parts.values())) > 1:
                 subsets = ("curated", "noisy", "test")
                 of = {part: tuple(value for value in values if parts[value] == part) for part in subsets}
                 return {part: {column: cells} for part, cells in of.items() if cells}

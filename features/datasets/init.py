@@ -1,9 +1,11 @@
 """`sonogrid init`: look at a folder of sounds, say what is there, and write its dataset.yaml."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from features.audio import open_audio, without_notes
 from features.datasets.described import described_layout
 from features.datasets.description import FILE_NAME, Dataset, Source
 from features.datasets.guess import class_folders, lists
@@ -33,7 +35,7 @@ class Initialised:
     found: tuple[str, ...]
     """What is there, one sentence per part of the dataset."""
     notes: tuple[str, ...]
-    """Files that are missing or not listed, and other oddities, one sentence each."""
+    """Files that are missing, not readable or not listed, and other oddities, one sentence each."""
     problems: tuple[str, ...]
     """Rows that can't be used, one sentence each."""
 
@@ -64,7 +66,7 @@ def init(root: Path, *, force: bool = False) -> Initialised:
         raise InputError(f"{path} is not a regular file: remove it first")
     kept = path.exists() and _same(path, dataset, force)
     layout = described_layout(root, dataset)
-    missing = _missing(layout)
+    oddities = [*notes, *_missing(layout), *_unreadable(layout), *layout.notes]
     classes = count(len(layout.classes), "class", "classes")
     found = [f"{root}: {dataset.about}; {classes}: {listed(layout.classes)}"]
     for subset, sources in dataset.parts.items():
@@ -73,7 +75,7 @@ def init(root: Path, *, force: bool = False) -> Initialised:
     if not kept:
         with atomic(path) as temporary:
             temporary.write_text(_HEAD + dataset.as_yaml(), encoding="utf-8")
-    return Initialised(path, dataset, not kept, tuple(found), (*notes, *missing, *layout.notes), layout.problems)
+    return Initialised(path, dataset, not kept, tuple(found), tuple(oddities), layout.problems)
 
 
 def _recognise(root: Path) -> tuple[Dataset, list[str]]:
@@ -130,6 +132,30 @@ def _missing(layout: Layout) -> list[str]:
             sentences.append(
                 f"{count(len(gone), 'file')} of {len(part.rows):,} that {part.csv} lists for {part.subset} "
                 f"{'is' if len(gone) == 1 else 'are'} missing: {listed(gone)}"
+            )
+    return sentences
+
+
+def _unreadable(layout: Layout) -> list[str]:
+    """A sentence for each part with files that are there and are no audio, by their headers; `check` reads them all."""
+
+    def is_bad(path: Path) -> bool:
+        try:
+            with open_audio(path):
+                return False
+        except DataError:
+            return True
+
+    sentences = []
+    for part in layout.parts.values():
+        there = [row.clip for row in part.rows if (part.folder / row.clip).exists()]
+        with without_notes(), ThreadPoolExecutor() as pool:
+            flags = pool.map(is_bad, (part.folder / clip for clip in there))
+            bad = [clip for clip, flag in zip(there, flags, strict=True) if flag]
+        if bad:
+            sentences.append(
+                f"{count(len(bad), 'file')} of {len(part.rows):,} for {part.subset} cannot be read: {listed(bad)} "
+                "('sonogrid check' says why)"
             )
     return sentences
 

@@ -56,7 +56,8 @@ def init(arguments: Arguments, console: Console) -> int:
         console.print(f"{count(len(made.problems), 'row')} can't be used, such as: {made.problems[0]}")
     console.print(f"wrote {made.path}" if made.written else f"{made.path} says so already")
     console.print("next:")
-    console.print(f"  sonogrid check {arguments.data}  every problem, file by file")
+    console.print(f"  sonogrid check {arguments.data}")
+    console.print(f"  sonogrid launch small --data {arguments.data} --out runs/{made.path.absolute().parent.name}")
     return 0
 
 

@@ -83,6 +83,7 @@ def test_folds_groups_and_splits_are_found() -> None:
     one = looked_at("f,label,fold,speaker,split\na,x,1,p,train\nb,y,2,p,valid\nc,x,1,q,test\nd,y,2,q,train", AUDIO)
     assert (one.fold, one.group) == ("fold", "speaker")
     assert one.where == {"curated": {"split": ("train", "valid")}, "test": {"split": ("test",)}}
+    assert looked_at("f,label,split\na,x,train\nb,y,valid\nc,x,train", AUDIO).where == {}
 
 
 def test_a_group_is_shared_by_clips_and_known_of_all() -> None:

@@ -54,10 +54,13 @@ def test_missing_unlisted_and_wrong_rows_are_counted(root: Path, clip: Clip, tex
     for name in "abcdef":
         clip(f"{name}.wav")
     text("l.csv", "f,label\na.wav,x\nb.wav,y\nc.wav,x\nd.wav,y\n../e.wav,x\ngone.wav,y\nlost.wav,x\n")
+    (root / "b.wav").write_text("text")
+    (root / "c.wav").write_bytes(b"")
     made = init(root)
     assert made.found[1] == "curated: 6 clips, l.csv; labels in column label"
     assert made.notes == (
         f"2 files of 6 that {root}/l.csv lists for curated are missing: gone.wav, lost.wav",
+        "2 files of 6 for curated cannot be read: b.wav, c.wav ('sonogrid check' says why)",
         f"{root} has 2 audio files that no list names; ignored: e.wav, f.wav",
     )
     assert len(made.problems) == 1

@@ -28,9 +28,11 @@ METHODS: dict[str, Callable[[Split], NDArray[np.float64]]] = {
     "uniform": methods.uniform,
     "best single": methods.best_single,
     "bagged greedy": methods.bagged,
-    "sonogrid, searched": methods.sonogrid,
     "NNLS stacking": methods.stacking,
+    "half NNLS, half uniform": methods.half_stacking,
     "pairwise logistic": methods.pairwise,
+    "sonogrid, trials: 0": methods.sonogrid_without_search,
+    "sonogrid": methods.sonogrid,
 }
 
 

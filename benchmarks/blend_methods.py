@@ -5,17 +5,28 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize, nnls
+from scipy.optimize import minimize
 
 from benchmarks.blend_members import Split
 from orchestrator.blending.bagging import bag_all, draw_bags
 from orchestrator.blending.contest import Contest
 from orchestrator.blending.search import choose
 from orchestrator.blending.selection import select
+from orchestrator.blending.stacking import stack
 from orchestrator.blending.studies import open_studies
 from orchestrator.grids.recipe import BlendSettings
 
-__all__ = ["bagged", "best_single", "greedy", "pairwise", "sonogrid", "stacking", "uniform"]
+__all__ = [
+    "bagged",
+    "best_single",
+    "greedy",
+    "half_stacking",
+    "pairwise",
+    "sonogrid",
+    "sonogrid_without_search",
+    "stacking",
+    "uniform",
+]
 
 Weights = NDArray[np.float64]
 
@@ -42,12 +53,12 @@ def bagged(split: Split, bags: int = 20, rounds: int = 15) -> Weights:
 
 
 def stacking(split: Split) -> Weights:
-    """Non-negative least squares of the labels on the members' scores (Breiman, "Stacked regressions", 1996)."""
-    flat = split.oof.reshape(len(split.oof), -1).astype(np.float64)  # (M, N C)
-    root = np.linalg.cholesky(flat @ flat.T + 1e-9 * np.eye(len(flat)))  # the same minimum, from M x M numbers
-    target = np.linalg.solve(root, flat @ split.truth.ravel())
-    weights, _ = nnls(root.T, target)
-    return weights / weights.sum()
+    """Non-negative least squares of the labels on the members' scores, on all clips at once."""
+    return stack(split.oof, split.truth, np.ones((1, len(split.truth))), np.ones((1, len(split.oof)), dtype=bool))[0]
+
+
+def half_stacking(split: Split) -> Weights:
+    return (stacking(split) + uniform(split)) / 2
 
 
 def pairwise(split: Split) -> Weights:
@@ -67,6 +78,10 @@ def pairwise(split: Split) -> Weights:
 
 def sonogrid(split: Split, trials: int = 50) -> Weights:
     """The blend's job as it is, without its nested estimate."""
-    found = bag_all(Contest(split.oof, split.truth), split.groups, np.ones((1, len(split.truth)), dtype=bool), seed=42)
+    found = bag_all(split.oof, split.truth, split.groups, np.ones((1, len(split.truth)), dtype=bool), seed=42)[0]
     with TemporaryDirectory() as folder, open_studies(Path(folder) / "journal", "inputs", None, "") as studies:
-        return found[0].weights(choose(found[0], split.groups, BlendSettings(trials=trials), studies, "all folds"))
+        return found.weights(choose(found, split.groups, BlendSettings(trials=trials), studies, "all folds"))
+
+
+def sonogrid_without_search(split: Split) -> Weights:
+    return sonogrid(split, trials=0)

@@ -4,8 +4,9 @@
     members.py      all members of an ensemble, stitched from the folds' predictions
     contest.py      lwlrap of many blends of the same members, fast
     selection.py    greedy selection of members
-    bagging.py      the same on resamples of the clips, averaged
-    search.py       Optuna's search for a better mixture of selections
+    stacking.py     non-negative least squares
+    bagging.py      both on resamples of the clips, averaged
+    search.py       how they are mixed, and Optuna's search for a better mixture
     tune.py         weights and their nested score: `tune_blend`
     studies.py      where trials are recorded: a journal file or a shared database
     result.py       `BlendResult`, and `Blend`: the file blend.json

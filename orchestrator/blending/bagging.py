@@ -1,9 +1,9 @@
 """Weights from many resamples of the clips, and what the clips that a resample left out say about them.
 
-A *bag* is a resample: groups of clips are drawn with replacement, and each counts as often as it was drawn. Members are
-selected on each bag, and the weights are averaged over the bags. So they depend less on single clips than those of one
-selection on all clips. A clip can be scored with the weights of the bags that left it out. Without further selections,
-this estimates what a blend is worth on clips that its weights never saw.
+A *bag* is a resample: groups of clips are drawn with replacement, and each counts as often as it was drawn. Members get
+weights on each bag, by greedy selection and by stacking, and these are averaged over the bags. So they depend less on
+single clips than weights from all clips at once. A clip can be scored with the weights of the bags that left it out.
+This estimates what a blend is worth on clips that its weights never saw.
 
 Source: Breiman, "Out-of-bag estimation", 1996.
 """
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from orchestrator.blending.contest import Contest, Floats
 from orchestrator.blending.selection import select
+from orchestrator.blending.stacking import stack
 from trainers.randomness import generator
 
 __all__ = ["BAGS", "ROUNDS", "Bagged", "Mixture", "bag_all", "draw_bags"]
@@ -30,21 +31,23 @@ GREEDY_ROUNDS = 50
 
 @dataclass(frozen=True)
 class Mixture:
-    """How weights are made from the selections; the default is what generalises best (docs/experiments.md)."""
+    """How weights are made; the default is what generalises best on few clips (docs/experiments.md)."""
 
     bags: int = BAGS
-    """Bags whose weights are averaged. 1: there is one selection, on all clips as they are."""
+    """Bags whose weights are averaged. 1: weights are from all clips as they are."""
     rounds: int = ROUNDS
-    """Rounds of each selection, of which the best stage is kept."""
+    """Rounds of each greedy selection, of which the best stage is kept."""
+    stacked: float = 0.5
+    """Share of the stacked weights, 0 to 1; the rest is greedy selection."""
     uniform: float = 0.0
-    """Share of the uniform weights, 0 to 1."""
+    """Share of the uniform weights in the result, 0 to 1."""
     published: float = 0.0
     """Share of the published weights in the result, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Bagged:
-    """Selections on some of the clips, and on bags of them.
+    """Weights from some of the clips, and from bags of them.
 
     Attributes:
         contest: the members, on all clips.
@@ -52,6 +55,8 @@ class Bagged:
         out: (B, P) whether a pair is one of them that the bag left out.
         on_all: (GREEDY_ROUNDS, M) weights selected on all the clips, by rounds.
         on_bags: (ROUNDS, B, M) weights selected on each bag, by rounds.
+        stacked_on_all: (M,) stacked weights.
+        stacked_on_bags: (B, M) stacked weights of each bag.
         uniform: (M,)
         published: (M,), or None.
     """
@@ -61,14 +66,19 @@ class Bagged:
     out: NDArray[np.bool_]
     on_all: Floats
     on_bags: Floats
+    stacked_on_all: Floats
+    stacked_on_bags: Floats
     uniform: Floats
     published: Floats | None
 
     def weights(self, mixture: Mixture) -> Floats:
         """The weights (M,), at least 0, with sum 1."""
-        one = self.on_all[mixture.rounds - 1]
-        chosen = one if mixture.bags == 1 else self.on_bags[mixture.rounds - 1, : mixture.bags].mean(axis=0)
-        mixed = (1 - mixture.uniform) * chosen + mixture.uniform * self.uniform
+        if mixture.bags == 1:
+            greedy, stacked = self.on_all[mixture.rounds - 1], self.stacked_on_all
+        else:
+            greedy, stacked = self.on_bags[mixture.rounds - 1].mean(axis=0), self.stacked_on_bags.mean(axis=0)
+        mixed = (1 - mixture.stacked) * greedy + mixture.stacked * stacked
+        mixed = (1 - mixture.uniform) * mixed + mixture.uniform * self.uniform
         if self.published is not None:
             mixed = (1 - mixture.published) * mixed + mixture.published * self.published
         weights: Floats = mixed / mixed.sum()
@@ -82,16 +92,18 @@ class Bagged:
 
     def out_of_bag(self, mixture: Mixture) -> Floats:
         """Precision at each pair that is `scored`, by weights from bags that left its clip out."""
-        mixed = (1 - mixture.uniform) * self._selected(mixture.bags, mixture.rounds) + mixture.uniform * self._uniform
+        mixed = (1 - mixture.uniform) * self._mixed(mixture) + mixture.uniform * self._uniform
         if self._published is not None:
             mixed = (1 - mixture.published) * mixed + mixture.published * self._published
         return self.contest.precisions(mixed)[self.scored]
 
-    def _selected(self, bags: int, rounds: int) -> NDArray[np.float32]:
-        """The differences (K,), each mixed by the weights of the first `bags` bags that left its clip out."""
-        used = self.out & (np.cumsum(self.out, axis=0) <= bags)  # (B, P)
+    def _mixed(self, mixture: Mixture) -> NDArray[np.float32]:
+        """The differences (K,), each mixed by the weights of the bags that left its clip out, or of the first."""
+        used = self.out & (np.cumsum(self.out, axis=0) <= mixture.bags)  # (B, P)
         shares = used / np.maximum(used.sum(axis=0), 1)  # (B, P)
-        weights = (shares.T @ self.on_bags[rounds - 1]).astype(np.float32)  # (P, M)
+        greedy = self.on_bags[mixture.rounds - 1]  # (B, M)
+        by_bag = (1 - mixture.stacked) * greedy + mixture.stacked * self.stacked_on_bags  # (B, M)
+        weights = (shares.T @ by_bag).astype(np.float32)  # (P, M)
         mixed: NDArray[np.float32] = np.einsum(
             "km,km->k", self.contest.differences, weights.take(self.contest.pairs, axis=0)
         )
@@ -120,7 +132,8 @@ def draw_bags(groups: NDArray[np.int64], bags: int, rng: np.random.Generator) ->
 
 
 def bag_all(
-    contest: Contest,
+    oof: NDArray[np.float32],
+    truth: NDArray[np.bool_],
     groups: NDArray[np.int64],
     parts: NDArray[np.bool_],
     *,
@@ -128,16 +141,18 @@ def bag_all(
     limit: int | None = None,
     published: Floats | None = None,
 ) -> list[Bagged]:
-    """The selections on several sets of clips, made at once, since they take many members in common.
+    """Weights from several sets of clips, found at once, since greedy selections take many members in common.
 
     Args:
-        contest: the members.
+        oof: (M, N, C) predictions.
+        truth: (N, C) labels.
         groups: (N,) group of each clip.
         parts: (S, N) the sets; each has a labelled clip.
         seed: of the bags.
         limit: number of members that may have a weight. One selection on all clips of a part chooses them.
         published: (M,) weights.
     """
+    contest = Contest(oof, truth)
     drawn = np.zeros((len(parts), BAGS, parts.shape[1]))
     labelled = np.unique(contest.clips)
     for number, part in enumerate(parts):
@@ -145,11 +160,12 @@ def bag_all(
         drawn[number][:, clips] = draw_bags(groups[clips], BAGS, generator(seed, "bags", number))
     inside, shares = parts[:, contest.clips], drawn[:, :, contest.clips]  # (S, P), (S, B, P)
     on_all = select(contest, inside.astype(np.float64), GREEDY_ROUNDS, limit=limit)  # (rounds, S, M)
-    members = on_all.shape[2]
     allowed = np.ones_like(on_all[0], dtype=bool) if limit is None else on_all[-1] > 0  # (S, M)
-    on_bags = select(
-        contest, shares.reshape(-1, shares.shape[2]), ROUNDS, allowed=np.repeat(allowed, BAGS, axis=0)
-    ).reshape(ROUNDS, len(parts), BAGS, members)
+    by_bag = np.repeat(allowed, BAGS, axis=0)  # (S B, M)
+    on_bags = select(contest, shares.reshape(len(by_bag), -1), ROUNDS, allowed=by_bag)
+    on_bags = on_bags.reshape(ROUNDS, len(parts), BAGS, len(oof))
+    counts = np.concatenate([parts & truth.any(axis=1), drawn.reshape(len(by_bag), -1)])  # (S + S B, N)
+    stacked = stack(oof, truth, counts, np.concatenate([allowed, by_bag]))  # (S + S B, M)
     return [
         Bagged(
             contest=contest,
@@ -157,6 +173,8 @@ def bag_all(
             out=inside[number] & (shares[number] == 0),
             on_all=on_all[:, number],
             on_bags=on_bags[:, number],
+            stacked_on_all=stacked[number],
+            stacked_on_bags=stacked[len(parts) :].reshape(len(parts), BAGS, -1)[number],
             uniform=may / may.sum(),
             published=None if published is None or not (published * may).any() else _scaled(published * may),
         )

@@ -1,7 +1,9 @@
 """Weights of an ensemble, and the score of the blend on clips that the weights were not tuned on.
 
-The default is greedy selection on 20 bags of the clips, averaged: of all that was tried it generalises best, on few
-clips and on many (docs/experiments.md). Optuna then looks for a better way to make weights from the same selections.
+Weights are means over 20 bags of the clips, half from greedy selection, half from stacking; or from selection alone
+where clips that the weights never saw show that this is better. Of all that was tried, this generalises best, on few
+clips and on many (docs/experiments.md). Optuna then looks for a better mixture (`search`).
+
 Scores of weights on the predictions they were tuned on are too high. The whole procedure therefore also runs once
 without each fold and is scored on that fold: `oof_lwlrap_nested`.
 
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.blending.bagging import bag_all
-from orchestrator.blending.contest import Contest, Floats
+from orchestrator.blending.contest import Floats
 from orchestrator.blending.result import BlendResult
 from orchestrator.blending.search import choose
 from orchestrator.blending.studies import open_studies
@@ -78,17 +80,18 @@ def tune_blend(
 
     more = () if published is None else (published,)
     inputs = _fingerprint(oof, positive, folds, groups, *more, np.array([settings.seed, limit]))
-    contest = Contest(oof, positive)
     labelled = _labelled(positive, folds)
     parts = np.stack([np.ones(len(folds), dtype=bool), *(folds != fold for fold in labelled)])  # (S, N)
     found = bag_all(
-        contest,
+        oof,
+        positive,
         groups,
         parts,
         seed=settings.seed,
         limit=None if limit == len(oof) else limit,
         published=published,
     )
+    contest = found[0].contest
     with open_studies(journal, inputs, database, study) as studies:
         studied = [choose(found[0], groups, settings, studies, "all folds")]
         for fold, bagged in zip(labelled, found[1:], strict=True):

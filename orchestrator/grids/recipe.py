@@ -28,8 +28,8 @@ class BlendSettings(Settings):
         50,
         ge=0,
         le=1_000_000,
-        description="mixtures of greedy selections that Optuna tries, on all clips and once more without each fold; "
-        "0: bagged greedy selection as it is",
+        description="mixtures of greedy, stacked, uniform and published weights that Optuna tries, on all clips and "
+        "once more without each fold; 0: the default mixture",
     )
     seed: int = Field(42, ge=0, le=2**31 - 1, description="seed of the bags and of Optuna")
     budget: int | None = Field(

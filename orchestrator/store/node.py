@@ -22,7 +22,7 @@ __all__ = ["STAGE_VERSIONS", "Kind", "Node", "short_inputs", "signature_of", "sp
 Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
 
 # Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-STAGE_VERSIONS: dict[Kind, int] = {"shard": 1, "train": 4, "predict": 4, "pseudo": 2, "blend": 2}
+STAGE_VERSIONS: dict[Kind, int] = {"shard": 1, "train": 4, "predict": 4, "pseudo": 2, "blend": 3}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The search for a mixture of selections."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from orchestrator.blending.bagging import Bagged, Mixture, bag_all
-from orchestrator.blending.contest import Contest, Floats
+from orchestrator.blending.contest import Floats
 from orchestrator.blending.search import choose
 from orchestrator.blending.studies import open_studies
 from orchestrator.grids.recipe import BlendSettings
@@ -23,7 +24,7 @@ def alike(published: Floats | None = None) -> Bagged:
     truth = np.eye(10, dtype=bool)[rng.integers(10, size=CLIPS)]
     oof = (truth + rng.normal(scale=4, size=(60, CLIPS, 10))).astype(np.float32)
     everything = np.ones((1, CLIPS), dtype=bool)
-    return bag_all(Contest(oof, truth), np.arange(CLIPS), everything, seed=1, published=published)[0]
+    return bag_all(oof, truth, np.arange(CLIPS), everything, seed=1, published=published)[0]
 
 
 def chosen(bagged: Bagged, trials: int, folder: Path) -> Mixture:
@@ -40,19 +41,35 @@ def test_what_is_clearly_better_is_chosen(tmp_path: Path) -> None:
 
 def test_what_may_be_luck_is_not(tmp_path: Path) -> None:
     oof, truth, _ = draw(6, clips=80)
-    bagged = bag_all(Contest(oof, truth), np.arange(80), np.ones((1, 80), dtype=bool), seed=1)[0]
+    bagged = bag_all(oof, truth, np.arange(80), np.ones((1, 80), dtype=bool), seed=1)[0]
     assert chosen(bagged, 30, tmp_path) == Mixture()
 
 
 def test_trials_have_names_and_begin_with_the_baselines(tmp_path: Path) -> None:
     bagged = alike(published=np.arange(60.0))
-    chosen(bagged, 6, tmp_path)
+    chosen(bagged, 8, tmp_path)
     storage = JournalStorage(JournalFileBackend(str(tmp_path / "journal")))
     trials = optuna.load_study(study_name="inputs all folds", storage=storage).trials
     names = [trial.user_attrs.get("baseline") for trial in trials]
-    assert names == ["bagged greedy", "greedy", "uniform", "published", None, None]
-    for trial, mixture in zip(
-        trials, (Mixture(), Mixture(bags=1), Mixture(uniform=1.0), Mixture(published=1.0)), strict=False
-    ):
+    assert names == ["default", "bagged greedy", "greedy", "stacking", "uniform", "published", None, None]
+    baselines = (
+        Mixture(),
+        Mixture(stacked=0.0),
+        Mixture(bags=1, stacked=0.0),
+        Mixture(stacked=1.0),
+        Mixture(stacked=0.0, uniform=1.0),
+        Mixture(stacked=0.0, published=1.0),
+    )
+    for trial, mixture in zip(trials, baselines, strict=False):
         assert trial.value == bagged.out_of_bag(mixture).mean()
-    assert set(trials[0].params) == {"bags", "rounds", "share of uniform weights", "share of published weights"}
+    shares = {f"share of {part} weights" for part in ("stacked", "uniform", "published")}
+    assert set(trials[0].params) == {"bags", "rounds", *shares}
+
+
+def test_bagged_greedy_alone_is_used_where_it_is_better(tmp_path: Path) -> None:
+    oof, truth, _ = draw(6, clips=CLIPS)
+    found = bag_all(oof, truth, np.arange(CLIPS), np.ones((1, CLIPS), dtype=bool), seed=1)[0]
+    assert chosen(found, 0, tmp_path) == Mixture()
+    worst = np.zeros_like(found.stacked_on_bags)
+    worst[:, 5] = 1.0  # as if stacking had gone wrong
+    assert chosen(replace(found, stacked_on_bags=worst), 0, tmp_path) == Mixture(stacked=0.0)

@@ -39,28 +39,27 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size - 7)
 
 
-@pytest.mark.parametrize(
-    ("name", "file", "harm", "told"),
-    [
+def test_a_damaged_result_is_named_and_that_node_alone_is_computed_again(
+    copy: Run, inline_run: Run, same_numbers: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of each kind; none has all of its dependents among the others."""
+    cases: list[tuple[str, str, Callable[[Path], None], str]] = [
         ("shard-mel-noisy-0000", "data.npy", flip, "its checksum is not the one it was written with"),
+        ("shard-waveform-curated-0000", "index.parquet", cut, r"it has \d+ bytes, not \d+"),
         ("train-A-1", "snapshot-1.safetensors", flip, "its checksum is not the one"),
         ("predict-B-0", "curated.npy", flip, "its checksum is not the one"),
-        ("shard-waveform-curated-0000", "index.parquet", cut, r"it has \d+ bytes, not \d+"),
         ("pseudo-A-0", "labels.npy", Path.unlink, "it can't be read"),
         ("blend", "blend.json", cut, r"it has \d+ bytes, not \d+"),
-    ],
-)
-def test_a_damaged_result_is_named_and_that_node_alone_is_computed_again(
-    copy: Run, inline_run: Run, same_numbers: Compare, capsys: pytest.CaptureFixture[str],
-    name: str, file: str, harm: Callable[[Path], None], told: str,
-) -> None:  # fmt: skip
-    node = next(node for node in copy.graph.nodes.values() if node.name == name)
-    path = copy.store.results(node) / file
-    harm(path)
+    ]
+    nodes = {node.name: node for node in copy.graph.nodes.values()}
+    paths = {name: copy.store.results(nodes[name]) / file for name, file, _, _ in cases}
+    for name, _, harm, _ in cases:
+        harm(paths[name])
     code, said = ran(copy, capsys)
     assert code == 0
-    assert re.search(f"repair: {re.escape(str(path))} is damaged: {told}", said)
-    assert nodes_that_ran(copy) == [name]
+    for name, _, _, told in cases:
+        assert re.search(f"repair: {re.escape(str(paths[name]))} is damaged: {told}", said)
+    assert sorted(nodes_that_ran(copy)) == sorted(paths)
     same_numbers(inline_run, Run.open(copy.folder))
 
 

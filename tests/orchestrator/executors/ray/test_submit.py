@@ -248,6 +248,7 @@ def test_what_the_head_refuses_is_said_here(cluster: Cluster, tmp_path: Path) ->
     assert f"sonogrid: on the head: {tmp_path / 'nowhere'} holds no run: there is no run.json" in said
 
 
+@pytest.mark.long
 def test_a_wrong_token_and_a_node_with_other_sources_are_refused(
     cluster: Cluster, submitted: Path, tmp_path: Path
 ) -> None:

@@ -8,11 +8,14 @@ import pytest
 
 from features.errors import InputError
 from features.files import read_json, write_json
+from features.settings import EmbeddingSettings
 from orchestrator.grids.load import load_grid
+from orchestrator.jobs.encoders import encoder_file, seen_lines
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.selection import prepare
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.open import open_store
+from tests.fixtures.encoders import write_onnx
 
 
 @pytest.fixture
@@ -84,3 +87,34 @@ def test_a_manifest_that_another_run_finishes_at_the_same_moment_is_fine(run: Ru
         for _ in pool.map(save, range(2)):
             pass
     assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()
+
+
+EMBEDDED = """
+name: embedded
+data: {folds: 2}
+features: {embedding: {model: tiny.onnx, window_s: 0.5, seen: ids.txt}}
+defaults: {network: {kind: pooled, reads: embedding}, crop: 4, predict: {pads: [0]}}
+conditions: {linear: {}, finer: {features: {hop_s: 0.25}}}
+"""
+
+
+def test_files_of_a_grid_reach_workers_through_any_store(
+    small_data: Path, tmp_path: Path, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = write_onnx(tmp_path / "tiny.onnx").read_bytes()
+    (tmp_path / "ids.txt").write_text("a.wav\n")
+    (tmp_path / "grid.yaml").write_text(EMBEDDED)
+    run = prepare(load_grid("grid.yaml"), small_data, tmp_path / "run", root)
+    run.save()
+    features = run.recipe.conditions["linear"].features
+    assert isinstance(features, EmbeddingSettings)
+    for _ in range(2):
+        worker = open_store(root, listed=False)
+        found = encoder_file(worker, features)
+        assert found is not None
+        assert found.read_bytes() == content
+        assert seen_lines(worker, features) == ["a.wav"]
+        worker.close()
+        (tmp_path / "tiny.onnx").unlink(missing_ok=True)
+        run.save()  # what is in the store is not needed any more

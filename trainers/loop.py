@@ -108,7 +108,7 @@ class _Training:
         torch.manual_seed(seed_of(settings.seed, f"weights/{job.split}"))
         bands = job.curated.shards.n_mels
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask, bands=bands)
-        # A snapshot or a checkpoint replaces all of this.
+        # A checkpoint replaces all of this, a snapshot to start from all but the numbers that are measured here.
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
         start = settings.network
         if isinstance(start, ResNetSettings | SEResNeXtSettings) and start.init_from and start.init_sha256:

@@ -24,6 +24,9 @@ __all__ = [
     "save_snapshot", "start_trunk", "warm_start",
 ]  # fmt: skip
 
+OF_FEATURES = ("db_mean", "db_deviation", "trunk.mean", "trunk.deviation")
+"""Tensors that describe a network's input rather than what it learnt."""
+
 
 def save_snapshot(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
     """Write a network's weights with facts about them (JSON-like) in the header."""
@@ -47,6 +50,8 @@ def load_snapshot(path: Path, network: nn.Module) -> dict[str, Any]:
 def warm_start(path: Path, network: nn.Module) -> None:
     """Load those weights of a snapshot that the network has as well; a head that the snapshot lacks stays as it is.
 
+    The numbers by which inputs are normalised stay too: they are of the network's own features, which may differ.
+
     Raises:
         StoreError: the file is missing or damaged, or its trunk has another shape.
     """
@@ -58,7 +63,8 @@ def warm_start(path: Path, network: nn.Module) -> None:
         raise StoreError(
             f"{path} can't start this network: {(wrong + missing)[0]} differs; init_from needs equal networks"
         )
-    network.load_state_dict({name: tensors.get(name, value) for name, value in own.items()})
+    taken = {name: value for name, value in tensors.items() if name not in OF_FEATURES}
+    network.load_state_dict({name: taken.get(name, value) for name, value in own.items()})
 
 
 def start_trunk(path: Path, sha256: str, network: nn.Module) -> None:

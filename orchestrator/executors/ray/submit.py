@@ -25,6 +25,7 @@ __all__ = ["command_line", "passed_on", "submit"]
 
 PASSED_ON = (
     "MLFLOW_TRACKING_URI",
+    "MLFLOW_DEFAULT_ARTIFACT_ROOT",
     "MLFLOW_S3_ENDPOINT_URL",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_S3",
@@ -32,6 +33,8 @@ PASSED_ON = (
     "AWS_DEFAULT_REGION",
 )
 """Where services are; credentials for them are set in the head's own environment."""
+PLACES = ("MLFLOW_TRACKING_URI", "MLFLOW_DEFAULT_ARTIFACT_ROOT")
+"""Those that may be paths."""
 CONNECT_S, ANSWER_S = 10.0, 60.0
 FIRST_WORDS_S = 60.0
 END_S = 2.0
@@ -139,7 +142,7 @@ def passed_on() -> tuple[dict[str, str], list[str]]:
         value = os.environ.get(name)
         if not value:
             continue
-        if name == "MLFLOW_TRACKING_URI":
+        if name in PLACES:
             value = _absolute(value)
         parts = urlsplit(value)
         if "@" in parts.netloc or parts.query:

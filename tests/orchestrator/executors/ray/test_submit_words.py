@@ -82,6 +82,9 @@ def test_places_are_those_of_where_it_was_typed(tmp_path: Path, monkeypatch: pyt
     }.items():
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         assert passed_on()[0]["MLFLOW_TRACKING_URI"] == sent
+    for place, sent in {"artifacts": f"{tmp_path}/artifacts", "s3://bucket/artifacts": "s3://bucket/artifacts"}.items():
+        monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", place)
+        assert passed_on()[0]["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == sent
 
 
 def test_no_password_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +94,7 @@ def test_no_password_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         "MLFLOW_TRACKING_PASSWORD": "hush", "RAY_AUTH_TOKEN": "hush",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION"):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION", "MLFLOW_DEFAULT_ARTIFACT_ROOT"):
         monkeypatch.delenv(name, raising=False)
     assert passed_on() == ({"AWS_REGION": "eu-north-1"}, ["MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL"])
 

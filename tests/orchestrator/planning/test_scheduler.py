@@ -125,6 +125,27 @@ def test_a_job_that_fits_nowhere_yet_is_waited_for_while_the_cluster_may_grow() 
     assert executor.standings[-1] == Standing(cached=0, running=0, done=2, failed=0, blocked=0, waiting=0, ready={})
 
 
+def test_jobs_that_wait_when_the_first_gpu_joins_take_it() -> None:
+    """What a job needs is asked again when it starts: machines with GPUs may join a cluster later."""
+
+    class Joined(FakeExecutor):
+        joined = False
+        taken: dict[str, Needs]
+
+        def needs(self, node: Node) -> Needs:
+            return Needs(1, 1.0) if self.joined and node.trains else Needs(1)
+
+        def submit(self, node: Node) -> None:
+            self.taken = {**getattr(self, "taken", {}), node.name: self.needs(node)}
+            super().submit(node)
+            if len(self.taken) == 1:
+                self.joined, self.free = True, Needs(self.free.cpus, 1)
+
+    executor = Joined(cpus=1, gpus=0)
+    assert run_plan(plan(*(node(f"n{i}", trains=True) for i in range(3))), executor, tick_s=0.01).done == 3
+    assert list(executor.taken.values()) == [Needs(1), Needs(1, 1.0), Needs(1, 1.0)]
+
+
 def test_stopping_submits_nothing_more_and_waits_for_what_runs() -> None:
     executor = FakeExecutor(cpus=1)
 

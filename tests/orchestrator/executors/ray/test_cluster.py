@@ -210,4 +210,12 @@ def test_a_machine_that_joins_while_nothing_runs_is_seen_and_vetted(
         assert time.monotonic() < end
         time.sleep(0.2)
     assert len(executor._vetted) == len(here) + 1
+    # The devices are read again too: jobs of a cluster that had no GPU train on those of a machine that joins.
+    late = RayExecutor(run, Execution())
+    late._has_gpus = False
+    training = next(node for node in run.graph.nodes.values() if node.kind == "train")
+    assert late.needs(training).gpus == 0
+    late._looked = 0.0
+    late.hold(standing)
+    assert late.needs(training).gpus == 1.0
     executor.demand.show({})

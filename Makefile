@@ -41,11 +41,12 @@ mutants: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
-# Kills processes of a running grid at random: make chaos SEED=3 KILLS=100
+# Kills processes of a running grid at random: make chaos SEED=3 KILLS=100 DRIVERS=2
 SEED ?= 0
 KILLS ?= 30
+DRIVERS ?= 1
 chaos: setup
-	$(BIN)/python tests/whole/chaos/chaos.py --seed $(SEED) --kills $(KILLS)
+	$(BIN)/python -m tests.whole.chaos.chaos --seed $(SEED) --kills $(KILLS) --drivers $(DRIVERS)
 
 # Histories of the store's protocol with random faults, in virtual time: make simulate SEEDS=100000 FIRST=0
 SEEDS ?= 10000

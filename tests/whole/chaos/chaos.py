@@ -1,6 +1,6 @@
 """Kills whatever runs a grid, again and again, and holds what is left against an undisturbed run.
 
-    python tests/whole/chaos/chaos.py --seed 0 --kills 30 --drivers 2
+    python -m tests.whole.chaos.chaos --seed 0 --kills 30 --drivers 2
 
 Real Ray on several nodes of this machine, with a declared GPU each, and a real MLflow server. A seeded schedule ends
 (with SIGKILL) a driver, a Train worker, a Train controller, a node, or the MLflow server, asks a driver to stop (with

@@ -72,7 +72,10 @@ Pads = Annotated[tuple[int, ...], Field(min_length=1, max_length=64), AfterValid
 class PseudoSettings(Settings):
     """Pseudo labels by another condition (paper section 3.3): a third batch through the curated head."""
 
-    teacher: str = Field(description="condition whose predictions of the noisy clips become labels")
+    teacher: str = Field(
+        description="condition whose predictions of the noisy clips become labels; it may have learnt from such labels "
+        "itself, so a chain of conditions iterates them"
+    )
     folds: Literal["same", "all", "crossed"] = Field(
         "same",
         description="which of the teacher's models: same: the model of this fold only (no leak); all: the mean of all "
@@ -89,7 +92,9 @@ class PseudoSettings(Settings):
         "as clips are; uniform: every clip with equal probability (released code)",
     )
     weight: Factor = Field(20.0, description="factor of this stream's loss")
-    temperature: Temperature = Field(2.0, description="exponent T that sharpens the mean prediction of soft labels")
+    temperature: Temperature = Field(
+        2.0, description="power T of the mean prediction that soft labels are; sharpens them"
+    )
     loss: LossName = Field("mse", description="loss of this stream, a declared name")
 
 

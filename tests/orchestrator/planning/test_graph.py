@@ -56,6 +56,18 @@ def test_a_prediction_says_how_it_is_computed(manifest: Manifest, field: str, va
     assert {**payloads[0], field: value} == payloads[1]
 
 
+def test_a_chain_of_pupils_iterates_soft_labels(manifest: Manifest) -> None:
+    def round_of(teacher: str) -> dict[str, object]:
+        return {"multitask": True, "pseudo": {"teacher": teacher, "temperature": 1.5}}
+
+    graph = graph_of(manifest, {"multitask": True}, round_of("c0"), round_of("c1"), round_of("c2"))
+    assert len(set(graph.train.values())) == 8, "rounds with equal settings differ by their labels"
+    for number in (1, 2, 3):
+        (labels,) = graph.nodes[graph.train[f"c{number}", 1]].inputs["pseudo"]
+        (predicted,) = graph.nodes[labels].inputs["teacher"]
+        assert graph.nodes[predicted].inputs["train"] == (graph.train[f"c{number - 1}", 1],)
+
+
 def test_settings_that_came_later_change_no_signature_by_their_defaults(manifest: Manifest) -> None:
     """The fields of the first release; results of that time are still used."""
     graph = graph_of(manifest, {})

@@ -7,13 +7,20 @@ __all__ = ["SUITES", "suite_of"]
 STORE = "tests/orchestrator/store"
 JOBS = "tests/orchestrator/jobs"
 PLANNING = "tests/orchestrator/planning"
+IN_A_FOLDER = ("-k", "not s3")
+"""What the stores share is tested in a folder, where it is quick."""
 OBJECTS = (f"{STORE}/objects/test_objects.py",)
 SUITES: dict[str, tuple[str, ...]] = {
     "orchestrator/store/base.py": (
-        f"{STORE}/test_base.py", f"{STORE}/test_local.py", f"{STORE}/test_layout.py", f"{JOBS}/test_attempt.py",
+        f"{STORE}/test_base.py", f"{STORE}/test_base_answers.py", f"{STORE}/test_local.py", f"{STORE}/test_layout.py",
+        f"{JOBS}/test_attempt.py", *IN_A_FOLDER,
     ),
-    "orchestrator/store/marks.py": (f"{STORE}/test_marks.py", f"{STORE}/test_base.py", f"{STORE}/test_results.py"),
-    "orchestrator/store/local.py": (f"{STORE}/test_local.py", f"{STORE}/test_base.py", f"{JOBS}/test_attempt.py"),
+    "orchestrator/store/marks.py": (
+        f"{STORE}/test_marks.py", f"{STORE}/test_base.py", f"{STORE}/test_results.py", *IN_A_FOLDER,
+    ),
+    "orchestrator/store/local.py": (
+        f"{STORE}/test_local.py", f"{STORE}/test_base.py", f"{JOBS}/test_attempt.py", *IN_A_FOLDER,
+    ),
     "orchestrator/store/remote.py": (f"{STORE}/test_base.py", f"{STORE}/test_remote.py"),
     "orchestrator/store/cache.py": (f"{STORE}/test_cache.py",),
     "orchestrator/store/results.py": (f"{STORE}/test_results.py",),
@@ -50,6 +57,6 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 
 def suite_of(module: str) -> tuple[str, ...]:
-    """Files and folders of tests; of a module that is not listed, the file that mirrors it."""
+    """Arguments for pytest; of a module that is not listed, the file that mirrors it."""
     path = Path(module)
     return SUITES.get(module, (str(Path("tests") / path.parent / f"test_{path.name}"),))

@@ -143,7 +143,7 @@ def test_a_fork_says_what_it_found_and_ends_in_time() -> None:
 def test_suites_are_there() -> None:
     for module in SUITES:
         assert (ROOT / module).is_file()
-        assert all((ROOT / path).exists() for path in suite_of(module))
+        assert all((ROOT / path).exists() for path in suite_of(module) if path.startswith("tests/"))
     assert suite_of("features/words.py") == ("tests/features/test_words.py",)
 
 

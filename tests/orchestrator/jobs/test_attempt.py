@@ -1,6 +1,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ def test_results_are_what_the_attempt_leaves_but_for_its_own_files(store: LocalN
     mark = store.done(NODE)
     assert list(mark.files) == ["history.jsonl"]
     assert mark.attempts == 1
+    left = {path.name for path in attempt.folder.iterdir()}
+    assert left == {"history.jsonl", "done.json"}, "no sign of life after the end"
 
 
 def test_a_superseded_attempt_may_not_write_and_is_stopped(store: LocalNodeStore) -> None:
@@ -79,6 +82,45 @@ def test_a_stop_is_seen_after_a_checkpoint(store: LocalNodeStore) -> None:
     with attempt_at(store, stopping=lambda: "now") as attempt:
         attempt.after_write()
         assert attempt.stop() == "now"
+
+
+def until(happens: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not happens() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return happens()
+
+
+def test_a_stop_is_seen_between_checkpoints(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        store.ask_to_stop(attempt.name, 1, "epoch")
+        assert until(lambda: attempt.stop() == "epoch")
+
+
+def test_a_checkpoint_before_the_first_step_is_at_step_0(store: LocalNodeStore) -> None:
+    with attempt_at(store) as attempt:
+        attempt.after_write()
+        assert sign(attempt).saved == 0
+
+
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_the_log_of_an_attempt_that_stalls_says_where(store: LocalNodeStore, pieces: int) -> None:
+    with attempt_at(store, stall_s=0.2) as attempt:
+        for _ in range(pieces):
+            attempt.progress()
+        log = store.log_file(attempt.name, attempt.number)
+        assert until(lambda: "most recent call first" in log.read_text(encoding="utf-8"))
+    with attempt_at(store) as attempt:
+        assert attempt.stall_s == 0, "never"
+
+
+def test_the_store_is_told_that_an_attempt_has_left(store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(store, "keep_log", lambda *about: told.append(about))
+    monkeypatch.setattr(store, "end", told.append)
+    with attempt_at(store) as attempt:
+        assert not told
+    assert told == [(attempt.name, 1), attempt.folder]
 
 
 def test_the_log_keeps_what_was_said_but_no_secret(store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,33 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 from orchestrator.planning.scheduler import Events, Finished, Needs, Standing, remaining_path, run_plan
 from orchestrator.store.node import Node
 from tests.fixtures.fake_executor import FakeExecutor, node, plan
+
+
+class Clock:
+    """The scheduler's `time`, in which nothing but its pauses takes any."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("orchestrator.planning.scheduler.time", clock)
+    return clock
 
 
 def test_parents_run_before_children_and_cached_nodes_do_not_run() -> None:
@@ -14,6 +38,73 @@ def test_parents_run_before_children_and_cached_nodes_do_not_run() -> None:
     assert executor.started == ["b", "c", "d"]
     assert summary.done == 3
     assert not summary.failed
+
+
+def test_a_cached_node_costs_nothing() -> None:
+    nodes = plan(node("a", cost=5.0), node("b", "a", cost=2.0), node("c", "b", cost=5.0), cached=("a", "c"))
+    assert remaining_path(nodes) == {"a": 2.0, "b": 2.0, "c": 0.0}
+
+
+def test_needs_and_outcomes_say_little_by_default() -> None:
+    assert str(Needs(2.0)) == "2 CPUs and 0 GPUs"
+    assert str(Needs(2.0, 1.0, 3, "H200")) == "2 CPUs and 1 GPUs of type H200 for each of 3 workers"
+    assert Finished("a", "done") == Finished("a", "done", "", 0, ())
+
+
+def test_what_happens_is_told(clock: Clock) -> None:
+    told: list[object] = []
+
+    class Told(Events):
+        def on_start(self, node: Node) -> None:
+            told.append(("start", node.name))
+
+        def on_finish(self, node: Node, finished: Finished) -> None:
+            told.append((node.name, finished.outcome))
+
+        def on_tick(self) -> None:
+            told.append("tick")
+
+    executor = FakeExecutor(outcome=lambda n, tries: "failed" if n.name == "b" else "done")
+    summary = run_plan(plan(node("z"), node("a", "z"), node("b", "a"), node("c", "b"), cached=("z",)), executor, Told())
+    assert told == [("start", "a"), ("a", "done"), "tick", ("start", "b"), ("b", "failed"), "tick"]
+    assert [name for name, _, _ in summary.timeline] == ["a", "b"]
+    assert executor.standings == [
+        Standing(cached=1, running=1, done=0, failed=0, blocked=0, waiting=2, ready={}),
+        Standing(cached=1, running=1, done=1, failed=0, blocked=0, waiting=1, ready={}),
+        Standing(cached=1, running=0, done=1, failed=1, blocked=1, waiting=0, ready={}),
+    ]
+
+
+def test_a_job_that_was_stopped_ends_the_run() -> None:
+    executor = FakeExecutor(cpus=1, outcome=lambda n, tries: "stopped" if n.name == "a" else "done")
+    summary = run_plan(plan(node("a", cost=2.0), node("b")), executor)
+    assert summary.stopped
+    assert (summary.done, summary.failed, summary.blocked) == (0, {}, [])
+    assert executor.started == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "starts"),
+    [("lost", [0, 1, 3, 7, 15, 31, 63, 123, 183]), ("busy", [*range(0, 45, 5)]), ("preempted", [0] * 9)],
+)
+def test_pauses_before_the_next_attempt(outcome: str, starts: list[int], clock: Clock) -> None:
+    started: list[float] = []
+
+    class Timed(FakeExecutor):
+        def submit(self, node: Node) -> None:
+            super().submit(node)
+            started.append(clock.now)
+
+    executor = Timed(outcome=lambda n, tries: "done" if tries == 9 else outcome)
+    assert run_plan(plan(node("a")), executor, retries=8, pause_s=1.0, tick_s=0.5).done == 1
+    assert started == starts
+    assert max(clock.slept, default=0.5) == 0.5, "a tick at most"
+
+
+def test_a_job_that_names_no_damaged_input_is_tried_again() -> None:
+    executor = FakeExecutor(outcome=lambda n, tries: "damaged" if tries == 1 else "done")
+    assert run_plan(plan(node("a")), executor, pause_s=9).done == 1
+    assert executor.started == ["a", "a"]
 
 
 def test_longest_remaining_path_goes_first() -> None:

@@ -35,6 +35,9 @@ MARKS: list[Mark] = [
         4,
         "attempt-4",
         FILES,
+        "cuda: H200",
+        2,
+        5,
     ),
     Lease(3, "run"),
     Claim(3, "run", "0f", 2, 4, "vm", 1.0),
@@ -42,6 +45,7 @@ MARKS: list[Mark] = [
     SignOfLife("vm", 7, "node", 1.0, 20, 1, 25, 30, 2.0, 5, True),
     SignOfLife("vm", 7),
     Failure("memory", "it needs more", 2, "vm", 1.0, "Traceback ..."),
+    Failure("damaged", "an input is cut short", 1),
     Failure(epochs_done=3),
     Damage("cut short"),
     StopRequest("now"),
@@ -75,6 +79,34 @@ def test_the_form_on_the_disk() -> None:
     assert "epochs_done" not in Failure().to_json()
     assert Failure("damaged").to_json()["class"] == "damaged"
     assert "epoch" not in SignOfLife().to_json()
+
+
+@pytest.mark.parametrize(
+    ("content", "mark"),
+    [
+        ({"files": {}}, DoneMark("", "", {}, {}, {}, "", 0.0, 0.0, 0.0, 1, "", {}, "", 1, 0)),
+        ({"attempt": 2, "token": "0f"}, Claim(2, "", "0f", 1, 1, "", 0.0)),
+        ({"attempt": 2}, Lease(2, "")),
+        ({}, SignOfLife("", 0, "", 0.0, 0, None, None, 0, 0.0, 0, False)),
+        ({}, Queued(0)),
+        ({}, Failure("error", "unknown", None, None, 0.0, None, None)),
+        ({}, Damage("unknown")),
+        ({}, StopRequest("epoch")),
+        ({}, Placement("")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_facts_that_are_left_out(content: dict[str, Any], mark: Mark) -> None:
+    assert type(mark).from_json(content, "here") == mark
+    required: dict[str, Any] = {key: value for key, value in content.items() if key != "files"}
+    assert type(mark)(**required) == mark
+
+
+def test_a_run_knows_its_claims_and_those_of_its_older_version() -> None:
+    assert Claim(1, "word.0f", "token").is_of("word.0f")
+    assert not Claim(1, "0f", "token").is_of("word.0f")
+    assert Claim(1, "0f").is_of("word.0f")
+    assert not Claim(1, "0e").is_of("word.0f")
 
 
 def test_keys_that_are_unknown_or_missing_are_tolerated() -> None:

@@ -147,7 +147,8 @@ class _Counter:
         return NodeCost(predictions_bytes=self._scores(len(self.folds["noisy"])))
 
     def _blend(self, _: Node) -> NodeCost:
-        return NodeCost(predictions_bytes=self._scores(len(self.folds["curated"]) + len(self.folds["test"])))
+        # Of the curated clips by all weights, and by weights that have not seen their fold.
+        return NodeCost(predictions_bytes=self._scores(2 * len(self.folds["curated"]) + len(self.folds["test"])))
 
     def _training(self, node: Node) -> NodeCost:
         condition = self._condition(node)

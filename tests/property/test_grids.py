@@ -14,6 +14,7 @@ from features.errors import InputError
 from features.plain_yaml import MAX_INT, load_plain
 from orchestrator.grids.load import grid_names, load_grid, parse_grid
 from orchestrator.grids.recipe import Recipe
+from trainers.network_settings import STATISTICS
 
 # YAML knows surrogate pairs as two characters, so text stays in the basic plane.
 TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["C", "Zl", "Zp"]), max_size=20)
@@ -54,7 +55,10 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
     if draw(st.booleans()):
         crops = draw(st.lists(st.integers(16, 600), min_size=1, max_size=3, unique=True))
-        row |= {"network": {"kind": "resnet", "depth": draw(st.sampled_from([10, 18, 34])), "width": 8}, "crop": crops}
+        statistics = draw(st.lists(st.sampled_from(STATISTICS), unique=True))
+        resnet = {"kind": "resnet", "depth": draw(st.sampled_from([10, 18, 34])), "width": 8, "statistics": statistics}
+        pooled = {"kind": "pooled", "statistics": statistics or True}
+        row |= {"network": draw(st.sampled_from([resnet, pooled])), "crop": crops}
         row["augment"] = draw(st.sampled_from([{}, {"mixup": {}}, {"gain": {"low": 0.5}, "frequency_mask": {}}]))
         row["features"] = {"n_mels": draw(st.integers(8, 128)), "fmin_hz": draw(st.floats(0, 100))}
     else:
@@ -64,6 +68,11 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         }
         row["augment"] = draw(st.sampled_from([{}, {"bc_mix": {}}, {"gain_db": {}}]))
     if draw(st.booleans()):
+        row |= {"optimizer": "adamw", "weight_decay": draw(st.floats(0, 10))}
+    row["label_smoothing"] = draw(st.floats(0, 0.9))
+    if draw(st.booleans()):
+        row["ema"] = draw(st.floats(0, 0.999))
+    elif draw(st.booleans()):
         row["semi"] = {"method": "mean_teacher", "decay": draw(st.floats(0, 0.999))}
     return row
 

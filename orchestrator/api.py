@@ -277,7 +277,7 @@ def resume(
         everything: run the whole grid, also if the last launch was for a part of it.
         failed: run the failed jobs and the jobs that wait for nothing else.
         force: names of jobs to run again even if they are done.
-        execution: where and how jobs run; by default on Ray, on this machine.
+        execution: where and how jobs run; by default as the last launch did, on this machine or at RAY_ADDRESS.
         console: shows progress and tables; by default nothing is printed.
 
     Returns:
@@ -287,11 +287,12 @@ def resume(
         InputError: there is no run in the folder, or another process runs it.
     """
     from orchestrator.launch import resume as drive
+    from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
 
     selection = Selection(failed=failed, force=tuple(force))
     return drive(
-        Path(run), _checked(execution), console or _quiet(),
+        Path(run), _checked(execution or Execution.of_run(Path(run))), console or _quiet(),
         skip_bad=skip_bad, selection=selection, everything=everything, changes=tuple(settings),
     )  # fmt: skip
 

@@ -5,10 +5,12 @@ resuming.
 """
 
 import faulthandler
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -95,7 +97,7 @@ def launch(
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)
-        _save(run, plan, selection)
+        _save(run, plan, {**selection.asked(), "execution": execution.asked()})
         print_start(run, plan, console)
         _forget(run, plan)
         running: set[str] = set()
@@ -113,7 +115,10 @@ def launch(
             print_mlflow_warning(run, trouble, console)
         report = build_report(run)
         print_report(report, console)
-        print_end(run, plan, summary, report, console)
+        given = execution.address if execution.executor == "ray" else None
+        print_end(
+            run, plan, summary, report, console, address=None if given == os.environ.get("RAY_ADDRESS") else given
+        )
     return LaunchResult(
         run=run.folder,
         done=summary.done,
@@ -170,13 +175,13 @@ def resume(
     return launch(run, execution, replace(wanted, skip_bad=skips), console)
 
 
-def _save(run: Run, plan: Plan, selection: Selection) -> None:
-    """Write down what is launched, once there is room for its features."""
+def _save(run: Run, plan: Plan, asked: Mapping[str, Any]) -> None:
+    """Write down what is launched and how, once there is room for its features."""
     need = sum(planned.node.shard.n_bytes for planned in plan.pending if planned.node.shard is not None)
     run.store.root.mkdir(parents=True, exist_ok=True)
     if "://" not in run.store.url:
         require_free_space(run.store.root, need)
-    run.save(selection.asked())
+    run.save(asked)
 
 
 def _forget(run: Run, plan: Plan) -> None:

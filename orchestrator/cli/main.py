@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,7 +124,7 @@ def _verbs_that_run(verbs: Any) -> None:
         "--wheel", type=Path, metavar="WHEEL", help="wheel of the PyPI package (default: pip downloads it, 23 MB)"
     )
 
-    resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data, store and selection")
+    resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data, store and options")
     _run(resume)
     resume.add_argument("--all", action="store_true", help="run the whole grid, not the conditions and folds recorded")
     resume.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
@@ -133,7 +134,7 @@ def _verbs_that_run(verbs: Any) -> None:
     resume.add_argument(
         "--failed", action="store_true", help="run the failed jobs and the jobs that wait for nothing else"
     )
-    _submit(_execution(resume))
+    _submit(_remembered(_execution(resume)))
 
 
 def _verbs_that_read(verbs: Any) -> None:
@@ -311,6 +312,15 @@ def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--cache-gb", type=float, default=200.0, metavar="GB",
         help="disk of each host for results of an object store that its jobs read (default: %(default)g)",
     )  # fmt: skip
+    return group
+
+
+def _remembered(group: argparse._ArgumentGroup) -> argparse._ArgumentGroup:
+    """Options that are as in the last launch unless they are typed."""
+    for action in group._group_actions:
+        if action.dest not in ("address", "force"):
+            action.default = argparse.SUPPRESS
+            action.help = re.sub(r" \(default: .*\)$", "", action.help or "") + " (default: as launched)"
     return group
 
 

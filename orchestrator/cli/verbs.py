@@ -127,7 +127,7 @@ def resume(arguments: Arguments, console: Console) -> int:
         return submit(arguments, arguments.run.absolute(), console)
     result = api.resume(
         arguments.run, settings=arguments.set, skip_bad=arguments.skip_bad, everything=arguments.all,
-        failed=arguments.failed, force=arguments.force, execution=_execution_of(arguments), console=console,
+        failed=arguments.failed, force=arguments.force, execution=_resumed_execution(arguments), console=console,
     )  # fmt: skip
     return _exit_code(result)
 
@@ -244,6 +244,14 @@ def _execution_of(arguments: Arguments) -> Execution:
         retries=arguments.retries, checkpoint_steps=arguments.checkpoint_steps, stall_s=arguments.stall_s,
         resident_gb=arguments.resident_gb, cache_gb=arguments.cache_gb,
     )  # fmt: skip
+
+
+def _resumed_execution(arguments: Arguments) -> Execution:
+    """As the run was launched, but for what is typed now."""
+    from orchestrator.run.execution import Execution
+
+    typed = {name: getattr(arguments, name) for name in Execution.model_fields if hasattr(arguments, name)}
+    return Execution.of_run(arguments.run, **typed)
 
 
 def _submit_launch(arguments: Arguments, console: Console) -> int:

@@ -1,7 +1,8 @@
 """How and where a grid runs. It is part of no signature, so it is set on the command line and not in a grid."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -10,6 +11,7 @@ from features.errors import InputError
 from features.settings import Settings
 from features.words import count
 from orchestrator.jobs.execution import JobExecution
+from orchestrator.run.record import read_run_json
 
 __all__ = ["Execution", "Place"]
 
@@ -74,10 +76,31 @@ class Execution(Settings):
             stall_s=self.stall_s,
         )
 
+    def asked(self) -> dict[str, Any]:
+        """What `run.json` remembers, for `resume`: not the address, which is of another day, nor what follows from this
+        machine.
+        """
+        given = self.model_dump(mode="json", exclude_defaults=True, exclude={"address"})
+        if self.address is None and self.gpus_per_job == _own_gpus(self.workers):
+            given.pop("gpus_per_job", None)
+        return given
+
+    @classmethod
+    def of_run(cls, folder: Path, address: str | None = None, place: Sequence[str] = (), **typed: Any) -> "Execution":
+        """As the last launch of a run was executed, but for an address and other fields that are given now.
+
+        Raises:
+            InputError: another version of sonogrid made the run, or a value is not valid.
+        """
+        fields = {**(read_run_json(folder) or {}).get("asked", {}).get("execution", {}), **typed}
+        places = fields.pop("place", {})
+        executor, gpus_per_job = fields.pop("executor", "ray"), fields.pop("gpus_per_job", None)
+        return cls.create(executor, address, gpus_per_job, place or places, **fields)
+
     @classmethod
     def create(
-        cls, executor: str, address: str | None, gpus_per_job: float | None = None, place: Sequence[str] = (),
-        **more: Any,
+        cls, executor: str, address: str | None, gpus_per_job: float | None = None,
+        place: Sequence[str] | Mapping[str, Any] = (), **more: Any,
     ) -> "Execution":  # fmt: skip
         """Execution on this machine or cluster: one GPU per worker if there are GPUs, unless a number is given.
 
@@ -85,18 +108,21 @@ class Execution(Settings):
             executor: 'ray' or 'inline'.
             address: of a cluster.
             gpus_per_job: GPUs of a training job.
-            place: 'CONDITION.FIELD=VALUE' for conditions that differ from the others.
+            place: 'CONDITION.FIELD=VALUE' for conditions that differ from the others, or the field itself.
             more: other fields.
 
         Raises:
             InputError: a value is not valid.
         """
-        import torch
-
         address = address or os.environ.get("RAY_ADDRESS")
         if gpus_per_job is None and address is None:
-            gpus_per_job = float(more.get("workers", 1)) if torch.cuda.is_available() else 0.0
-        given = {"executor": executor, "address": address, "gpus_per_job": gpus_per_job, "place": _places(place)}
+            gpus_per_job = _own_gpus(more.get("workers", 1))
+        given = {
+            "executor": executor,
+            "address": address,
+            "gpus_per_job": gpus_per_job,
+            "place": place if isinstance(place, Mapping) else _places(place),
+        }
         try:
             return cls.model_validate({**given, **more})
         except ValidationError as error:
@@ -106,6 +132,13 @@ class Execution(Settings):
             name, *rest = map(str, first["loc"])
             option = "--" + name.replace("_", "-") + (" " + ".".join(rest) if rest else "")
             raise InputError(f"{option} is {first['input']!r}: {first['msg']}") from None
+
+
+def _own_gpus(workers: int) -> float:
+    """GPUs of a training job on this machine, unless a number is given."""
+    import torch
+
+    return float(workers) if torch.cuda.is_available() else 0.0
 
 
 def check_share(option: str, gpus: float | None, workers: int) -> None:

@@ -43,6 +43,8 @@ class _Asked(BaseModel):
     folds: list[int] = []
     """Empty: all."""
     skip_bad: bool = False
+    execution: dict[str, Any] = {}
+    """Fields of `Execution` that are not the default."""
 
 
 class _RunFile(BaseModel):

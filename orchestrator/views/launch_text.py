@@ -8,6 +8,7 @@ from rich.console import Console
 from features.words import count
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduler import Summary
+from orchestrator.redact import redact
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
 from orchestrator.views.report_types import Report
@@ -39,8 +40,10 @@ def print_mlflow_warning(run: Run, trouble: str, console: Console) -> None:
     )
 
 
-def print_end(run: Run, plan: Plan, summary: Summary, report: Report, console: Console) -> None:
-    """Failures with their causes, then what to type next."""
+def print_end(
+    run: Run, plan: Plan, summary: Summary, report: Report, console: Console, *, address: str | None = None
+) -> None:
+    """Failures with their causes, then what to type next, on the cluster at an address if one was given."""
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red")
@@ -52,22 +55,22 @@ def print_end(run: Run, plan: Plan, summary: Summary, report: Report, console: C
         blocked = len(summary.blocked)
         console.print(f"{count(blocked, 'job')} {'is' if blocked == 1 else 'are'} blocked by a failed job")
     console.print("next:")
-    commands = _next(run, plan, summary, report)
+    commands = _next(run, plan, summary, report, f" --address {redact(address)}" if address else "")
     width = max(len(command) for command, _ in commands)
     for command, purpose in commands:
         console.print(f"  {command:<{width}}  {purpose}".rstrip())
 
 
-def _next(run: Run, plan: Plan, summary: Summary, report: Report) -> list[tuple[str, str]]:
+def _next(run: Run, plan: Plan, summary: Summary, report: Report, where: str) -> list[tuple[str, str]]:
     """Commands that make sense now, each with its purpose."""
     # Outside the activated environment the command is not on the PATH: say what can be typed.
     command = "sonogrid" if shutil.which("sonogrid") else sys.argv[0]
     if summary.failed or summary.stopped:
-        return [(f"{command} resume {run.folder}", "")]
+        return [(f"{command} resume {run.folder}{where}", "")]
     lines = [(f"{command} ui {run.folder}", "browse every fold in MLflow")]
     if report.blend.oof_lwlrap is None:
         part = " --all" if len(plan.graph.nodes) < len(run.graph.nodes) else ""
-        lines.append((f"{command} resume {run.folder}{part}", "run the rest of the grid"))
+        lines.append((f"{command} resume {run.folder}{part}{where}", "run the rest of the grid"))
         return lines
     lines.append((f"{command} predict {run.folder} FILES", "tag new files"))
     if report.test is None and len(run.manifest.subset("test")):

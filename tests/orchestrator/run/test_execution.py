@@ -1,11 +1,16 @@
 """Settings of how and where a grid runs: what is filled in, and what can't work."""
 
+import contextlib
+import io
+from pathlib import Path
+
 import pytest
 
 from features.errors import InputError
 from orchestrator.cli.main import _parser
-from orchestrator.cli.verbs import _execution_of
+from orchestrator.cli.verbs import _execution_of, _resumed_execution
 from orchestrator.jobs.execution import JobExecution
+from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.store.remote import CACHE_BYTES
 
@@ -34,6 +39,48 @@ def test_sizes_of_caches_reach_the_jobs() -> None:
     execution = made("--cache-gb", "0.5", "--resident-gb", "2").of_job()
     assert (execution.cache_bytes, execution.resident_bytes) == (500_000_000, 2_000_000_000)
     assert made().of_job().cache_bytes == JobExecution().cache_bytes == CACHE_BYTES
+
+
+def resumed(folder: Path, *options: str) -> Execution:
+    return _resumed_execution(_parser().parse_args(["resume", str(folder), *options]))
+
+
+def test_a_resumed_run_is_executed_as_it_was_launched_but_for_what_is_typed(
+    copy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    options = (
+        "--workers",
+        "2",
+        "--place",
+        "A.workers=1",
+        "--retries",
+        "5",
+        "--cache-gb",
+        "7",
+        "--checkpoint-steps",
+        "9",
+    )
+    copy.save({"execution": made(*options).asked()})
+    more = {"workers": 2, "retries": 5, "cache_gb": 7.0, "checkpoint_steps": 9}
+    assert resumed(copy.folder) == Execution.create("ray", None, place=["A.workers=1"], **more)
+    again = resumed(copy.folder, "--retries", "3", "--place", "B.workers=2", "--address", "auto")
+    assert (again.retries, again.workers, again.address, list(again.place)) == (3, 2, "auto", ["B"])
+    copy.save({"execution": Execution(executor="inline").asked()})
+    assert resumed(copy.folder).executor == "inline"
+    assert resumed(copy.folder, "--executor", "ray").executor == "ray"
+    copy.save({"execution": made("--gpus-per-job", "0.5").asked()})
+    assert resumed(copy.folder).gpus_per_job == 0.5
+    copy.save({})
+    assert resumed(copy.folder) == Execution.create("ray", None), "as of an older version"
+    assert "as launched" in _help_of("resume")
+    assert "(default: ray)" in _help_of("launch")
+
+
+def _help_of(verb: str) -> str:
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:
+        _parser().parse_args([verb, "--help"])
+    return " ".join(shown.getvalue().split())
 
 
 @pytest.mark.parametrize(

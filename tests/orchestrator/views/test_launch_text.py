@@ -68,6 +68,10 @@ def test_only_commands_that_work_are_suggested(inline_run: Run, console: Console
     assert "predict" not in part
     assert "score" not in part
     assert "run the rest of the grid" in part
+    shown.truncate(0)
+    failed = Summary(failed={inline_run.graph.train["plain", 0]: "out of luck"})
+    print_end(inline_run, plan, failed, report, console, address="auto")
+    assert shown.getvalue().rstrip().endswith(f"resume {inline_run.folder} --address auto")
 
 
 def test_mlflow_that_lags_is_a_warning(inline_run: Run, console: Console, shown: io.StringIO) -> None:

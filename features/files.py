@@ -4,6 +4,7 @@ Everything sonogrid writes goes to a temporary name beside its target and is ren
 new one, or none - never half of one.
 """
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -130,7 +131,8 @@ def create(path: Path, data: bytes) -> bool:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
                 raise
-            return _create_exclusively(path, data)
+            renamed = _rename_to_new(temporary, path)
+            return _create_exclusively(path, data) if renamed is None else renamed
         return True
     finally:
         temporary.unlink(missing_ok=True)
@@ -146,8 +148,27 @@ def _make_folder(folder: Path) -> None:
         raise
 
 
+def _rename_to_new(source: Path, target: Path) -> bool | None:
+    """Rename a file unless its new name exists; True if this call did. None: the file system or libc can't do that.
+
+    For file systems without hard links, such as exFAT and SMB. It is renameat2 of Linux with RENAME_NOREPLACE.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return None
+    here, no_replace = -100, 1
+    if renameat2(here, os.fsencode(source), here, os.fsencode(target), no_replace) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number == errno.EEXIST:
+        return False
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return None
+    raise OSError(number, os.strerror(number), str(target))
+
+
 def _create_exclusively(path: Path, data: bytes) -> bool:
-    """`create` on a file system without hard links."""
+    """`create` on a file system that has neither: until its content is written, others see an empty file."""
     try:
         with path.open("xb") as file:
             file.write(data)

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -130,9 +131,10 @@ class Run:
 
     def _put(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
         """Have what many jobs read in the store."""
-        try:
-            self.store.results_of(name)
-        except DamagedInputError:  # not there yet, or damaged
+        while True:
+            with suppress(DamagedInputError):  # not there yet, or damaged
+                self.store.results_of(name)
+                return
             self._write(name, mark, write)
 
     def _write(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
@@ -141,7 +143,6 @@ class Run:
         try:
             self.store.finish(name, claim, mark, write(folder))
         except (FileNotFoundError, SupersededError):  # another run has finished the same one, and swept our folder
-            self.store.results_of(name)
             self.store.sweep(name)
         finally:
             self.store.end(folder)

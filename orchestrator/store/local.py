@@ -205,8 +205,10 @@ class LocalNodeStore(NodeStore):
     def earlier(self, name: str, before: int | None = None) -> list[Path]:
         layout = self.layout(name)
         void = self._void(name, layout)
-        numbers = (n for n in layout.attempts if n not in void and (before is None or n < before))
-        return [self.root / name / attempt_folder(number) for number in numbers]
+        # Asked for by their names: NFS may show the node's folder as it was before the last attempt.
+        numbers = layout.attempts if before is None else range(before - 1, 0, -1)
+        folders = (self.root / name / attempt_folder(number) for number in numbers if number not in void)
+        return [folder for folder in folders if folder.is_dir()]
 
     @override
     def checkpointed(self, name: str, number: int, folder: Path) -> None:

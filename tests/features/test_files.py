@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features import files
 from features.errors import StoreError
 from features.files import (
     atomic,
@@ -72,19 +73,39 @@ def test_arrays_round_trip_and_nothing_is_unpickled(tmp_path: Path) -> None:
             load_npy(tmp_path / f"{name}.npy")
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_of_many_that_create_a_file_one_succeeds(tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EPERM, "no hard links here")
-
-    if not links:
-        monkeypatch.setattr(os, "link", refuse)
+@pytest.mark.parametrize("way", ["link", "rename", "exclusively"])
+def test_of_many_that_create_a_file_one_succeeds(tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "link" if way != "link" else "", "rename" if way == "exclusively" else "")
     for number in range(20):
         with ThreadPoolExecutor(8) as pool:
             made = [*pool.map(lambda who, n=number: create(tmp_path / "in" / f"{n}", b"%d" % who), range(8))]
         assert made.count(True) == 1
         assert (tmp_path / "in" / f"{number}").read_bytes() == b"%d" % made.index(True)
     assert len([*(tmp_path / "in").iterdir()]) == 20, "no temporary file is left"
+
+
+def without(monkeypatch: pytest.MonkeyPatch, *ways: str) -> None:
+    """A file system that can't make files in some ways."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no hard links here")
+
+    if "link" in ways:
+        monkeypatch.setattr(os, "link", refuse)
+    if "rename" in ways:
+        monkeypatch.setattr(files, "_rename_to_new", lambda *_: None)
+
+
+def test_without_hard_links_a_file_appears_with_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "link")
+    path = tmp_path / "claim.json"
+    monkeypatch.setattr(files, "_create_exclusively", lambda *_: pytest.fail("others would see an empty file"))
+    assert create(path, b"{}")
+    assert not create(path, b"[]")
+    assert path.read_bytes() == b"{}"
+    with pytest.raises(FileNotFoundError):
+        files._rename_to_new(tmp_path / "missing", tmp_path / "new")
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_folder_that_is_removed_at_this_moment_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,6 +340,15 @@ class Disk:
         file.ctime = self.kernel.now
         self._add(new, file)
 
+    def rename_to_new(self, source: Any, target: Any) -> bool:
+        """`features.files._rename_to_new`."""
+        old, new = self.key(source), self.key(target)
+        try:
+            self.call("create", new, lambda: self._link(old, new), True)
+        except FileExistsError:
+            return False
+        return True
+
     def listdir(self, path: Any = ".") -> list[str]:
         key = self.key(path)
         return self.call("list", key, lambda: self._names(key), False)

@@ -1,8 +1,10 @@
 """Faults that happen at a time, and what each does to hosts, processes and files."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from features.errors import SonogridError
 from tests.simulator.faults import AT_TIME, NOTICE_S, Fault, pick
 from tests.simulator.kernel import Host, Process
 from tests.simulator.rules import RESULT
@@ -125,7 +127,12 @@ def _force(world: "World", fault: Fault, host: Host) -> None:
     node = pick(nodes, fault.pick)
     if node is not None and not world.setup.own_disk:
         _disturb(world, world.kernel.now)
-        world.kernel.spawn(world.desk, "force", lambda: world.run_of(0).store.forget(node))
+
+        def forget() -> None:
+            with suppress(SonogridError, OSError):  # the store may be away
+                world.run_of(0).store.forget(node)
+
+        world.kernel.spawn(world.desk, "force", forget)
 
 
 EVENTS: dict[str, Callable[["World", Fault, Host], None]] = {

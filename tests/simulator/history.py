@@ -73,11 +73,11 @@ class Setup:
 def draw_setup(seed: int) -> Setup:
     """The shape of the history of a seed."""
     draw = random.Random(f"shape {seed}")
-    runs = draw.choice([1, 2, 2, 2, 3])
+    runs = draw.choice([1, 1, 2, 2, 2, 3])
     hosts = draw.choice([1, 2, 2, 3])
     store = draw.choice(["folder", "folder", "s3"])
     own_disk = runs <= hosts and draw.random() < 0.25
-    size = draw.choice(["one", "one", "one", "two"])
+    size = draw.choice(["one", "one", "one", "one", "two"])
     return Setup(
         grid=size,
         store=store,
@@ -85,11 +85,11 @@ def draw_setup(seed: int) -> Setup:
         runs=runs,
         clusters=tuple(draw.random() < 0.65 for _ in range(runs)),
         mirror=draw.random() < 0.3,
-        start_s=draw.choice([0.5, 5.0, 5.0, 40.0]),
+        start_s=draw.choice([0.5, 5.0, 5.0, 5.0, 40.0]),
         late_s=draw.choice([0.0, 0.0, 0.3, 5.0]),
         own_disk=own_disk,
         hard=draw.random() < 0.5,
-        links=True,
+        links=draw.random() < 0.9,
         shared_locks=draw.random() < 0.6,
         stale_s=draw.choice([0.0, 0.0, 0.0, 30.0, 60.0]) if hosts > 1 else 0.0,
         skew_s=tuple(draw.choice([0.0, 0.0, -3600.0, 40.0, 86_400.0]) for _ in range(3)),

@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import fcntl
 import io
+import json
 import os
 import queue
 import random
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import features.files
 import orchestrator.executors.inline
 import orchestrator.executors.ray.executor
 import orchestrator.jobs.attempt
@@ -122,6 +124,16 @@ class Time:
     @staticmethod
     def sleep(seconds: float) -> None:
         KERNEL[0].pause(seconds)
+
+
+class Json:
+    """`json`, whose files are not indented: Python's encoder in C can't do that."""
+
+    load, loads = staticmethod(json.load), staticmethod(json.loads)
+
+    @staticmethod
+    def dumps(value: Any, indent: int = 0, **more: Any) -> str:
+        return json.dumps(value, **more)
 
 
 def _word() -> Any:
@@ -243,6 +255,9 @@ def _small(patches: Patches) -> None:
     patches.set(run, "versions", lambda: {"sonogrid": "simulated"})
     patches.set(run, "device_name", lambda _: "cpu")
     patches.set(orchestrator.store.local, "_checksum", _checksum)
+    patches.set(orchestrator.store.local.LocalNodeStore, "beat_s", 5.0)  # fewer signs of life, as jobs are short
+    for module in (features.files, orchestrator.store.local, orchestrator.store.remote):
+        patches.set(module, "json", Json)
     for kind in list(orchestrator.jobs.registry.KINDS):
         patches.set(orchestrator.jobs.registry, "KINDS", {**orchestrator.jobs.registry.KINDS, kind: SimulatedWork})
     for name in ("print_start", "print_end", "print_report", "print_mlflow_warning", "write_reports", "_score"):
@@ -258,6 +273,7 @@ def _small(patches: Patches) -> None:
     patches.set(orchestrator.tracking.mirror, "_git_revision", lambda: "simulated")
     patches.set(orchestrator.tracking.mirror, "tracking_uri", lambda: "simulated")
     patches.set(orchestrator.executors.ray.executor, "free_abandoned", lambda: None)
+    patches.set(features.files, "_rename_to_new", _of_disk("rename_to_new"))
     # What belongs to one history, which is not there yet.
     real = launch.MirrorThread
     patches.set(launch, "MirrorThread", lambda *about: real(*about) if WORLD[0].setup.mirror else Quiet())

@@ -3,10 +3,11 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from features.errors import InputError
+from features.errors import InputError, SupersededError
 from features.files import read_json, write_json
 from features.settings import EmbeddingSettings
 from orchestrator.grids.load import load_grid
@@ -38,6 +39,24 @@ def test_saving_again_mends_a_damaged_manifest(run: Run) -> None:
     (folder / "clips.parquet").write_bytes(b"")
     run.save()
     assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()
+
+
+def test_a_manifest_that_another_run_finished_and_that_is_damaged_since_is_written_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run.store.root / run.manifest_name)
+    finish, calls = run.store.finish, []
+
+    def lose(*about: Any) -> None:
+        calls.append(about)
+        if len(calls) == 1:
+            raise SupersededError("another attempt has finished before this one")
+        finish(*about)
+
+    monkeypatch.setattr(run.store, "finish", lose)
+    run.save()
+    assert len(calls) == 2
+    assert Run.open(run.folder).manifest_name == run.manifest_name
 
 
 def test_a_recipe_of_another_form_is_named(run: Run) -> None:

@@ -29,6 +29,19 @@ def finished(store: LocalNodeStore) -> Path:
     return folder
 
 
+def test_an_earlier_attempt_is_found_while_its_folder_is_not_shown_yet(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS may show a folder as it was a minute ago."""
+    name = store.name(NODE)
+    first = store.claim(NODE, "run")
+    before = store.layout(name)
+    folder = store.begin(name, first.attempt)
+    second = store.claim(NODE, "run")
+    monkeypatch.setattr(store, "layout", lambda _: before)
+    assert store.earlier(name, second.attempt) == [folder]
+
+
 @pytest.mark.parametrize(
     ("content", "why"), [(b"123", "it has 3 bytes, not 5"), (b"12346", "checksum"), (None, "can't be read")]
 )

@@ -27,12 +27,16 @@ ALLOWED = re.compile(
     r"|data/(weights|constants)/(model_(weights|constants)_config\.json|(weight|tensor)_\d+)"
     r"|data/sample_inputs/model\.pt"
 )
-OPERATIONS = re.compile(r"torch\.ops\.(aten|prims)\.\w+\.\w+|_operator\.\w+|math\.\w+|torch\.sym_\w+")
-# Words of symbolic shapes and of conditions on them, which torch evaluates. Functions other than these are refused.
+OPERATIONS = re.compile(
+    r"torch\.ops\.(aten|prims)\.\w+\.\w+|torch\.ops\.higher_order\.wrap_with_(set_grad_enabled|autocast)"
+    r"|_operator\.\w+|math\.\w+|torch\.sym_\w+"
+)
+# Words of symbolic shapes and of conditions on them, whose text torch evaluates. Other functions are refused.
 WORDS = {
     "Symbol", "positive", "nonnegative", "integer", "True", "False", "Integer", "Rational", "Add", "Mul", "Pow", "Max",
     "Min", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "IntTrueDiv", "FloatTrueDiv", "ToFloat", "TruncToInt",
     "FloorToInt", "CeilToInt", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "L", "size", "and", "or", "not",
+    "torch", "sym_max", "sym_min", "math", "floor", "ceil", "trunc",
 }  # fmt: skip
 SYMBOL = re.compile(r"[suz]f?\d+")
 
@@ -100,10 +104,10 @@ def _require_plain_json(path: Path, value: Any) -> None:
             raise _not_plain(path, "it holds a pickle")
         if key == "target" and not OPERATIONS.fullmatch(str(inner)):
             raise _not_plain(path, f"it calls {str(inner)[:80]!r}")
-        if key == "expr_str" and not _is_arithmetic(str(inner)):
-            raise _not_plain(path, f"a shape is {str(inner)[:80]!r}")
         if key == "guards_code" and not all(_is_arithmetic(str(code)) for code in inner):
             raise _not_plain(path, "a condition on its input is more than arithmetic")
+        if key == "expr_str" and not _is_arithmetic(str(inner)):
+            raise _not_plain(path, f"a shape is {str(inner)[:80]!r}")
 
 
 def _is_arithmetic(text: str) -> bool:

@@ -76,6 +76,7 @@ def test_a_copy_in_other_hands_is_read_too(tiny: Path, tmp_path: Path) -> None:
         ("expr_str", "eval(chr(49))", "a shape is "),
         ("guards_code", ["exec(chr(49)) == 1"], "a condition on its input is more than arithmetic"),
         ("guards_code", ["L['windows'].tolist() == 1"], "a condition on its input is more than arithmetic"),
+        ("guards_code", ["torch.os.size() == 1"], "a condition on its input is more than arithmetic"),
     ],
 )
 def test_a_graph_that_would_run_other_code_is_refused(
@@ -84,6 +85,39 @@ def test_a_graph_that_would_run_other_code_is_refused(
     path = graph_with(tiny, tmp_path / "bad.pt2", key, value)
     with pytest.raises(InputError, match=rf"bad\.pt2 is not a plain export of torch\.export\.save \({reason}"):
         Pt2Network(path)
+
+
+def test_one_window_is_encoded_as_in_a_batch(tiny: Path) -> None:
+    windows = np.random.default_rng(0).uniform(-1, 1, (3, 1_000)).astype(np.float32)
+    network = Pt2Network(tiny)
+    np.testing.assert_allclose(network(windows[:1]), network(windows)[:1], rtol=1e-5)
+
+
+class Attentive(torch.nn.Module):
+    """A spectrogram without gradient, and attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("hann", torch.hann_window(400).clone())
+        self.linear = torch.nn.Linear(201, 8)
+        self.attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            parts = torch.stft(windows, 400, 160, window=self.hann, return_complex=True).abs().transpose(1, 2)
+        found = self.linear(parts)
+        return self.attention(found, found, found)[0].mean(dim=1)
+
+
+def test_networks_of_other_layers_run(tmp_path: Path) -> None:
+    module = Attentive().eval()
+    dynamic = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(module, (torch.zeros(2, 4_000),), dynamic_shapes=(dynamic,))
+    torch.export.save(program, tmp_path / "attentive.pt2")
+    windows = np.random.default_rng(0).uniform(-1, 1, (3, 4_000)).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(windows)).numpy()
+    np.testing.assert_allclose(Pt2Network(tmp_path / "attentive.pt2")(windows), expected, atol=1e-5)
 
 
 def test_pickles_and_compiled_code_are_refused_unread(tiny: Path, tmp_path: Path) -> None:

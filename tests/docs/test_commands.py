@@ -26,6 +26,7 @@ PARSED_ONLY = {
     "launch paper": "takes days and the challenge's audio",
     "launch paper-mini": "takes twenty minutes and data with a group column",
     "launch esc10": "takes ten minutes and data with a group column",
+    "launch docs/esc10-encoder.yaml": "needs the file of an encoder; the grid is read below",
     "launch docs/study.yaml": "takes an hour and data with a group column",
     "check /data/FSDKaggle2019": "needs the challenge's audio",
     "/data/": "runs on a cluster's head",
@@ -123,6 +124,14 @@ def test_a_grid_or_dataset_on_a_page_is_one(block: Block, tmp_path: Path, monkey
         assert Dataset.read(path).curated
         return
     path.write_text(block.text, encoding="utf-8")
+    assert load_grid(str(path)).conditions
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.yaml")), ids=lambda path: path.name)
+def test_a_grid_beside_the_pages_is_a_grid(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for model in re.findall(r"model: (\S+\.\w+)", path.read_text(encoding="utf-8")):
+        write_encoder(tmp_path / model)
     assert load_grid(str(path)).conditions
 
 

@@ -185,6 +185,10 @@ def small_report(run: Run) -> Any:
     )
 
 
+def _nothing(*_: Any, **__: Any) -> None:
+    """What only shows something."""
+
+
 class Quiet:
     """A logger, a console or a view that shows nothing."""
 
@@ -192,10 +196,7 @@ class Quiet:
         pass
 
     def __getattr__(self, _: str) -> Callable[..., None]:
-        return self._nothing
-
-    def _nothing(self, *_: Any, **__: Any) -> None:
-        pass
+        return _nothing
 
 
 MODULES: dict[Any, Any] = {
@@ -261,7 +262,7 @@ def _small(patches: Patches) -> None:
     for kind in list(orchestrator.jobs.registry.KINDS):
         patches.set(orchestrator.jobs.registry, "KINDS", {**orchestrator.jobs.registry.KINDS, kind: SimulatedWork})
     for name in ("print_start", "print_end", "print_report", "print_mlflow_warning", "write_reports", "_score"):
-        patches.set(launch, name, lambda *_: None)
+        patches.set(launch, name, _nothing)
     patches.set(launch, "build_report", lambda _: None)
     patches.set(launch, "LaunchView", Quiet)
     patches.set(launch, "interruptible", _interruptible)

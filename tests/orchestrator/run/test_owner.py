@@ -1,11 +1,15 @@
+import errno
 import json
 import os
+import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from features.errors import InputError, StoreError
+from features.files import write_json
 from orchestrator.run.owner import OwnerSign, current_owner, own
 
 
@@ -43,6 +47,48 @@ def test_a_sign_without_a_count_is_read(tmp_path: Path) -> None:
     content = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1}
     (tmp_path / "owner.json").write_text(json.dumps(content), encoding="utf-8")
     assert current_owner(tmp_path) == OwnerSign("t", "elsewhere", 7, 1.0, 0)
+    (tmp_path / "owner.json").write_text(json.dumps({**content, "count": 4}), encoding="utf-8")
+    assert current_owner(tmp_path) == OwnerSign("t", "elsewhere", 7, 1.0, 4)
+
+
+def test_the_counter_of_a_living_owner_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.run.owner.BEAT_S", 0.02)
+    with own(tmp_path / "a" / "run"):
+        deadline = time.monotonic() + 60
+        while (sign := current_owner(tmp_path / "a" / "run")) and sign.count < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sign is not None
+        assert sign.count >= 2
+
+
+@pytest.mark.parametrize("change", [{"count": 1}, {"token": "another"}])
+@pytest.mark.parametrize("locks", [True, False])
+def test_an_owner_on_another_machine_is_believed_while_its_sign_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool, change: dict[str, object]
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", 0.9)
+    if not locks:
+        monkeypatch.setattr("fcntl.flock", no_locks)
+    path, sign = tmp_path / "owner.json", {"token": "t", "host": "elsewhere", "pid": 7, "time": 1.0, "count": 0}
+    write_json(path, sign)
+    later = threading.Timer(0.2, write_json, [path, sign | change])
+    later.start()
+    with pytest.raises(InputError, match="is being run by process 7 on elsewhere"), own(tmp_path):
+        pass
+    later.join()
+    with own(tmp_path) as owner:
+        assert owner.took_over == "process 7 on elsewhere"
+
+
+def test_on_this_machine_the_lock_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", float("inf"))  # it would wait for ever
+    sign = {"token": "t", "host": socket.gethostname(), "pid": 7, "time": 1.0, "count": 0}
+    write_json(tmp_path / "owner.json", sign)
+    with own(tmp_path) as owner:
+        assert owner.took_over == f"process 7 on {socket.gethostname()}"
 
 
 def test_an_owner_that_was_suspended_notices_its_successor_and_leaves_its_file(

@@ -1,5 +1,6 @@
 """The cache of a host: one download for all its processes, checked, bounded, and sound after a kill."""
 
+import fcntl
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 
 from features.errors import InputError, StoreError
 from features.files import sha256_file, write_json
-from orchestrator.store.cache import Cache, default_cache_root, make_private
+from orchestrator.store.cache import Cache, default_cache_root, locked, make_private
 from orchestrator.store.objects.base import ObjectStore
 from orchestrator.store.objects.open import open_object_store
 
@@ -130,6 +131,39 @@ def test_what_is_in_use_stays_and_is_named_when_nothing_fits(make_node: Callable
         holder.close()
         assert (other.fetch(storage, "wanted") / "data").exists()
         assert names(root) == ["wanted"], "idle is used longest ago, and without used it still doesn't fit"
+
+
+def test_what_fits_exactly_fits(make_node: Callable[..., ObjectStore], root: Path) -> None:
+    storage = make_node("used", data=4_000_000)
+    make_node("idle", data=6_000_000)
+    make_node("wanted", data=6_000_000)
+    with Cache(root, LIMIT) as cache:
+        cache.fetch(storage, "idle")
+    with Cache(root, LIMIT) as cache:
+        cache.fetch(storage, "used")
+        assert names(root) == ["idle", "used"], "together they fill it"
+        cache.fetch(storage, "wanted")
+        assert names(root) == ["used", "wanted"]
+
+
+def test_a_lock_is_shared_or_exclusive(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+
+    def is_free(kind: int) -> bool:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    with locked(path):
+        assert not is_free(fcntl.LOCK_SH)
+    with locked(path, fcntl.LOCK_SH):
+        assert is_free(fcntl.LOCK_SH)
+        assert not is_free(fcntl.LOCK_EX)
+    assert is_free(fcntl.LOCK_EX)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 HOLD = """
@@ -308,6 +342,8 @@ def test_a_root_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(InputError, match="may be written to by other users; type: chmod 700"):
         Cache(tmp_path / "open", LIMIT)
+    (tmp_path / "open").chmod(0o755)
+    Cache(tmp_path / "open", LIMIT)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")

@@ -66,6 +66,51 @@ def test_a_reader_that_finds_damage_names_the_file(store: LocalNodeStore) -> Non
     assert store.state(NODE).state == "damaged"
 
 
+def test_only_files_that_changed_after_the_mark_are_read_again(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished(store)
+    read: list[str] = []
+    monkeypatch.setattr("orchestrator.store.local._checksum", lambda path, *_: read.append(path))
+    os.utime(folder / "done.json", ns=(2**62, 2**62))
+    assert store.inspected(NODE).state == "done"
+    assert read == []
+
+
+@pytest.mark.parametrize("changed", ["content", "time"])
+def test_a_change_is_found_by_either_of_its_times(store: LocalNodeStore, changed: str) -> None:
+    folder = finished(store)
+    before = (folder / "data.npy").stat()
+    os.utime(folder / "done.json", ns=(before.st_mtime_ns, before.st_mtime_ns))
+    time.sleep(0.02)
+    (folder / "data.npy").write_bytes(b"12346")
+    if changed == "content":
+        os.utime(folder / "data.npy", ns=(before.st_atime_ns, before.st_mtime_ns - 1))  # as `cp -p` does
+    assert store.inspected(NODE).state == "damaged"
+
+
+def test_a_sign_of_life_is_compared_with_the_clock_of_the_file_system(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not store.is_alive(NODE), "nobody has claimed it"
+    name, claim = store.name(NODE), store.claim(NODE, "run")
+    assert not store.is_alive(NODE), "its process has not started"
+    store.beat(name, claim.attempt, SignOfLife())
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert store.is_alive(NODE)
+    assert [path.name for path in store.root.iterdir()] == [name], "no probe is left"
+    sign = store.root / name / "attempt-1" / "alive.json"
+    shown = sign.stat().st_mtime - store.alive_s - 1
+    os.utime(sign, (shown, shown))
+    assert not store.is_alive(NODE)
+
+
+def test_a_number_that_is_none_is_never_written(store: LocalNodeStore) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        store.create_mark("node", DoneMark("a", "0", host="here", seconds=float("nan")), "done.json")
+    assert not (store.root / "node" / "done.json").exists()
+
+
 def test_results_without_their_mark_are_damaged(store: LocalNodeStore) -> None:
     (finished(store) / "done.json").unlink()
     assert store.inspected(NODE).state == "damaged"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from features.aisfx import SAMPLE_RATE_HZ, AisfxEncoder
-from features.encoder_export import export_encoder
+from features.encoder_export import export_encoder, require_ending
 from features.errors import InputError
 from features.files import sha256_file
 
@@ -45,8 +45,9 @@ def write_aisfx(out: Path, wheel: Path | None = None) -> None:
         wheel: the package's wheel; by default pip downloads it (23 MB).
 
     Raises:
-        InputError: the wheel can't be had, or is not the known one.
+        InputError: the file has another ending, or the wheel can't be had or is not the known one.
     """
+    require_ending(out)
     encoder = AisfxEncoder()
     encoder.load_published(_weights(wheel))
     facts = {"licence": LICENCE, "trained_on": TRAINED_ON}

@@ -12,7 +12,7 @@ from features.encoder import Encoder
 from features.errors import InputError
 from features.files import atomic
 
-__all__ = ["export_encoder"]
+__all__ = ["export_encoder", "require_ending"]
 
 
 def export_encoder(module: nn.Module, out: Path, sample_rate_hz: int, facts: Mapping[str, str]) -> None:
@@ -27,8 +27,7 @@ def export_encoder(module: nn.Module, out: Path, sample_rate_hz: int, facts: Map
     Raises:
         InputError: the file has another ending.
     """
-    if out.suffix not in (".onnx", ".pt2"):
-        raise InputError(f"{out} is not the name of an encoder: let it end in .onnx or .pt2")
+    require_ending(out)
     metadata = {"sample_rate_hz": str(sample_rate_hz), **facts}
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     program = torch.export.export(module, (torch.zeros(2, 2 * sample_rate_hz),), dynamic_shapes=(dynamic,))
@@ -43,6 +42,16 @@ def export_encoder(module: nn.Module, out: Path, sample_rate_hz: int, facts: Map
             file.replace(temporary)
         finally:
             file.unlink(missing_ok=True)
+
+
+def require_ending(out: Path) -> None:
+    """Refuse a name that says neither format.
+
+    Raises:
+        InputError: the file has another ending.
+    """
+    if out.suffix not in (".onnx", ".pt2"):
+        raise InputError(f"{out} is not the name of an encoder: let it end in .onnx or .pt2")
 
 
 def _save_onnx(program: torch.export.ExportedProgram, file: Path, metadata: Mapping[str, str]) -> None:

@@ -115,7 +115,8 @@ def launch(arguments: Arguments, console: Console) -> int:
 
 def encoder(arguments: Arguments, console: Console) -> int:
     made = api.encoder(arguments.name, arguments.out, wheel=arguments.wheel)
-    console.print(made.licence, soft_wrap=True)
+    for line in made.licence.splitlines():
+        console.print(line, soft_wrap=True)
     console.print(f"wrote {made.path}; name it in a grid as features.embedding.model", soft_wrap=True)
     return 0
 

@@ -16,7 +16,9 @@ def test_another_wheel_is_refused(tmp_path: Path) -> None:
     wheel.write_bytes(b"another")
     with pytest.raises(InputError, match=r"aisfx\.whl is not the wheel of aisfx==0\.1\.2: its SHA-256 is [0-9a-f]{64}"):
         write_aisfx(tmp_path / "a.onnx", wheel)
-    assert not (tmp_path / "a.onnx").exists()
+    with pytest.raises(InputError, match=r"a\.h5 is not the name of an encoder: let it end in \.onnx or \.pt2"):
+        write_aisfx(tmp_path / "a.h5", wheel)
+    assert [path.name for path in tmp_path.iterdir()] == ["aisfx.whl"]
 
 
 def test_without_a_registry_a_wheel_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from features.aisfx_wheel import LICENCE
+from features.encoder import Encoder
 from orchestrator.cli.main import main
 from orchestrator.run.bound import Run
 
@@ -95,3 +97,18 @@ def test_a_demo_in_a_folder_of_another_grid_is_refused(copy: Run, capsys: pytest
     assert main(["demo", "--out", str(copy.folder)]) == 2
     assert "holds grid 'tiny', not 'demo'" in capsys.readouterr().err
     assert not (copy.folder / "data").exists()
+
+
+@pytest.mark.long
+def test_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "aisfx.pt2"
+    if main(["encoder", "aisfx", "--out", str(out)]) != 0:
+        message = capsys.readouterr().err
+        assert "pip can't download" in message
+        pytest.skip(message)
+    text = capsys.readouterr().out
+    assert text.splitlines()[:-1] == LICENCE.splitlines()
+    assert text.endswith(f"wrote {out}; name it in a grid as features.embedding.model\n")
+    assert Encoder(out).dims(88_200) == 512
+    assert main(["encoder", "aisfx", "--out", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err

@@ -1,17 +1,22 @@
 """`sonogrid logs`: the logs of a job's attempts, read from the store only."""
 
+import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from features.errors import InputError
 from features.words import nearest, printable, short
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.node import Node
+from orchestrator.store.patient import patient
 
 __all__ = ["find_job", "find_log", "follow_log", "log_lines"]
 
 EVERY_S = 0.5
+
+log = logging.getLogger("sonogrid")
 
 
 def find_job(run: RecordedRun, name: str) -> Node:
@@ -55,11 +60,12 @@ def log_lines(path: Path) -> Iterator[str]:
 def follow_log(run: RecordedRun, node: Node, attempt: int | None = None) -> Iterator[str]:
     """The lines of a log as they are written, until the job is done or failed.
 
-    Unless an attempt is named, later attempts follow.
+    Unless an attempt is named, later attempts follow. A store that does not answer is waited for.
 
     Raises:
         InputError: the job is over, and there is no such log.
     """
+    run = replace(run, store=patient(run.store, log.warning))
     path, seen = None, 0
     while True:
         over = run.store.state(node).state in ("done", "failed")  # read first, so that the log is complete

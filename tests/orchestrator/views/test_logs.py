@@ -86,3 +86,12 @@ def test_following_gives_each_line_once_over_attempts_until_the_job_is_done(run:
     (folder / "done.json").write_bytes(done)
     thread.join(120)
     assert said == ["one", "two", "killed in mid", "again", "last words"]
+
+
+def test_following_waits_for_a_store_that_is_away(run: RecordedRun) -> None:
+    root, elsewhere = run.store.root, run.folder / "elsewhere"
+    root.rename(elsewhere)
+    back = threading.Timer(1.5, elsewhere.rename, (root,))
+    back.start()
+    lines = list(follow_log(run, find_job(run, "train-A-0")))
+    assert lines[-1].endswith("INFO done")

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 
 import pytest
 from rich.console import Console
@@ -101,3 +102,17 @@ def test_watching_ends_where_a_mark_stays_damaged(copy: Run) -> None:
     mark.write_text("half a ma")
     with pytest.raises(StoreError, match=r"done\.json is damaged"):
         watch(RecordedRun.open(copy.folder), Console(quiet=True), every_s=0.0)
+
+
+def test_watching_waits_for_a_store_that_is_away(copy: Run) -> None:
+    run, elsewhere = RecordedRun.open(copy.folder), copy.folder / "elsewhere"
+    run.store.root.rename(elsewhere)
+    back = threading.Timer(1.0, elsewhere.rename, (run.store.root,))
+    back.start()
+    console = Console(file=io.StringIO(), width=160, force_terminal=True)
+    watch(run, console, every_s=0.1)
+    assert isinstance(console.file, io.StringIO)
+    said = console.file.getvalue()
+    assert "the store does not answer since" in said
+    assert "store is gone; waiting" in said
+    assert "train-A-0" in said, "and then shows it"

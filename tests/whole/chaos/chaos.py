@@ -61,6 +61,8 @@ blend: {trials: 5}
 """
 TARGETS = ("driver", "terminate", "worker", "worker", "controller", "node", "mlflow", "freeze")
 MARK = "SONOGRID_CHAOS"
+STALL_S = 60
+"""After so long a frozen worker is ended. A job must start within it, also on a busy machine."""
 
 
 def say(text: str) -> None:
@@ -173,7 +175,7 @@ class Chaos:
     def disturbed(self, seed: int) -> list[Path]:
         """The grid on the cluster, with kills until every driver has finished it; their RUN folders."""
         self.store = self.folder / f"store-{seed}"
-        how = ["--address", self.cluster.address, "--retries", "8", "--stall-s", "20"]
+        how = ["--address", self.cluster.address, "--retries", "8", "--stall-s", str(STALL_S)]
         data = ["--data", str(self.data), "--store", str(self.store), "--set", f"defaults.seed={seed}"]
 
         def start(out: Path) -> Driver:

@@ -147,7 +147,7 @@ def test_an_error_in_a_job_is_its_cause(cluster: Cluster, tmp_path: Path, small_
     run = with_features(prepare(recipe, small_data, tmp_path / "run"))
     executor = RayExecutor(run, Execution(gpus_per_job=0.0))
     node = run.graph.nodes[run.graph.train["plain", 0]]
-    room = Needs(1, 0, 4)  # all CPUs of the two machines
+    room = Needs(1, 0, int(sum(machine.cpus for machine in executor.ledger.machines.values())))
     assert executor.fits(room)
     executor.submit(node)
     assert not executor.fits(room)

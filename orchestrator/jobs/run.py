@@ -136,5 +136,5 @@ def _remember_failure(store: WorkerStore, spec: JobSpec, error: Exception) -> No
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    names = ("sonogrid", "torch", "torchaudio", "numpy", "soundfile", "ray")
+    names = ("sonogrid", "torch", "torchaudio", "numpy", "onnxruntime", "soundfile", "ray")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

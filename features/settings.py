@@ -122,7 +122,7 @@ class EmbeddingSettings(_Features):
         description="sample rate of the encoder, Hz; needed if the file does not declare it",
         json_schema_extra=FROM_FILE,
     )
-    window_s: float = Field(2.0, ge=0.01, le=3_600, description="length of a window, seconds")
+    window_s: float = Field(2.0, ge=0.01, le=60, description="length of a window, seconds")
     hop_s: float = Field(2.0, ge=0.01, le=3_600, description="seconds between two windows")
     dims: int = Field(ge=1, le=1 << 20, description="values of an embedding", json_schema_extra=FROM_FILE)
     seen: Annotated[tuple[Literal["curated", "noisy", "test"], ...], Field(strict=False)] | str = Field(

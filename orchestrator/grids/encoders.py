@@ -35,6 +35,8 @@ def with_encoder(section: Mapping[str, Any], field: str) -> dict[str, Any]:
         GridError: a file is missing, is no encoder, or contradicts the section.
     """
     model = section.get("model")
+    if section.get("kind", "embedding") != "embedding":
+        return dict(section)
     if not isinstance(model, str) or not model:
         return {"sha256": "0" * 64, "sample_rate_hz": 44_100, "dims": 1, **section}
     try:

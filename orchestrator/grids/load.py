@@ -195,7 +195,9 @@ def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     for name, condition in recipe.conditions.items():
         changed = raw["conditions"][name]
         if isinstance(condition.features, EmbeddingSettings) and isinstance(changed.get("features"), dict):
-            changed["features"] = with_changes(condition.features, changed["features"], f"conditions.{name}.features")
+            changed["features"] = with_changes(
+                condition.features, changed["features"], f"--set: conditions.{name}.features"
+            )
     try:
         return Recipe.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -292,7 +294,7 @@ def _condition(name: str, row: dict[str, Any], features: dict[str, Any], where: 
     feature_kind = "embedding" if reads == "embedding" else "waveform" if kind in WAVEFORM_NETWORKS else "mel"
     chosen = _merge(_mapping(features.get(feature_kind), f"features.{feature_kind}", where), own)
     if feature_kind == "embedding":
-        chosen = with_encoder(chosen, f"conditions.{name}.features" if own else "features.embedding")
+        chosen = with_encoder(chosen, f"{where}: conditions.{name}.features" if own else f"{where}: features.embedding")
     predict = _mapping(row.get("predict"), f"conditions.{name}.predict", where)
     own_score = {"cv": row["cv"]} if "cv" in row else {}
     return {"features": {"kind": feature_kind, **chosen}, "train": train, "predict": predict, **own_score}

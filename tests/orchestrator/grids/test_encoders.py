@@ -76,7 +76,13 @@ def test_files_that_are_not_there_are_named(model: str) -> None:
 
 
 def test_values_of_another_form_are_left_for_pydantic(model: str) -> None:
-    for section in ({}, {"model": 3}, {"model": model, "window_s": "long"}, {"model": model, "hop": 1}):
+    for section in (
+        {},
+        {"kind": "mel"},
+        {"model": 3},
+        {"model": model, "window_s": "long"},
+        {"model": model, "hop": 1},
+    ):
         again = with_encoder(section, "features.embedding")
         assert again.items() >= section.items()
 
@@ -105,7 +111,7 @@ def test_a_network_that_reads_embeddings_gets_them(model: str, tmp_path: Path) -
     assert isinstance(finer, EmbeddingSettings)
     assert (linear.dims, linear.hop_s, finer.hop_s) == (DIMS, 2.0, 0.25)
     assert conditions["mel"].features == MelSettings()
-    with pytest.raises(GridError, match=r"features\.embedding\.model: .*gone\.onnx is not a file"):
+    with pytest.raises(GridError, match=r"grid\.yaml: features\.embedding\.model: .*gone\.onnx is not a file"):
         load_grid("grid.yaml", ["features.embedding.model=gone.onnx"])
     (tmp_path / "bare.yaml").write_text(GRID.replace("model: tiny.onnx, ", ""))
     with pytest.raises(GridError, match=r"conditions\.linear\.features\.model is missing"):

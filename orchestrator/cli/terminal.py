@@ -71,6 +71,8 @@ def print_problems(error: SonogridError, *, all_of_them: bool) -> None:
     if len(shown) < len(problems):
         more = len(problems) - len(shown)
         print(f"sonogrid: and {count(more, 'more problem')} ('sonogrid check DATA' lists all)", file=sys.stderr)
+    elif len(shown) > PROBLEMS_SHOWN:
+        print(f"sonogrid: {count(len(shown), 'problem')} in all", file=sys.stderr)
 
 
 def print_os_error(error: OSError) -> int:

@@ -8,7 +8,7 @@ from features.csv_table import CsvTable
 from features.datasets.find import find_layout
 from features.errors import DataError, InputError
 from features.files import write_json
-from features.layout import split_labels
+from features.layout import Row, split_labels
 from features.words import printable
 from orchestrator.run.bound import Run
 from orchestrator.views.report_types import LabelScores
@@ -72,35 +72,37 @@ def score_labels(run: Run, labels_csv: Path | None = None) -> LabelScores:
     return result
 
 
-def own_labels(run: Run) -> dict[str, tuple[str, ...]]:
-    """Labels of the test clips that the dataset itself has (dataset.yaml), by clip; empty if it has none.
+def own_labels(run: Run) -> dict[str, Row]:
+    """Rows of the test clips of which the dataset itself has labels (dataset.yaml), by clip; empty if it has none.
 
     Raises:
         DataError: the dataset is gone, or its lists are wrong.
     """
     test = find_layout(run.data_root).parts.get("test")
-    found = {row.clip: row.labels for row in test.rows} if test is not None else {}
-    return found if any(found.values()) else {}
+    found = {row.clip: row for row in test.rows} if test is not None else {}
+    return found if any(row.labels for row in found.values()) else {}
 
 
-def _own_truth(run: Run) -> tuple[np.ndarray, None]:
-    """Labels (T, C) of the test clips, by the dataset."""
-    labels = own_labels(run)
-    if not labels:
+def _own_truth(run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Labels (T, C) and, where the dataset has that column, usage (T,) of the test clips."""
+    rows = own_labels(run)
+    if not rows:
         raise InputError(f"{run.data_root} has no labels of its test clips: give them with --labels CSV")
     column = {name: index for index, name in enumerate(run.manifest.classes)}
     clips = run.manifest.subset("test")["clip"].tolist()
     truth = np.zeros((len(clips), len(column)), dtype=np.float32)
     problems = []
     for index, clip in enumerate(clips):
-        known = [label for label in labels.get(clip, ()) if label in column]
+        labels = rows[clip].labels if clip in rows else ()
+        known = [label for label in labels if label in column]
         truth[index, [column[label] for label in known]] = 1.0
-        if not known or len(known) < len(labels[clip]):
-            said = ", ".join(labels.get(clip, ())) or "no label"
+        if not known or len(known) < len(labels):
+            said = ", ".join(labels) or "no label"
             problems.append(f"{run.data_root}: test clip {clip} has {said}, which is not a class of this run")
     if problems:
         raise DataError(problems)
-    return truth, None
+    usage = [rows[clip].columns.get("usage", "") for clip in clips]
+    return truth, np.array(usage) if {*usage} <= {"Public", "Private"} else None
 
 
 def _label_rows(path: Path) -> tuple[dict[str, dict[str, str]], bool, list[str]]:

@@ -98,6 +98,9 @@ def test_the_datasets_own_labels_score_its_test_clips(copy: Run, small_data: Pat
     run = replace(copy, data_root=data)
     assert score_labels(run) == given
     lines = (data / "test_labels.csv").read_text().splitlines()
+    usage = ["usage", "Public", *["Private"] * (len(lines) - 2)]
+    (data / "test_labels.csv").write_text("".join(f"{a},{b}\n" for a, b in zip(lines, usage, strict=True)))
+    assert None not in (score_labels(run).public, score_labels(run).private)
     clip = lines[1].split(",")[0]
     (data / "test_labels.csv").write_text("\n".join([lines[0], f"{clip},Other", *lines[2:]]) + "\n")
     with pytest.raises(DataError, match=f"test clip {clip} has Other, which is not a class of this run"):

@@ -234,6 +234,7 @@ def test_of_a_thousand_problems_check_tells_all_and_launch_the_first(dataset: Pa
     csv(CURATED + "".join(f"gone{index}.wav,A\n" for index in range(1_000)))(dataset)
     words, code = tell("check", "data")
     assert (code, words.count("is missing")) == (2, 1_000)
+    assert words.endswith("1,000 problems in all")
     words, code = tell("launch", "demo", "--data", "data", "--out", "run")
     assert (code, words.count("is missing")) == (2, 50)
     assert words.endswith("and 950 more problems ('sonogrid check DATA' lists all)")

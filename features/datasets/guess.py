@@ -29,11 +29,11 @@ def lists(root: Path, tree: Tree) -> tuple[Dataset | None, list[str]]:
     Returns:
         The description, and one sentence per list that is not used.
     """
-    names = [name for name in tree.others if _may_be_list(name)]
-    if len(names) > _MOST_LISTS:
-        raise DataError([f"{root} holds {len(names)} CSV files: describe the ones that count in a dataset.yaml"])
+    names = sorted((name for name in tree.others if _may_be_list(name)), key=lambda name: (name.count("/"), name))
     notes: list[str] = []
-    opened = [one for name in names if (one := _open(root, name, notes)) is not None]
+    if len(names) > _MOST_LISTS:
+        notes.append(f"{root} has {len(names):,} CSV files, of which only the first {_MOST_LISTS} were looked at")
+    opened = [one for name in names[:_MOST_LISTS] if (one := _open(root, name, notes)) is not None]
     found = [one for one in opened if one.look(tree.audio)]
     label_names = _label_names([one for one in opened if one not in found])
     for one in opened:

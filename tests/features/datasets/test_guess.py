@@ -100,3 +100,17 @@ def test_audioset_is_what_was_downloaded_of_it(root: Path, clip: Clip, text: Tex
         assert (one.csv, one.audio, one.file, one.missing) == (csv, "wav", "{YTID}.wav", "skip")
         assert (one.labels, one.label_separator) == ("positive_labels", ",")
     assert notes == ["start_seconds and end_seconds cut nothing: each file is taken to be the segment itself"]
+
+
+def test_of_very_many_lists_the_outermost_are_looked_at(
+    root: Path, clip: Clip, text: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.datasets.guess._MOST_LISTS", 2)
+    for name in "abcd":
+        clip(f"{name}.wav")
+        text(f"events/{name}.csv", "onset,offset\n1,2\n")
+    text("labels.csv", "f,label\na,x\nb,y\nc,x\nd,y\n")
+    dataset, notes = lists(root, walk(root))
+    assert dataset is not None
+    assert dataset.curated[0].csv == "labels.csv"
+    assert f"{root} has 5 CSV files, of which only the first 2 were looked at" in notes

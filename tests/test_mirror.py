@@ -17,7 +17,6 @@ WITHOUT = {
     "orchestrator/executors/ray/train.py": "needs a cluster: tested in tests/whole/test_ray.py",
     "orchestrator/executors/ray/versions.py": "needs a cluster: tested in test_cluster.py beside it",
     "orchestrator/jobs/blend.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
-    "orchestrator/jobs/shard.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
     "orchestrator/jobs/spec.py": "dataclasses alone: tested in test_registry.py beside it",
     "orchestrator/store/interfaces.py": "abstract methods alone: tested where they are implemented",
     "orchestrator/store/objects/gcs.py": "one contract for all object stores: tested in test_objects.py beside it",

@@ -65,7 +65,7 @@ class InlineExecutor:
             return
         except Exception as reason:  # as in a process of its own, whatever a job raises is its outcome
             error = cause_of(reason)
-        self._finished.append(outcome_of(self.run, node, error))
+        self._finished.append(outcome_of(self.run, node, error, asked=self.stopping() != "no"))
 
     def wait(self, timeout_s: float) -> list[Finished]:  # noqa: ARG002 - the interface
         """The outcome of the last node."""

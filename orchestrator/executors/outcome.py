@@ -13,13 +13,14 @@ from orchestrator.store.node import Node
 __all__ = ["outcome_of"]
 
 
-def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
+def outcome_of(run: Run, node: Node, error: str = "", *, asked: bool) -> Finished:
     """Read the outcome of an attempt that has ended.
 
     Args:
         run: the run, with its store.
         node: the node of the attempt.
         error: the exception seen by the executor, in words; empty if the job returned.
+        asked: whether the executor has asked it to stop. If not, its results became void while they were computed.
     """
     store, signature = run.store, node.signature
     store.refresh(node)
@@ -32,7 +33,7 @@ def outcome_of(run: Run, node: Node, error: str = "") -> Finished:
     reached = store.reached(node)
     failure = store.failure(name)
     if failure is None and not error:
-        return Finished(signature, "stopped", "stopped before its end", reached)
+        return Finished(signature, "stopped" if asked else "lost", "stopped before its end", reached)
     if failure is None:
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
     cause = failure.cause

@@ -88,7 +88,7 @@ def _lose(world: "World", fault: Fault, host: Host) -> None:
 
 def _rot(world: "World", fault: Fault, host: Host) -> None:
     """Change a result behind everybody's back, but not between the check of a job's inputs and their use."""
-    if world.rules.reading:
+    if world.rules.is_reading:
         world.kernel.at(world.kernel.now + 0.5, lambda: _rot(world, fault, host))
         return
     finished = {name: node.valid for name, node in world.rules.nodes.items() if not name.startswith("manifest-")}
@@ -113,7 +113,10 @@ def _terminate(world: "World", fault: Fault, host: Host) -> None:
 
 
 def _impatient(world: "World", fault: Fault, host: Host) -> None:
+    """Often because the driver seems to hang."""
     if (driver := _driver(world, fault)) is not None and not world.setup.own_disk and host.gone_until == 0.0:
+        if _choice(fault, 4):
+            world.kernel.freeze(driver, fault.seconds)
         world.launch(driver.memory["run"], host)
 
 

@@ -227,6 +227,8 @@ class World:
     def _changed_file(self, key: str, before: bytes | None, after: bytes | None) -> None:
         if key.startswith(STORE):
             self.rules.changed(key[len(STORE) + 1 :], before, after)
+        elif key.endswith("/owner.json"):
+            self.rules.owned(key, after)
 
     def _changed_object(self, key: str, before: bytes | None, after: bytes | None) -> None:
         self.rules.changed(key, before, after)
@@ -310,7 +312,7 @@ class World:
                     ends.append("ok")
                 elif result.stopped:
                     ends.append("stopped")
-                    if not process.asked and not process.errors and not process.disturbed:
+                    if not process.asked:
                         raise self.rules.broken("invariant 6: a driver stops, and nobody has asked it to")
                 else:
                     ends.append(f"failed: {result.failed}")

@@ -44,9 +44,9 @@ class Mutant:
     put_back: Callable[[Patches], None]
 
 
-def _outcome_of(run: Run, node: Any, error: str = "") -> Finished:
+def _outcome_of(run: Run, node: Any, error: str = "", *, asked: bool) -> Finished:
     """Without *busy*: being superseded by another run counts as lost."""
-    found = outcome_of(run, node, error)
+    found = outcome_of(run, node, error, asked=asked)
     return replace(found, outcome="lost", cause="stopped before its end") if found.outcome == "busy" else found
 
 
@@ -168,8 +168,8 @@ def double_runs(patches: Patches) -> None:
 
 
 def superseded_stops_the_run(patches: Patches) -> None:
-    def outcome(run: Run, node: Any, error: str = "") -> Finished:
-        found = outcome_of(run, node, error)
+    def outcome(run: Run, node: Any, error: str = "", *, asked: bool) -> Finished:
+        found = outcome_of(run, node, error, asked=True)
         return replace(found, outcome="stopped") if found.outcome == "busy" else found
 
     patches.set(orchestrator.executors.inline, "outcome_of", outcome)

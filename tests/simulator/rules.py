@@ -17,6 +17,8 @@ from tests.simulator.kernel import BrokenRuleError, Kernel, Process
 __all__ = ["RESULT", "Rules", "expected_result"]
 
 RESULT = "result.json"
+MOMENT_S = 6.0
+"""Two signs of an owner."""
 NUMBERED = re.compile(r"(claim|done|damaged)(?:-(\d+))?\.json")
 
 
@@ -75,8 +77,10 @@ class Rules:
         self.nodes: dict[str, NodeSeen] = {}
         self.expected: dict[str, str] = {}
         """Folder of a node -> what its result has to be."""
-        self.reading = 0
-        """Jobs between the check of their inputs and the last read."""
+        self.reading: dict[tuple[str, int], Process] = {}
+        """Attempts that have not read all their inputs yet: what they have checked must not change before."""
+        self.owners: dict[str, tuple[Process, float]] = {}
+        """`owner.json` of a run -> who wrote it last, and since when it is this process."""
 
     def broken(self, text: str) -> BrokenRuleError:
         """An error for a rule that does not hold."""
@@ -185,6 +189,22 @@ class Rules:
             return
         raise self.broken(f"invariant 6: {name} fails for good without a reason: {failure['cause'][:300]}")
 
+    def owned(self, key: str, after: bytes | None) -> None:
+        """`owner.json` of a run is about to be written or removed.
+
+        Between its look and its write, a process may be suspended once: so it may be wrong for a moment.
+        """
+        process = self.kernel.process
+        assert process is not None
+        owner, since = self.owners.get(key, (process, 0.0))
+        first = process.memory.setdefault("owner since", self.kernel.now)
+        late = max(since, process.frozen_until) + MOMENT_S < self.kernel.now
+        if owner is not process and first < since and late:
+            what = "removes" if after is None else "writes"
+            raise self.broken(f"one owner: {process.name} {what} {key}, though {owner.name} has taken over")
+        if owner is not process or key not in self.owners:
+            self.owners[key] = process, self.kernel.now
+
     # --- jobs
 
     def begins(self, name: str, number: int, token: str) -> None:
@@ -208,9 +228,20 @@ class Rules:
             raise self.broken(f"invariant 1: two processes are attempt {number} at {name}")
         if seen is not None:
             seen.worker = process
+        self.reading[name, number] = process
+
+    def has_read(self, name: str, number: int) -> None:
+        """An attempt has read all its inputs."""
+        self.reading.pop((name, number), None)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a job has checked inputs that it has not read yet."""
+        return any(not process.dead for process in self.reading.values())
 
     def ended(self, name: str, number: int) -> None:
         """The process of an attempt has left it."""
+        self.has_read(name, number)
         seen = self.node(name).attempts.get(number)
         if seen is not None:
             seen.ended = True

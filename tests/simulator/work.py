@@ -86,15 +86,12 @@ class SimulatedWork(Work):
         kernel, rules = KERNEL[0], RULES[0]
         rules.begins(spec.node, spec.attempt, spec.claim.token)
         text = spec.signature
-        rules.reading += 1
-        try:
-            for role, names in spec.inputs.items():
-                for name, folder in zip(names, inputs.folders[role], strict=True):
-                    data = (folder / RESULT).read_bytes()
-                    rules.read(name, RESULT, data)
-                    text += data.decode()
-        finally:
-            rules.reading -= 1
+        for role, names in spec.inputs.items():
+            for name, folder in zip(names, inputs.folders[role], strict=True):
+                data = (folder / RESULT).read_bytes()
+                rules.read(name, RESULT, data)
+                text += data.decode()
+        rules.has_read(spec.node, spec.attempt)
         pace = kernel.process.memory.setdefault("pace", kernel.draw()) if kernel.process else 1.0
         if self.trains:
             if not self._train(attempt, text, 0.3 + 5.0 * pace):

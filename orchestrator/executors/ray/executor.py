@@ -349,10 +349,7 @@ class RayExecutor:
         job.epochs = max(epochs, job.epochs)
 
     def _finish(self, job: _Submitted, error: str) -> Finished:
-        end = outcome_of(self.run, job.node, error)
-        if end.outcome == "stopped" and self._asked == "no":
-            # It was not asked to stop here: another attempt has superseded it.
-            end = replace(end, outcome="lost")
+        end = outcome_of(self.run, job.node, error, asked=self._asked != "no")
         if end.outcome == "lost" and job.preempted:
             # Its machine was removed, before or after the job could stop: not the job's fault.
             end = replace(end, outcome="preempted")

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from orchestrator.executors import open_executor
+from orchestrator.executors import inline, open_executor
 from orchestrator.executors.inline import InlineExecutor
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.execution import device_of
@@ -12,6 +12,7 @@ from orchestrator.run.execution import Execution
 from orchestrator.run.selection import prepare
 from orchestrator.store.marks import DoneMark
 from tests.fixtures.harm import INLINE
+from trainers.supervisor import Stop
 
 
 @pytest.fixture
@@ -64,3 +65,14 @@ def test_nodes_that_are_done_or_busy_are_not_run(run: Run) -> None:
     executor.submit(busy)
     executor.submit(done)
     assert [end.outcome for end in executor.wait(0)] == ["busy", "done"]
+
+
+@pytest.mark.parametrize(("asked", "outcome"), [("no", "lost"), ("now", "stopped")])
+def test_a_job_that_nobody_asked_to_stop_does_not_stop_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, asked: Stop, outcome: str
+) -> None:
+    """Its results were made void while it ran, by `--force` of another run."""
+    monkeypatch.setattr(inline, "run_job", lambda *_, **__: False)
+    executor = InlineExecutor(run, INLINE, lambda: asked)
+    executor.submit(next(iter(run.graph.nodes.values())))
+    assert [end.outcome for end in executor.wait(0)] == [outcome]

@@ -25,7 +25,7 @@ PARSED_ONLY = {
     "encoder aisfx": "downloads a package; tests/features/test_aisfx_wheel.py does so",
     "launch paper": "takes days and the challenge's audio",
     "launch paper-mini": "takes twenty minutes and data with a group column",
-    "launch esc10": "takes ten minutes and data with a group column",
+    "launch esc10": "takes minutes and data with a group column",
     "launch docs/esc10-encoder.yaml": "needs the file of an encoder; the grid is read below",
     "launch docs/study.yaml": "takes an hour and data with a group column",
     "check /data/FSDKaggle2019": "needs the challenge's audio",

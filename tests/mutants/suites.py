@@ -44,7 +44,9 @@ SUITES: dict[str, tuple[str, ...]] = {
         f"{PLANNING}/test_graph.py", f"{PLANNING}/test_graph_nodes.py", f"{PLANNING}/test_recorded.py",
         "tests/property/test_signatures.py",
     ),
-    "orchestrator/planning/leaks.py": (f"{PLANNING}/test_leaks.py", "-k", "labels_seen or named or test_clips"),
+    "orchestrator/planning/leaks.py": (
+        f"{PLANNING}/test_leaks.py", "-k", "labels_seen or named or noisy_copy or test_clip",
+    ),
     "features/folds.py": ("tests/features/test_folds.py", "tests/property/test_folds.py"),
     "trainers/streams.py": (
         "tests/trainers/test_streams.py", "tests/trainers/test_padding.py", "tests/trainers/test_mixed_crops.py",

@@ -1,9 +1,14 @@
+import resource
+import socket
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+import torch
 from typing_extensions import override
 
 from features.errors import JobError, NotFiniteError, PeerLostError
@@ -13,8 +18,12 @@ from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.run import run_job, run_share, versions
 from orchestrator.jobs.spec import Binding, JobSpec, Work
+from orchestrator.jobs.train import TrainSpec
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import prepare
+from orchestrator.store.layout import attempt_place
+from orchestrator.store.local import LocalNodeStore
+from orchestrator.store.marks import Failure
 from orchestrator.store.node import Node
 
 
@@ -65,13 +74,40 @@ def test_the_done_mark_says_who_made_what_with_which_versions(run: Run, node: No
         (attempt.folder / "data.npy").write_bytes(b"12345")
         return {"rows": 5}
 
+    began, before_mb = time.time(), peak_mb()
     assert run_job(spec_of(run, node, work))
     mark = run.store.done(node)
+    assert began <= mark.started <= mark.started + mark.seconds <= time.time() + 0.001
+    assert before_mb - 0.06 <= mark.peak_mb <= peak_mb() + 0.06
+    assert (mark.host, mark.device, mark.workers) == (socket.gethostname(), "cpu", 1)
+    assert mark.threads == torch.get_num_threads()
     assert (mark.name, mark.signature, mark.attempts) == (node.name, node.signature, 1)
     assert mark.result == {"rows": 5}
     assert mark.files["data.npy"].bytes == 5
     assert mark.versions == versions()
     assert mark.peak_mb > 0
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def test_an_attempt_knows_where_it_is_and_how_long_it_may_stall(
+    run: Run, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[object] = []
+    closed: list[None] = []
+    monkeypatch.setattr(LocalNodeStore, "close", lambda store: closed.append(None))
+
+    def work(attempt: Attempt) -> None:
+        sign = run.store.sign_of(attempt.name, attempt.number)
+        assert sign is not None
+        seen.extend([attempt.stall_s, sign.place, attempt.stop()])
+
+    spec = replace(spec_of(run, node, work), execution=JobExecution(stall_s=70.0))
+    run_job(spec, lambda: "epoch", place="machine-7")
+    assert seen == [70.0, "machine-7", "no"]
+    assert len(closed) == 1
 
 
 def test_a_stopped_job_is_not_done(run: Run, node: Node) -> None:
@@ -86,11 +122,18 @@ def test_a_failure_is_kept_with_its_class_and_trace(run: Run, node: Node) -> Non
     assert failure is not None
     assert (failure.failure_class, failure.cause, failure.attempt) == ("error", "ValueError: odd", 1)
     assert "Traceback" in str(failure.trace)
+    assert failure.host == socket.gethostname()
+    assert failure.time == pytest.approx(time.time(), abs=600)
+    with pytest.raises(MemoryError):
+        run_job(spec_of(run, node, fails_with(MemoryError("no more"))))
+    found = run.store.failure(run.store.name(node))
+    assert found is not None
+    assert found.failure_class == "memory"
     with pytest.raises(NotFiniteError):
         run_job(spec_of(run, node, fails_with(NotFiniteError("the loss became nan", 2))))
     failure = run.store.failure(run.store.name(node))
     assert failure is not None
-    assert (failure.epochs_done, failure.trace, failure.attempt) == (2, None, 2)
+    assert (failure.epochs_done, failure.trace, failure.attempt) == (2, None, 3)
 
 
 def test_a_lost_peer_leaves_no_failure(run: Run, node: Node) -> None:
@@ -132,3 +175,27 @@ def test_errors_of_a_superseded_attempt_are_ignored(run: Run, node: Node) -> Non
 def test_only_training_jobs_are_shared(run: Run, node: Node) -> None:
     with pytest.raises(AssertionError, match="is not a training job"):
         run_share(spec_of(run, node, lambda _: None))
+
+
+@pytest.mark.parametrize("superseded", [False, True])
+@pytest.mark.parametrize("error", [None, ValueError("odd"), PeerLostError("gone")])
+def test_a_further_worker_leaves_nothing_but_its_failure(
+    run: Run, error: Exception | None, superseded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = next(node for node in run.graph.nodes.values() if node.kind == "train")
+    spec = replace(run.claim(node, JobExecution()), inputs={})
+    shared: list[object] = []
+
+    def share(work: TrainSpec, spec: JobSpec, inputs: Inputs) -> None:
+        shared.append(inputs.manifest.classes)
+        if superseded:
+            run.store.claim_anyway(spec.node, "another run")
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(TrainSpec, "share", share)
+    with pytest.raises(type(error)) if error is not None else nullcontext():
+        run_share(spec)
+    assert shared == [run.manifest.classes]
+    failure = run.store.read_mark(attempt_place(spec.node, 1), Failure)
+    assert (failure is not None) == (isinstance(error, ValueError) and not superseded)

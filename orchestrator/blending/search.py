@@ -1,7 +1,7 @@
 """How weights are mixed: a simple rule, and Optuna's search for something better.
 
 A mixture is worth the lwlrap of clips that its weights never saw (out of bag). The rule: half bagged greedy selection
-and half bagged stacking, unless bagged greedy selection alone is better by two standard errors of their difference. On
+and half bagged stacking, unless bagged greedy selection alone is better by one standard error of their difference. On
 few clips it seldom is, on many it may be. Optuna then tries other mixtures. The baselines come first: the default,
 bagged greedy selection, one selection, stacking, uniform and published weights. The best trial is used only if it is
 better by three standard errors: on few clips, the best of many trials is lucky more often than it is better.
@@ -19,7 +19,7 @@ from orchestrator.grids.recipe import BlendSettings
 
 __all__ = ["choose"]
 
-SIMPLER = 2.0
+SIMPLER = 1.0
 """Standard errors by which bagged greedy selection alone must be better than the default."""
 SURE = 3.0
 """Standard errors by which the best trial must be better."""

@@ -75,11 +75,11 @@ def test_the_done_mark_says_who_made_what_with_which_versions(run: Run, node: No
         return {"rows": 5}
 
     began, before_mb = time.time(), peak_mb()
-    assert run_job(spec_of(run, node, work))
+    assert run_job(replace(spec_of(run, node, work), execution=JobExecution(workers=2)))
     mark = run.store.done(node)
     assert began <= mark.started <= mark.started + mark.seconds <= time.time() + 0.001
     assert before_mb - 0.06 <= mark.peak_mb <= peak_mb() + 0.06
-    assert (mark.host, mark.device, mark.workers) == (socket.gethostname(), "cpu", 1)
+    assert (mark.host, mark.device, mark.workers) == (socket.gethostname(), "cpu", 2)
     assert mark.threads == torch.get_num_threads()
     assert (mark.name, mark.signature, mark.attempts) == (node.name, node.signature, 1)
     assert mark.result == {"rows": 5}

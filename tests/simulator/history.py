@@ -13,7 +13,7 @@ import orchestrator.executors.inline
 import orchestrator.launch
 import orchestrator.store.remote
 import orchestrator.tracking.runs
-from features.errors import InputError, SonogridError
+from features.errors import InputError, SonogridError, StoreAwayError
 from orchestrator.executors.inline import InlineExecutor
 from orchestrator.jobs.run import run_job
 from orchestrator.jobs.spec import JobSpec
@@ -305,6 +305,7 @@ class World:
             process = self.kernel.process
             assert process is not None
             self.kernel.note(f"launches run {number}")
+            run = None
             try:
                 run = self.run_of(number)
                 result = orchestrator.launch.launch(run, Execution(stall_s=600.0), Selection(force=force), Quiet())  # type: ignore[arg-type]
@@ -320,6 +321,8 @@ class World:
                 ends.append("refused" if "is being run by" in str(error) else f"InputError: {error}")
             except (SonogridError, OSError) as error:
                 ends.append("replaced" if "was taken over by" in str(error) else f"{type(error).__name__}: {error}")
+                if isinstance(error, StoreAwayError) and run is not None:
+                    raise self.rules.broken(f"a store that is away is not waited for: {error}") from error
                 if not process.errors and not process.disturbed:
                     raise self.rules.broken(
                         f"a driver without faults of its own ends with {type(error).__name__}: {error}"

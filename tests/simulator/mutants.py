@@ -1,7 +1,7 @@
 """Old faults, put back into today's code: the simulator has to find them.
 
 Numbers are those of the list of faults that an adversarial review of an early revision found. Not here: 4, signals
-while Ray starts; 9, 10, 12 and others that are no matter of the order of events.
+while Ray starts; 9, 12 and others that are no matter of the order of events.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ import orchestrator.executors.inline
 import orchestrator.executors.outcome
 import orchestrator.executors.ray.executor
 import orchestrator.jobs.run
+import orchestrator.launch
 import orchestrator.planning.scheduler
 import orchestrator.run.bound
 import orchestrator.store.base
@@ -167,6 +168,11 @@ def double_runs(patches: Patches) -> None:
     patches.set(Runs, "_one_of", lambda self, same: Mirrored.of(same[0]))
 
 
+def impatient(patches: Patches) -> None:
+    patches.set(orchestrator.launch, "patient", lambda store, _: store)
+    patches.set(orchestrator.jobs.run, "patient", lambda store, _: store)
+
+
 def superseded_stops_the_run(patches: Patches) -> None:
     def outcome(run: Run, node: Any, error: str = "", *, asked: bool) -> Finished:
         found = outcome_of(run, node, error, asked=True)
@@ -215,6 +221,7 @@ MUTANTS = {
     "6": Mutant("missing results are an error, and siblings start while an input is computed again", siblings_fail),
     "7": Mutant("attempts write their results to one place", results_in_one_place),
     "8": Mutant("runs in MLflow are looked up once, and completed only when created", double_runs),
+    "10": Mutant("a store that does not answer ends the launch", impatient),
     "11": Mutant("inline, being superseded stops the whole run", superseded_stops_the_run),
     "13": Mutant("a run is known by its path", identity_is_the_path),
     "22": Mutant("signs of life are compared with a clock whose file all threads share", alive_by_one_probe),

@@ -81,7 +81,7 @@ def warnings(
     worse: Sequence[MemberScore],
 ) -> tuple[str, ...]:
     """Sentences on what the scores show: a useless blend, useless networks, members below chance."""
-    scores = {one.name: one.oof_lwlrap for one in conditions}
+    scores = {one.name: one.oof_lwlrap for one in conditions if one.oof_lwlrap is not None}
     found = []
     gain = blend.over_best
     if best is not None and gain is not None and gain.oof_difference is not None and gain.oof_difference <= 0:
@@ -89,7 +89,7 @@ def warnings(
             f"the blend is not better than its best condition: lwlrap {blend.oof_lwlrap_nested:.3f} on clips that its "
             f"weights never saw, {scores[best]:.3f} of {best} alone ({_signed(gain)})"
         )
-    if linear is not None and linear == best and len(conditions) > 1:
+    if linear is not None and linear == best and len(scores) > 1:
         found.append(f"no condition is better than {linear}, a linear model on statistics of the spectrogram")
     for name in dict.fromkeys(one.member.condition for one in worse):
         members = [one for one in worse if one.member.condition == name]

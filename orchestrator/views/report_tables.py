@@ -153,10 +153,12 @@ def _gains_table(report: Report) -> Table:
     rows = {_marked(one.name, one.name in report.leaky): (one.over_linear, one.over_best) for one in report.conditions}
     rows[_marked("blend (honest)", "blend" in report.leaky)] = (report.blend.over_linear, report.blend.over_best)
     known = {name: gains for name, gains in rows.items() if any(gain and gain != Gain() for gain in gains)}
-    has_linear = report.linear is not None
+    has_linear = report.linear not in (None, report.best)  # the gains over one condition are shown once
     tested = any(gain and gain.test_difference is not None for gains in known.values() for gain in gains)
     over = [f"over {name}" for name in ((report.linear,) if has_linear else ()) + (report.best,)]
     title = "gain over the linear and the best condition" if has_linear else "gain over the best condition"
+    if report.linear is not None and report.linear == report.best:
+        title = "gain over the linear condition, which is the best"
     columns = [cell for name in over for cell in (name, "95 %", *(("test", "95 %") if tested else ()))]
     table = _table(f"{title}: difference in lwlrap, out of fold, 95 % over resampled groups of clips", "", columns)
     for name, gains in known.items():

@@ -69,6 +69,8 @@ def test_a_useless_blend_is_said() -> None:
     (sentence,) = gains.warnings(CONDITIONS, better, "linear", "linear", 0.4, ())
     assert sentence == "no condition is better than linear, a linear model on statistics of the spectrogram"
     assert gains.warnings(CONDITIONS, types.BlendReport(), None, None, 0.4, ()) == ()
+    alone = (condition("linear"), replace(condition("good"), oof_lwlrap=None))
+    assert gains.warnings(alone, types.BlendReport(), "linear", "linear", 0.4, ()) == ()
 
 
 def test_members_below_chance_are_named_by_condition() -> None:

@@ -144,6 +144,15 @@ def test_gains_over_the_linear_and_the_best_condition_have_a_table() -> None:
     assert cells(table, "blend (honest)")[1:4] == ["+0.050", "+0.010 to +0.091", "-"]
 
 
+def test_a_linear_condition_that_is_the_best_is_compared_with_once() -> None:
+    gain = replace(GAIN, test_difference=None, test_interval=None)
+    conditions = (replace(condition("A"), over_best=gain, over_linear=gain), condition("L"))
+    text = printed(replace(REPORT, conditions=conditions, linear="L", best="L"))
+    table = text.split("which is the best")[1]
+    assert table.count("over L") == 1
+    assert cells(table, "A") == ["A", "+0.050", "+0.010 to +0.091"]
+
+
 def test_without_a_linear_condition_and_test_labels_their_columns_are_left_out() -> None:
     gain = replace(GAIN, test_difference=None, test_interval=None)
     text = printed(replace(REPORT, conditions=(replace(condition("A"), over_best=gain), condition("B")), best="B"))

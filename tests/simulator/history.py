@@ -364,6 +364,10 @@ class World:
     def _audit(self) -> None:
         """Everything is done, every result is right, and MLflow shows what the store has."""
         self.faults.at_call.clear()
+        while self.faults.over > self.kernel.now or any(
+            not p.dead and p.name == "force" for p in self.kernel.processes
+        ):
+            self.kernel.pause(5.0)
         # What was damaged after its run had ended is repaired by the next launch.
         for number in range(self.setup.runs):
             host = self.hosts[number % len(self.hosts)]

@@ -368,6 +368,7 @@ class World:
             not p.dead and p.name == "force" for p in self.kernel.processes
         ):
             self.kernel.pause(5.0)
+        self.kernel.pause(self.setup.stale_s)
         # What was damaged after its run had ended is repaired by the next launch.
         for number in range(self.setup.runs):
             host = self.hosts[number % len(self.hosts)]

@@ -122,8 +122,9 @@ def test_report_is_one_object_of_the_documented_form(inline_run: Run, capsys: py
     assert waveforms["oof_difference"] == pytest.approx(after - before)
     assert waveforms["interval"][0] <= waveforms["oof_difference"] <= waveforms["interval"][1]
     assert (nothing["oof_difference"], nothing["interval"]) == (0, [0, 0])
-    for seed in ("uniform", "paper", "greedy"):
-        assert blend["oof_lwlrap"] >= blend[f"{seed}_oof_lwlrap"] - 1e-12
+    # None of them bounds another: weights are chosen for clips that they never saw.
+    scores = ("oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_oof_lwlrap", "greedy_oof_lwlrap")
+    assert all(0 < blend[score] <= 1 for score in scores)
 
 
 def test_leaky_conditions_are_named_with_all_that_descend_from_them(inline_run: Run, tiny_grid: Path) -> None:
@@ -210,13 +211,17 @@ def test_report_prints_the_papers_tables_with_its_figures(
     one, rest = said.split("Table 2")
     two, rest = rest.split("Table 3")
     three, steps = rest.split("gain of each step")
-    rows = {line.split("│")[1].strip(): line for line in said.splitlines() if line.startswith("│")}
+
+    def rows(text: str) -> dict[str, str]:
+        lines = [line for line in text.splitlines() if line.startswith("│")]
+        return {line.split("│")[1].strip(): line for line in reversed(lines)}
+
     assert "Table 1" in one
     for place, names in ((one, ("plain", "A", "B")), (two, ("D",)), (three, ("A-all", "A+D")), (steps, ("nothing",))):
-        assert all(rows[name] in place for name in names)
-    assert "0.849" in rows["A"]
-    assert "0.890" in rows["A+D"]
-    assert "+0.000 to +0.000" in rows["nothing"]
+        assert rows(place).keys() >= set(names)
+    assert "0.849" in rows(one)["A"]
+    assert "0.890" in rows(three)["A+D"]
+    assert "+0.000 to +0.000" in rows(steps)["nothing"]
     assert "13 members" in steps
     assert "leaky" not in said
 
@@ -265,7 +270,7 @@ def test_tune_again_with_more_trials(inline_run: Run, tmp_path: Path, capsys: py
     shutil.copytree(inline_run.folder, copy)
     assert main(["tune", str(copy), "--trials", "9", "--json"]) == 0
     tuned = json.loads(capsys.readouterr().out)
-    assert tuned["oof_lwlrap"] >= build_report(inline_run).blend.oof_lwlrap - 1e-12
+    assert 0 < tuned["oof_lwlrap"] <= 1
     assert build_report(Run.open(copy)).as_dict()["blend"]["weights"] == tuned["weights"]
     assert tuned["leaky"] is False
     assert main(["tune", str(copy), "--budget", "5", "--json"]) == 0

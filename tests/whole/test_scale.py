@@ -64,7 +64,7 @@ def test_plan(tmp_path: Path) -> None:
         manifest = assumed_manifest(recipe.data)
         plan = make_plan(build_graph(recipe, manifest), LocalNodeStore(tmp_path / "store"))
         cost = Cost.of(plan, recipe, manifest, Machines(find_gpu("A100"), 8, 0.3))
-        assert 1 <= cost.ratio < 1.05
+        assert 1 <= round(cost.ratio, 9) < 1.05
         assert len(cost.plan.pending) > 50 * groups
 
     whole(GROUPS // TIMES)  # counts the operations of the networks, which are remembered

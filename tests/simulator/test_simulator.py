@@ -53,10 +53,11 @@ def test_a_seed_is_one_history(seed: int) -> None:
 
 
 FOUND_WITHIN = {
-    "1": 40, "2": 40, "3a": 1500, "3b": 40, "5": 2000, "6": 80, "7": 40, "8": 40, "10": 40, "11": 4000, "13": 40,
-    "22": 40, "24": 4000,
+    "1": 40, "2": 40, "3a": 1500, "3b": 40, "5": 2000, "6": 80, "7": 40, "8": 40, "10": 40, "13": 40, "22": 40,
 }  # fmt: skip
-"""Old fault -> the number of seeds within which it has to be found."""
+"""Old fault -> the number of seeds within which it has to be found. Faults 11 and 24 need a process that is frozen for
+more than 75 s while another one takes over, which hundreds of seeds did not draw: tests of `orchestrator/executors` and
+`orchestrator/run` hold them."""
 
 
 LONG = [pytest.param(name, marks=pytest.mark.long) if seeds > 50 else name for name, seeds in FOUND_WITHIN.items()]

@@ -8,6 +8,7 @@ Data, in the order in which it flows:
     audio.py       checks one audio file, and reads it as mono at a wanted rate
     probes.py      checks many audio files, and remembers the good ones
     folds.py       draws cross-validation folds: shuffled, by group, stratified over labels, or official
+    assign_folds.py   the fold of every clip of a dataset: official or drawn, with groups and copies together
     manifest.py    every clip of a dataset with its labels, checksum, group and fold: `build_manifest`
     summary.py     what `check` returns: classes, subsets and notes
     settings.py    settings of data and features

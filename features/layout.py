@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from features.words import count, listed, short
 
-__all__ = ["Layout", "Part", "Row", "Rows", "class_faults", "odd_classes", "repeated", "split_labels"]
+__all__ = ["Layout", "Part", "Row", "Rows", "class_faults", "odd_classes", "repeated", "split_labels", "targets_of"]
 
 _USE_A_CLASS = "use a class of the dataset"
 _WORD = re.compile(r"\w+")
@@ -203,3 +205,13 @@ def _scripts(word: str) -> set[str]:
 def _controls(name: str) -> bool:
     """Whether a name has line breaks or other control characters; joiners of emoji and scripts do not count."""
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
+
+
+def targets_of(labels: Sequence[Sequence[str]], classes: tuple[str, ...]) -> np.ndarray:
+    """Labels of N clips as float32 (N, C), 1 where a clip has the label."""
+    column = {name: index for index, name in enumerate(classes)}
+    targets = np.zeros((len(labels), len(classes)), np.float32)
+    for row, names in enumerate(labels):
+        for name in names:
+            targets[row, column[name]] = 1.0
+    return targets

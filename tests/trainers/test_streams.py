@@ -273,3 +273,30 @@ def test_uniform_partners_are_any_clip_of_both_pools() -> None:
     assert_uniform(seen, 0, 24)
     assert (seen < 5).mean() == pytest.approx(0.2, abs=4 * 0.4 / np.sqrt(len(seen)))
     np.testing.assert_array_equal(numbers(partners="uniform"), numbers())
+
+
+def test_what_a_seed_draws_stays_the_same() -> None:
+    """Other draws would be another training under an equal signature: raise the version of its stage with them."""
+    one = stream_of([pool_of(12)], batch_size=6, seed=3)
+    drawn = numbers_of(torch.cat([one.batch(step)[1] for step in (0, 1, 2)])).tolist()
+    assert drawn == [11, 1, 7, 6, 8, 10, 3, 0, 5, 2, 4, 9, 0, 2, 5, 6, 9, 1]
+    two = stream_of([pool_of(12), pool_of(12, first=12)], batch_size=6, seed=3)
+    drawn = numbers_of(torch.cat([two.batch(step)[1] for step in (0, 1, 2)])).tolist()
+    assert drawn == [12, 2, 16, 1, 0, 9, 15, 9, 9, 5, 9, 6, 7, 6, 15, 11, 18, 0]
+
+
+@pytest.mark.usefixtures("registry")
+def test_scaled_clips_end_where_their_samples_do() -> None:
+    """A clip of 37 samples at rate r is floor(37 r) samples long."""
+    seen: list[Batch] = []
+
+    def look(batch: Batch, rng: np.random.Generator) -> Batch:
+        seen.append(batch)
+        return batch
+
+    AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
+    pool = Pool(ClipBank(MemoryClips([np.ones(37, np.int16)] * 30), CPU), np.arange(30), torch.eye(30))
+    augmentations = resolve_augmentations({"scale": {"factor": 2}, "look": {}})
+    Stream("s", [pool], crop=200, batch_size=30, augmentations=augmentations, seed=4).batch(0)
+    rates = 2.0 ** generator(4, "s/crop-0/scale", 0).uniform(-1, 1, 60)
+    np.testing.assert_array_equal(seen[0].stop - seen[0].start, np.floor(37 * rates))

@@ -271,6 +271,22 @@ def test_labels_of_both_heads_are_smoothed_and_soft_ones_are_not(
     assert all(tuple(np.round(row, 5)) in soft for row in torch.cat(seen["mse"]).numpy())
 
 
+def test_every_step_is_reported_and_clips_are_counted(make_job: MakeJob, tmp_path: Path) -> None:
+    seen: list[dict[str, int]] = []
+
+    class Watch(trainers.loop.Supervisor):
+        def progress(self, **where: int) -> None:
+            seen.append(where)
+
+    job = make_job(cycles=1, epochs=2, multitask=True)
+    train(job, tmp_path, Watch())
+    steps = len(seen) // 2
+    assert seen == [{"epoch": (step + 1) // steps, "step": step + 1} for step in range(2 * steps)]
+    for record in read_history(tmp_path):  # both streams count; `seconds` are those of the steps and the validation
+        clips = steps * job.settings.batch_size * 2
+        assert record["samples_per_s"] * record["seconds"] >= 0.99 * clips
+
+
 def test_the_average_of_the_weights_is_validated_and_kept(make_job: MakeJob, tmp_path: Path) -> None:
     decay, job = 0.7, make_job(cycles=2, epochs=1)
     averages: list[dict[str, Tensor]] = []

@@ -3,10 +3,13 @@
 `python -m tests.simulator --help` plays more of them, and one again with all that happens.
 """
 
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+import orchestrator.tracking.thread
 from tests.simulator.history import play
 from tests.simulator.mutants import MUTANTS
 from tests.simulator.shrink import shrunk
@@ -67,6 +70,21 @@ LONG = [pytest.param(name, marks=pytest.mark.long) if seeds > 50 else name for n
 def test_an_old_fault_is_found(name: str, patches: Patches) -> None:
     MUTANTS[name].put_back(patches)
     assert any(play(seed).error for seed in range(FOUND_WITHIN[name]))
+
+
+@pytest.mark.usefixtures("patches")
+def test_threads_that_earlier_tests_left_behind_live_in_real_time() -> None:
+    said: list[float] = []
+
+    def ask() -> None:
+        orchestrator.tracking.thread.time.sleep(0.001)
+        said.append(orchestrator.tracking.thread.time.monotonic())
+
+    before = time.monotonic()
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join()
+    assert before < said[0] < time.monotonic()
 
 
 def test_a_broken_history_is_shrunk(patches: Patches) -> None:

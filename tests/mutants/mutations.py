@@ -67,7 +67,7 @@ def functions_of(tree: ast.Module | ast.ClassDef, outer: str = "") -> Iterator[t
 
 
 def _numbered(mutant: Mutant, seen: dict[str, int]) -> Mutant:
-    """Equal changes in one function are told apart by a number."""
+    """Numbers the equal changes in one function, so that each has its own name."""
     number = seen[str(mutant)] = seen.get(str(mutant), 0) + 1
     return mutant if number == 1 else replace(mutant, change=f"{mutant.change} ({number})")
 

@@ -22,7 +22,7 @@ AtTime = Literal[
 ]  # fmt: skip
 AT_CALL: dict[AtCall, str] = {
     "crash": "the process that makes the call is killed before it",
-    "crash after": "it is killed when the call was done, before it is told",
+    "crash after": "it is killed after the call was done, before it has the answer",
     "fail": "the call is not done, and fails",
     "lost": "the call is done, and fails",
     "delayed": "a write to the object store is done later, and fails now",

@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from features.summary import DatasetSummary
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
+    from orchestrator.report.types import LabelScores, Report
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
     from orchestrator.tagger.tagger import Tagger
     from orchestrator.tune import TunedAgain
-    from orchestrator.views.report_types import LabelScores, Report
     from orchestrator.views.status import Status
 
     __version__: str
@@ -100,10 +100,10 @@ _DEFERRED = {
     "DatasetSummary": "features.summary",
     "Initialised": "features.datasets.init",
     "Execution": "orchestrator.run.execution",
-    "LabelScores": "orchestrator.views.report_types",
+    "LabelScores": "orchestrator.report.types",
     "LaunchResult": "orchestrator.launch",
     "Recipe": "orchestrator.grids.recipe",
-    "Report": "orchestrator.views.report_types",
+    "Report": "orchestrator.report.types",
     "Selection": "orchestrator.run.selection",
     "Status": "orchestrator.views.status",
     "Tagger": "orchestrator.tagger.tagger",

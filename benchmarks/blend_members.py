@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.blending.members import stitch
+from orchestrator.report.scores import predictions_of
 from orchestrator.run.bound import Run
-from orchestrator.views.scores import predictions_of
 
 __all__ = ["Setting", "Split", "run_halves", "synthetic"]
 

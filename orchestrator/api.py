@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from orchestrator.launch import LaunchResult
     from orchestrator.planning.cost import Cost
     from orchestrator.planning.plan import Plan
+    from orchestrator.report.types import LabelScores, Report
     from orchestrator.run.bound import Run
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
     from orchestrator.tune import TunedAgain
-    from orchestrator.views.report_types import LabelScores, Report
     from orchestrator.views.status import Status
 
 __all__ = [
@@ -337,7 +337,7 @@ def report(run: Place) -> Report:
         InputError: there is no run in the folder.
         StoreError: a result is damaged.
     """
-    from orchestrator.views.report import build_report
+    from orchestrator.report.build import build_report
 
     return build_report(_open(run))
 
@@ -372,7 +372,7 @@ def score(run: Place, labels: Place | None = None) -> LabelScores:
         InputError: the CSV does not fit the test clips.
         StoreError: the blend is not done yet.
     """
-    from orchestrator.views.labels import score_labels
+    from orchestrator.report.labels import score_labels
 
     return score_labels(_open(run), None if labels is None else Path(labels))
 
@@ -384,7 +384,7 @@ def submission(run: Place, *, ensemble: str | None = None) -> Path:
         InputError: the grid has no such ensemble, or the dataset has no test clips.
         StoreError: the blend, or a prediction of the ensemble, is not done yet.
     """
-    from orchestrator.views.submission import write_submission
+    from orchestrator.report.submission import write_submission
 
     return write_submission(_open(run), ensemble)
 

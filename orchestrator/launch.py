@@ -24,6 +24,10 @@ from orchestrator.interrupts import interruptible
 from orchestrator.planning.cost import in_counted_order, node_costs
 from orchestrator.planning.plan import Plan, require_nodes
 from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
+from orchestrator.report.build import build_report, write_reports
+from orchestrator.report.labels import own_labels, score_labels
+from orchestrator.report.tables import print_report
+from orchestrator.report.types import Report
 from orchestrator.run.bound import Run, read_binding
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import Owner, own
@@ -32,12 +36,8 @@ from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
 from orchestrator.store.patient import patient
 from orchestrator.tracking import MirrorThread
-from orchestrator.views.labels import own_labels, score_labels
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
 from orchestrator.views.progress import LaunchView
-from orchestrator.views.report import build_report, write_reports
-from orchestrator.views.report_tables import print_report
-from orchestrator.views.report_types import Report
 from trainers.supervisor import Stop
 
 __all__ = ["LaunchResult", "launch", "resume"]

@@ -7,10 +7,10 @@ from typing import Any
 from features.errors import InputError, StoreError
 from orchestrator.blending.result import Blend
 from orchestrator.jobs.run import run_job
+from orchestrator.report.build import write_reports
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
-from orchestrator.views.report import write_reports
 
 __all__ = ["TunedAgain", "tune_again"]
 

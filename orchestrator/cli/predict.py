@@ -12,11 +12,11 @@ from rich.progress import track
 from features.errors import DataError
 from features.words import count, printable
 from orchestrator.cli.terminal import print_json
+from orchestrator.report.submission import write_scores
 from orchestrator.run.places import require_new
 from orchestrator.tagger.files import find_files
 from orchestrator.tagger.tables import require_table, write_table
 from orchestrator.tagger.tagger import Scores, Tagger, ranked, require_audio
-from orchestrator.views.submission import write_scores
 
 __all__ = ["predict_files"]
 

@@ -222,7 +222,7 @@ def score(arguments: Arguments, console: Console) -> int:
 
 
 def report(arguments: Arguments, console: Console) -> int:
-    from orchestrator.views.report_tables import print_report
+    from orchestrator.report.tables import print_report
 
     found = api.report(arguments.run)
     if arguments.json:

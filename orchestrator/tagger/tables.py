@@ -8,8 +8,8 @@ import pandas as pd
 
 from features.errors import InputError
 from features.files import atomic
+from orchestrator.report.submission import write_scores
 from orchestrator.tagger.tagger import Scores
-from orchestrator.views.submission import write_scores
 
 __all__ = ["require_table", "write_table"]
 

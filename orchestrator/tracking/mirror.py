@@ -19,13 +19,13 @@ from features.errors import SonogridError, TrackingError
 from features.files import hash_of
 from orchestrator.grids.load import settings_of
 from orchestrator.redact import one_line, redact
+from orchestrator.report.build import build_report
+from orchestrator.report.types import ConditionReport, Report
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.tracking.connection import Calls, tracking_uri
 from orchestrator.tracking.runs import PARENT, Mirrored, Runs, RunStatus
-from orchestrator.views.report import build_report
-from orchestrator.views.report_types import ConditionReport, Report
 
 __all__ = ["JobState", "Mirror", "bring_up_to_date"]
 

@@ -9,9 +9,9 @@ from features.words import count
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.scheduler import Summary
 from orchestrator.redact import redact
+from orchestrator.report.types import Report
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
-from orchestrator.views.report_types import Report
 
 __all__ = ["print_end", "print_mlflow_warning", "print_start"]
 

@@ -9,10 +9,10 @@ from features.errors import GridError, InputError
 from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import LaunchResult, launch, resume
+from orchestrator.report.build import build_report
 from orchestrator.run.bound import Run
 from orchestrator.run.owner import own
 from orchestrator.run.selection import Selection, prepare, read_asked
-from orchestrator.views.report import build_report
 from tests.fixtures.harm import INLINE, QUIET
 
 

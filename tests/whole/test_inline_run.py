@@ -15,11 +15,11 @@ from features.files import hash_of, read_json, sha256_file, write_json
 from orchestrator.cli.main import main
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
+from orchestrator.report.build import build_report
+from orchestrator.report.tables import print_report
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
 from orchestrator.store.marks import ResultFile
-from orchestrator.views.report import build_report
-from orchestrator.views.report_tables import print_report
 from tests.fixtures.harm import INLINE, QUIET, Compare
 from trainers.history import read_history
 from trainers.lwlrap import lwlrap

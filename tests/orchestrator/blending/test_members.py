@@ -5,8 +5,8 @@ import numpy as np
 from features.files import load_npy
 from orchestrator.blending.members import stitch
 from orchestrator.grids.ensembles import Member
+from orchestrator.report.scores import predictions_of
 from orchestrator.run.bound import Run
-from orchestrator.views.scores import predictions_of
 
 
 def test_out_of_fold_predictions_are_stitched_from_the_fold_that_held_a_clip_out(inline_run: Run) -> None:

@@ -12,9 +12,9 @@ from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weig
 from orchestrator.grids.load import load_grid, parse_grid
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import build_graph
+from orchestrator.report.build import build_report
+from orchestrator.report.scores import mean_predictions, predictions_of
 from orchestrator.run.bound import Run
-from orchestrator.views.report import build_report
-from orchestrator.views.scores import mean_predictions, predictions_of
 from trainers.lwlrap import lwlrap
 
 # Cycles of the paper's models, and the members of its two submissions.

@@ -14,7 +14,7 @@ from orchestrator.grids.load import (
     load_grid,
     settings_of,
 )
-from orchestrator.views.report_gains import linear_condition
+from orchestrator.report.gains import linear_condition
 from trainers.settings import NETWORKS, SEMI_METHODS
 
 GRID = """

@@ -4,11 +4,11 @@ import pytest
 
 from orchestrator.planning.graph import build_graph
 from orchestrator.planning.recorded import recorded_graph
+from orchestrator.report.build import build_report
 from orchestrator.run.bound import Run
 from orchestrator.run.record import read_run_json
 from orchestrator.run.selection import Selection, plan_of
 from orchestrator.store import node
-from orchestrator.views.report import build_report
 
 
 def test_a_recorded_graph_is_the_one_that_was_launched(inline_run: Run) -> None:

@@ -6,11 +6,11 @@ import torch
 
 from features.errors import InputError, StoreError
 from orchestrator.blending.result import Blend
+from orchestrator.report.scores import mean_predictions
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.tagger.members import load_conditions, member_weights
 from orchestrator.tagger.tagger import Tagger
-from orchestrator.views.scores import mean_predictions
 
 
 def test_the_blend_or_its_strongest_members(inline_run: Run) -> None:

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from features.errors import DataError, InputError, StoreError
+from orchestrator.report.scores import blended_test
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.tagger.tagger import Tagger, ranked
-from orchestrator.views.scores import blended_test
 
 
 @pytest.fixture(scope="module")

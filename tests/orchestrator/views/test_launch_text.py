@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from orchestrator.planning.scheduler import Summary
+from orchestrator.report.build import build_report
+from orchestrator.report.types import BlendReport
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
-from orchestrator.views.report import build_report
-from orchestrator.views.report_types import BlendReport
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from rich.table import Table
 from features.files import read_json
 from orchestrator.cli.terminal import make_console
 from orchestrator.grids.load import load_grid
+from orchestrator.report.submission import write_scores
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
-from orchestrator.views.submission import write_scores
 
 Tell = Callable[..., tuple[str, int]]
 SMALL = """

@@ -11,9 +11,9 @@ from features.errors import InputError, StoreError
 from features.files import load_npy, read_json
 from orchestrator.blending.members import Members, stitch
 from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weights
+from orchestrator.report.bootstrap import Bootstrap, interval
+from orchestrator.report.types import Interval, TestScores
 from orchestrator.run.bound import Run
-from orchestrator.views.bootstrap import Bootstrap, interval
-from orchestrator.views.report_types import Interval, TestScores
 from trainers.lwlrap import Lwlrap, lwlrap
 from trainers.metrics import Metrics, metrics_of
 

@@ -4,7 +4,7 @@ import json
 
 from orchestrator.blending.result import Blend, BlendResult
 from orchestrator.grids.ensembles import Member
-from orchestrator.views import report_types as types
+from orchestrator.report import types
 from trainers.metrics import Metrics
 
 NO_METRICS = {"mean_average_precision": None, "roc_auc": None, "accuracy": None}

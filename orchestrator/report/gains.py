@@ -7,8 +7,8 @@ from features.manifest import Manifest
 from features.words import count, listed
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.seen import SeenClips
-from orchestrator.views.report_types import BlendReport, ConditionReport, Gain, MemberScore
-from orchestrator.views.scores import Predicted, Scores
+from orchestrator.report.scores import Predicted, Scores
+from orchestrator.report.types import BlendReport, ConditionReport, Gain, MemberScore
 
 __all__ = [
     "BLEND", "below_chance", "best_condition", "blend_with_gains", "linear_condition", "seen_sentences", "warnings",

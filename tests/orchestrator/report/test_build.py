@@ -7,10 +7,10 @@ import pytest
 
 from features.files import read_json, write_json
 from orchestrator.grids.load import load_grid
+from orchestrator.report.build import build_report, write_reports
+from orchestrator.report.types import Gain
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
-from orchestrator.views.report import build_report, write_reports
-from orchestrator.views.report_types import Gain
 
 
 def test_a_finished_run_has_all_scores(inline_run: Run) -> None:

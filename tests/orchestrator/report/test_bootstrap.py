@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator.views.bootstrap import Bootstrap, interval
-from orchestrator.views.scores import Scores
+from orchestrator.report.bootstrap import Bootstrap, interval
+from orchestrator.report.scores import Scores
 from trainers.lwlrap import lwlrap
 from trainers.randomness import generator
 

@@ -11,7 +11,7 @@ Source: Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from orchestrator.views.report_types import Interval
+from orchestrator.report.types import Interval
 from trainers.lwlrap import Lwlrap
 from trainers.randomness import generator
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from features.errors import InputError, StoreError
 from features.files import atomic
+from orchestrator.report.scores import blended_test, mean_predictions, require_test_clips
 from orchestrator.run.bound import Run
-from orchestrator.views.scores import blended_test, mean_predictions, require_test_clips
 
 __all__ = ["write_scores", "write_submission"]
 

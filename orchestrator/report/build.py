@@ -8,8 +8,7 @@ from features.files import write_json
 from orchestrator.blending.result import Blend
 from orchestrator.planning.leaks import leaky_on_test
 from orchestrator.planning.seen import outside_conditions
-from orchestrator.run.bound import Run
-from orchestrator.views.report_gains import (
+from orchestrator.report.gains import (
     BLEND,
     below_chance,
     best_condition,
@@ -19,15 +18,7 @@ from orchestrator.views.report_gains import (
     warnings,
     with_gains,
 )
-from orchestrator.views.report_types import (
-    BlendReport,
-    ComparisonReport,
-    ConditionReport,
-    EnsembleReport,
-    FoldReport,
-    Report,
-)
-from orchestrator.views.scores import (
+from orchestrator.report.scores import (
     Scores,
     blended_test,
     classes_without_clips,
@@ -36,7 +27,16 @@ from orchestrator.views.scores import (
     nested_blend,
     scores_on_test,
 )
-from orchestrator.views.submission import write_submission
+from orchestrator.report.submission import write_submission
+from orchestrator.report.types import (
+    BlendReport,
+    ComparisonReport,
+    ConditionReport,
+    EnsembleReport,
+    FoldReport,
+    Report,
+)
+from orchestrator.run.bound import Run
 from trainers.metrics import chance_lwlrap
 
 __all__ = ["build_report", "write_reports"]

@@ -7,9 +7,8 @@ import pytest
 
 from orchestrator.grids.ensembles import Member
 from orchestrator.planning.seen import SeenClips
-from orchestrator.views import report_gains as gains
-from orchestrator.views import report_types as types
-from orchestrator.views.scores import Predicted, Scores
+from orchestrator.report import gains, types
+from orchestrator.report.scores import Predicted, Scores
 from tests.fixtures.manifests import manifest_of
 from trainers.lwlrap import lwlrap
 from trainers.metrics import metrics_of

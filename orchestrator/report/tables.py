@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from features.words import count, listed
-from orchestrator.views.report_types import (
+from orchestrator.report.types import (
     ComparisonReport,
     ConditionReport,
     EnsembleReport,

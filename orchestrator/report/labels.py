@@ -10,15 +10,15 @@ from features.errors import DataError, InputError
 from features.files import write_json
 from features.layout import Row, split_labels
 from features.words import printable
-from orchestrator.run.bound import Run
-from orchestrator.views.report_types import LabelScores
-from orchestrator.views.scores import (
+from orchestrator.report.scores import (
     blended_test,
     classes_without_clips,
     mean_predictions,
     require_test_clips,
     scores_on_test,
 )
+from orchestrator.report.types import LabelScores
+from orchestrator.run.bound import Run
 from trainers.lwlrap import lwlrap, lwlrap_per_class
 from trainers.metrics import metrics_of
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from features.errors import InputError, StoreError
+from orchestrator.report.scores import blended_test, mean_predictions
+from orchestrator.report.submission import write_scores, write_submission
 from orchestrator.run.bound import Run
-from orchestrator.views.scores import blended_test, mean_predictions
-from orchestrator.views.submission import write_scores, write_submission
 
 
 def test_the_submission_has_the_form_of_the_sample(copy: Run, small_data: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Literal
 from rich.console import Console
 
 from orchestrator.grids.ensembles import Member
-from orchestrator.views import report_types as types
-from orchestrator.views.report_tables import print_report
+from orchestrator.report import types
+from orchestrator.report.tables import print_report
 from trainers.metrics import Metrics
 
 

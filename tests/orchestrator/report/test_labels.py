@@ -8,10 +8,10 @@ import pytest
 
 from features.errors import DataError, InputError
 from features.files import read_json
+from orchestrator.report.build import build_report
+from orchestrator.report.labels import score_labels
+from orchestrator.report.scores import blended_test, known_labels, mean_predictions
 from orchestrator.run.bound import Run
-from orchestrator.views.labels import score_labels
-from orchestrator.views.report import build_report
-from orchestrator.views.scores import blended_test, known_labels, mean_predictions
 from trainers.lwlrap import lwlrap
 from trainers.metrics import metrics_of
 

@@ -8,9 +8,8 @@ import pytest
 from features.errors import InputError, StoreError
 from features.files import load_npy, read_json, write_json
 from features.manifest import Manifest
-from orchestrator.run.bound import Run
-from orchestrator.views.labels import score_labels
-from orchestrator.views.scores import (
+from orchestrator.report.labels import score_labels
+from orchestrator.report.scores import (
     Scores,
     blended_test,
     known_labels,
@@ -19,6 +18,7 @@ from orchestrator.views.scores import (
     require_test_clips,
     scores_on_test,
 )
+from orchestrator.run.bound import Run
 from trainers.lwlrap import lwlrap
 
 

@@ -1,0 +1,14 @@
+"""The scores of a run, made from the predictions in the store.
+
+    build.py        builds the report, writes report.json and the submission
+    types.py        the report as dataclasses, with its JSON form
+    gains.py        what conditions and the blend gain over the simple thing
+    scores.py       lwlrap of conditions and ensembles
+    bootstrap.py    95 % intervals of a score
+    tables.py       the report on a terminal
+    labels.py       scores against a CSV of test labels
+    submission.py   the submission CSV
+
+Invariants: nothing here changes the store. A score that does not exist yet is None. Scores of models that saw the
+labels they are scored on are marked leaky, in whatever form a report is shown.
+"""

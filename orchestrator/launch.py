@@ -273,6 +273,8 @@ class _LaunchEvents(Events):
     def on_finish(self, node: Node, finished: Finished) -> None:
         self.running.discard(node.signature)
         self.run.store.refresh(node)
+        if finished.outcome == "damaged" and not finished.damaged:  # it is not the result of a job
+            self.run.put_given()
         self.view.on_finish(node, finished)
 
     def on_tick(self) -> None:

@@ -38,9 +38,13 @@ def outcome_of(run: Run, node: Node, error: str = "", *, asked: bool) -> Finishe
         return Finished(signature, "memory" if OUT_OF_MEMORY.search(error) else "lost", error, reached)
     cause = failure.cause
     if failure.failure_class == "damaged":
-        for parent in node.parents:
-            store.refresh(run.graph.nodes[parent])
         inputs = [run.graph.nodes[parent] for parent in dict.fromkeys(node.parents)]
-        damaged = tuple(parent.signature for parent in inputs if store.state(parent).state != "done")
+        for parent in inputs:
+            store.refresh(parent)
+        damaged = tuple(
+            parent.signature
+            for parent in inputs
+            if store.is_void(store.name(parent)) or store.state(parent).state != "done"
+        )
         return Finished(signature, "damaged", cause, reached, damaged)
     return Finished(signature, "memory" if failure.failure_class == "memory" else "failed", cause, reached)

@@ -113,10 +113,7 @@ class Run:
         """
         if asked is None:
             asked = (read_run_json(self.folder) or {}).get("asked", {})
-        self._put(self.manifest_name, DoneMark("manifest", self.manifest.content_hash()), self.manifest.write)
-        every = {file for condition in self.recipe.conditions.values() for file in given_files(condition.features)}
-        for name, source, sha256 in sorted(every):
-            self._put(name, DoneMark(name.partition("-")[0], sha256), partial(copy_given, source, sha256))
+        self.put_given()
         own = self.store.url == default_store(self.folder)
         facts = {
             "id": self.identity.partition(".")[0],
@@ -129,12 +126,20 @@ class Run:
         }
         write_run_json(self.folder, facts, self.graph.nodes.values())
 
+    def put_given(self) -> None:
+        """Have in the store what jobs read and no job computes: the manifest and the files that the grid names."""
+        self._put(self.manifest_name, DoneMark("manifest", self.manifest.content_hash()), self.manifest.write)
+        every = {file for condition in self.recipe.conditions.values() for file in given_files(condition.features)}
+        for name, source, sha256 in sorted(every):
+            self._put(name, DoneMark(name.partition("-")[0], sha256), partial(copy_given, source, sha256))
+
     def _put(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
         """Have what many jobs read in the store."""
         while True:
             with suppress(DamagedInputError):  # not there yet, or damaged
-                self.store.results_of(name)
-                return
+                if not self.store.is_void(name):
+                    self.store.results_of(name)
+                    return
             self._write(name, mark, write)
 
     def _write(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:

@@ -83,6 +83,8 @@ class NodeStore(DriverStore, WorkerStore):
         """First digits of a signature -> name of the folder."""
         self._watched: dict[str, tuple[object, float]] = {}
         """Folder of a node of another run -> its last claim and signs, and when they were first seen (monotonic)."""
+        self._late: dict[str, set[str]] = {}
+        """Folder of a node -> marks in it that were found by their names; NFS may show the folder without them."""
         self._queued: dict[tuple[str, int], int] = {}
         """Folder and attempt -> how often the driver renewed the claim."""
         if listed:
@@ -216,6 +218,15 @@ class NodeStore(DriverStore, WorkerStore):
                 raise self._missing(name, now)
             return self._checked(name, mark, done_file(now.generation))
         raise self.damage(name, layout.generation, damage)
+
+    @override
+    def is_void(self, name: str) -> bool:
+        layout = self.layout(name)
+        file = damage_file(layout.generation)
+        if self.read_mark(name, Damage, file) is not None:
+            self._late.setdefault(name, set()).add(file)
+            return True
+        return not layout.is_done and layout.generation > 1
 
     def _missing(self, name: str, layout: Layout) -> DamagedInputError:
         void = layout.generation - 1

@@ -225,6 +225,13 @@ class DriverStore(ReaderStore, MarkWriter):
         """The last sign of life of one attempt; None if there is none."""
 
     @abstractmethod
+    def is_void(self, name: str) -> bool:
+        """Whether the results in a node's folder were found damaged, and are not computed again yet.
+
+        The mark that says so is asked for by its name: NFS may show the folder as it was before somebody found it.
+        """
+
+    @abstractmethod
     def is_busy(self, node: Node, run_id: str) -> bool:
         """Whether an attempt of another run works on the node, as far as is known.
 

@@ -23,7 +23,7 @@ from features.files import create, sha256_file, write_json
 from orchestrator.store.base import PREFIX, NodeStore, place_of
 from orchestrator.store.interfaces import M, State
 from orchestrator.store.layout import Layout, attempt_folder, attempt_place
-from orchestrator.store.marks import DoneMark, Mark, Placement, Queued, SignOfLife, StopRequest
+from orchestrator.store.marks import DoneMark, Mark, Placement, Queued, ResultFile, SignOfLife, StopRequest
 from orchestrator.store.node import Node
 from orchestrator.store.objects.base import away_errors, os_errors
 from trainers.history import read_history
@@ -36,6 +36,8 @@ OF_DRIVER = tuple(f".{Path(mark.FILE).stem}." for mark in (StopRequest, Queued, 
 """How the temporary files of marks begin that another process than the attempt's may be writing."""
 BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO)
 """Errors that say that a result is gone or its disk is broken. Others say nothing about it."""
+BROKEN_AFTER_S = (1.0, 5.0)
+"""Pauses before a file is read again after an input/output error: a soft mount of NFS reports one when it times out."""
 
 
 class LocalNodeStore(NodeStore):
@@ -79,7 +81,7 @@ class LocalNodeStore(NodeStore):
         place = f"{self.root}/{name}"
         try:
             with os_errors(place):
-                found = Layout.of(os.listdir(place))  # noqa: PTH208 - as below
+                found = Layout.of([*os.listdir(place), *self._late.get(name, ())])  # noqa: PTH208 - as below
         except (FileNotFoundError, NotADirectoryError):
             self._require_root()
             return Layout(frozenset())
@@ -266,21 +268,34 @@ class LocalNodeStore(NodeStore):
             raise _damage(f"{place}/{DoneMark.FILE}", "it is missing") from None
         for file, expected in mark.files.items():
             path = f"{place}/{file}"
-            try:
-                status = os.stat(path)  # noqa: PTH116
-                if status.st_size != expected.bytes:
-                    raise _damage(path, f"it has {status.st_size} bytes, not {expected.bytes}")
-                if recent_only and max(status.st_mtime_ns, status.st_ctime_ns) <= marked:
-                    continue
-                found = _checksum(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-                if found != expected.sha256:
-                    raise _damage(path, "its checksum is not the one it was written with")
-            except OSError as error:
-                self.layout(name)  # raises StoreAwayError if it is not this file alone that can't be read
-                if error.errno not in BROKEN:
-                    raise StoreError(f"{path} cannot be read: {error.strerror}") from None
-                raise _damage(path, f"it can't be read ({error.strerror})") from None
+            for pause_s in (*BROKEN_AFTER_S, None):
+                try:
+                    _compare_file(path, expected, marked if recent_only else 0)
+                    break
+                except OSError as error:
+                    self.layout(name)  # raises StoreAwayError if it is not this file alone that can't be read
+                    if error.errno not in BROKEN:
+                        raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+                    if error.errno != errno.EIO or pause_s is None:
+                        raise _damage(path, f"it can't be read ({error.strerror})") from None
+                time.sleep(pause_s)
         return Path(place)
+
+
+def _compare_file(path: str, expected: ResultFile, known_ns: int) -> None:
+    """Compare a file with what its done-mark says; its content only if it is newer than a time.
+
+    Raises:
+        DamagedInputError: it does not match.
+        OSError: it can't be read.
+    """
+    status = os.stat(path)  # noqa: PTH116
+    if status.st_size != expected.bytes:
+        raise _damage(path, f"it has {status.st_size} bytes, not {expected.bytes}")
+    if max(status.st_mtime_ns, status.st_ctime_ns) <= known_ns:
+        return
+    if _checksum(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns) != expected.sha256:
+        raise _damage(path, "its checksum is not the one it was written with")
 
 
 def _damage(path: str, what: str) -> DamagedInputError:

@@ -3,14 +3,17 @@
 `python -m tests.simulator --help` plays more of them, and one again with all that happens.
 """
 
+import random
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 import orchestrator.tracking.thread
-from tests.simulator.history import play
+from tests.simulator.faults import AtTime, Fault
+from tests.simulator.history import Setup, Verdict, play
 from tests.simulator.mutants import MUTANTS
 from tests.simulator.shrink import shrunk
 from tests.simulator.stand_ins import Patches, stand_ins
@@ -35,7 +38,7 @@ def test_every_history_keeps_the_rules(first: int) -> None:
 
 
 @pytest.mark.usefixtures("patches")
-@pytest.mark.parametrize("seed", [205, 270, 303, 363, 509])
+@pytest.mark.parametrize("seed", [205, 270, 303, 363, 509, 102_868])
 def test_what_once_broke_a_rule_keeps_it(seed: int) -> None:
     assert broken(seed, 1) == []
 
@@ -58,9 +61,14 @@ def test_a_seed_is_one_history(seed: int) -> None:
 FOUND_WITHIN = {
     "1": 40, "2": 40, "3a": 1500, "3b": 40, "5": 2000, "6": 80, "7": 40, "8": 40, "10": 40, "13": 40, "22": 40,
 }  # fmt: skip
-"""Old fault -> the number of seeds within which it has to be found. Faults 11 and 24 need a process that is frozen for
-more than 75 s while another one takes over, which hundreds of seeds did not draw: tests of `orchestrator/executors` and
-`orchestrator/run` hold them."""
+"""Old fault -> the number of seeds within which it has to be found."""
+ALONE = Setup(mirror=False, shared_locks=False)
+FROZEN: dict[str, tuple[Setup, AtTime, float]] = {
+    "11": (replace(ALONE, clusters=(False, False)), "freeze", 82.0),
+    "24": (replace(ALONE, clusters=(False,), runs=1), "impatient", 25.0),
+}
+"""Faults that need a process which is frozen just so long that another one is at its work when it wakes: hundreds of
+seeds do not draw that, so the shape of the history and its one fault are given."""
 
 
 LONG = [pytest.param(name, marks=pytest.mark.long) if seeds > 50 else name for name, seeds in FOUND_WITHIN.items()]
@@ -70,6 +78,21 @@ LONG = [pytest.param(name, marks=pytest.mark.long) if seeds > 50 else name for n
 def test_an_old_fault_is_found(name: str, patches: Patches) -> None:
     MUTANTS[name].put_back(patches)
     assert any(play(seed).error for seed in range(FOUND_WITHIN[name]))
+
+
+def frozen(name: str) -> list[Verdict]:
+    setup, kind, seconds = FROZEN[name]
+    return [
+        play(seed, [Fault(kind, 4.0 + 0.2 * seed, seconds, random.Random(seed).random())], setup=setup)
+        for seed in range(20)
+    ]
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_an_old_fault_of_a_process_that_wakes_is_found(name: str, patches: Patches) -> None:
+    assert [verdict.error for verdict in frozen(name) if verdict.error] == []
+    MUTANTS[name].put_back(patches)
+    assert any(verdict.error for verdict in frozen(name))
 
 
 @pytest.mark.usefixtures("patches")

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from features.errors import InputError, SupersededError
+from features.errors import DamagedInputError, InputError, SupersededError
 from features.files import read_json, write_json
+from features.manifest import Manifest
 from features.settings import EmbeddingSettings
 from orchestrator.grids.load import load_grid
 from orchestrator.jobs.encoders import encoder_file, seen_lines
@@ -106,6 +107,18 @@ def test_a_manifest_that_another_run_finishes_at_the_same_moment_is_fine(run: Ru
         for _ in pool.map(save, range(2)):
             pass
     assert Run.open(run.folder).manifest.content_hash() == run.manifest.content_hash()
+
+
+def test_a_manifest_that_a_job_found_damaged_is_written_again(run: Run) -> None:
+    run.save()
+    folder = run.store.results_of(run.manifest_name)
+    (folder / "clips.parquet").write_bytes(b"")
+    with pytest.raises(DamagedInputError, match=r"clips\.parquet is damaged"):
+        open_store(run.store.url, listed=False).results_of(run.manifest_name)
+    run.put_given()
+    again = open_store(run.store.url, listed=False).results_of(run.manifest_name)
+    assert again != folder
+    assert Manifest.read(again).content_hash() == run.manifest.content_hash()
 
 
 EMBEDDED = """

@@ -1,3 +1,5 @@
+import errno
+import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import DamagedInputError
-from orchestrator.store.local import LocalNodeStore
+from orchestrator.store.local import BROKEN_AFTER_S, LocalNodeStore
 from orchestrator.store.marks import DoneMark, SignOfLife
 from orchestrator.store.node import Node
 
@@ -56,6 +58,46 @@ def test_a_changed_result_is_named_and_remembered(store: LocalNodeStore, content
     assert store.state(NODE) == state
     with pytest.raises(DamagedInputError, match=why):
         store.results(NODE)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_a_file_is_broken_only_when_it_stays_unreadable(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """A soft mount of NFS reports an input/output error when it times out: that costs no training its results."""
+    finished(store)
+    left, pauses = [failures], list[float]()
+
+    def checksum(*_: object) -> str:
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return hashlib.sha256(b"12345").hexdigest()
+
+    monkeypatch.setattr("orchestrator.store.local._checksum", checksum)
+    monkeypatch.setattr("orchestrator.store.local.time.sleep", pauses.append)
+    if failures > len(BROKEN_AFTER_S):
+        with pytest.raises(DamagedInputError, match=r"data\.npy is damaged: it can't be read \(Input/output error\)"):
+            store.results(NODE)
+    else:
+        store.results(NODE)
+    assert pauses == [*BROKEN_AFTER_S[:failures]]
+
+
+def test_a_void_result_is_known_before_its_folder_shows_it(
+    store: LocalNodeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS may show a folder as it was a minute ago, but a file that is asked for by its name as it is."""
+    path = finished(store) / "data.npy"
+    names = [entry.name for entry in store.folder(NODE).iterdir()]
+    path.write_bytes(b"12346")
+    with pytest.raises(DamagedInputError):
+        LocalNodeStore(store.root).results(NODE)
+    monkeypatch.setattr("os.listdir", lambda _: names)
+    assert store.state(NODE).state == "done"
+    assert store.is_void(store.name(NODE))
+    assert store.state(NODE).state == "damaged"
+    assert store.claim(NODE, "run").generation == 2
 
 
 def test_a_reader_that_finds_damage_names_the_file(store: LocalNodeStore) -> None:

@@ -63,7 +63,7 @@ PREDICT_EXAMPLES = """\
 examples:
   sonogrid predict runs/demo dog.wav street.flac
   sonogrid predict runs/demo recordings --to scores.csv --skip-bad
-  find . -name '*.flac' | sonogrid predict runs/demo - --threshold 0.5
+  find . -name '*.flac' | sonogrid predict runs/demo - --threshold auto
 """
 PLAN_EXAMPLES = """\
 examples:
@@ -184,8 +184,9 @@ def _verbs_that_read(verbs: Any) -> None:
         help="largest number of tags to show per file (default: 3; with --threshold, all)",
     )  # fmt: skip
     predict.add_argument(
-        "--threshold", type=terminal.share, metavar="SCORE", help="show only tags with at least this score, 0 to 1"
-    )
+        "--threshold", type=terminal.threshold, metavar="SCORE",
+        help="show only tags with at least this score, 0 to 1, or auto: each class's own, of best out-of-fold F1",
+    )  # fmt: skip
     predict.add_argument("--skip-bad", action="store_true", help="name files that cannot be read and tag the others")
     predict.add_argument(
         "--condition", metavar="NAME", help="use the members of this condition, with equal weights, not the blend"

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.progress import track
 
 from features.errors import DataError
-from features.words import count, printable
+from features.words import count, listed, printable
 from orchestrator.cli.terminal import print_json
 from orchestrator.report.submission import write_scores
 from orchestrator.run.places import require_new
+from orchestrator.tagger.calibration import FEW_CLIPS
 from orchestrator.tagger.files import find_files
 from orchestrator.tagger.tables import require_table, write_table
-from orchestrator.tagger.tagger import Scores, Tagger, ranked, require_audio
+from orchestrator.tagger.tagger import Scores, Tagger, require_audio
 
 __all__ = ["predict_files"]
 
@@ -38,6 +39,8 @@ def predict_files(arguments: argparse.Namespace, console: Console) -> int:
         require_new("--csv", arguments.csv)
     files = find_files(arguments.files, sys.stdin)
     tagger = Tagger.load(arguments.run, condition=arguments.condition, members=arguments.members)
+    if arguments.threshold == "auto":
+        _warn_of_few_clips(tagger)
     files, scores = _scored(tagger, files, skip_bad=arguments.skip_bad)
     names = [str(path) for path in files]
     if arguments.to is not None:
@@ -47,16 +50,21 @@ def predict_files(arguments: argparse.Namespace, console: Console) -> int:
     chosen = arguments.top is not None or arguments.threshold is not None
     most = arguments.top or (len(tagger.classes) if chosen or arguments.json else 3)
     least = arguments.threshold or 0.0
-    tags = {
-        name: [tag for tag in ranked(tagger.classes, row)[:most] if tag[1] >= least]
-        for name, row in zip(names, scores, strict=True)
-    }
+    tags = {name: tagger.tags_of(row, top=most, threshold=least) for name, row in zip(names, scores, strict=True)}
     if arguments.json:
         print_json({name: dict(found) for name, found in tags.items()})
         return 0
     for name, found in tags.items():
         console.print(f"{name}: {'  '.join(f'{tag} {value:.3f}' for tag, value in found) or '-'}")
     return 0
+
+
+def _warn_of_few_clips(tagger: Tagger) -> None:
+    """Name the classes whose threshold rests on few clips."""
+    few = [name for name, clips in zip(tagger.classes, tagger.calibration.clips, strict=True) if clips < FEW_CLIPS]
+    if few:
+        classes = f"{count(len(few), 'class', 'classes')} with fewer than {FEW_CLIPS} clips"
+        print(f"sonogrid: thresholds are rough for {classes}: {listed(few)}", file=sys.stderr)
 
 
 def _scored(tagger: Tagger, files: Sequence[Path], *, skip_bad: bool) -> tuple[list[Path], Scores]:

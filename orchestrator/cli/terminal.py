@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -33,6 +33,7 @@ __all__ = [
     "require_sane_process",
     "share",
     "take_any_character",
+    "threshold",
     "whole",
 ]
 
@@ -187,6 +188,11 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a number from 0 to 1")
     return number
+
+
+def threshold(text: str) -> float | Literal["auto"]:
+    """Type of an option: a number from 0 to 1, or 'auto'."""
+    return "auto" if text == "auto" else share(text)
 
 
 def print_json(value: Any) -> None:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from features.errors import InputError, StoreError
 from features.settings import FeatureSettings
+from orchestrator.blending.members import stitch
 from orchestrator.blending.result import Blend
 from orchestrator.grids.ensembles import Member
 from orchestrator.jobs.encoders import encoder_file
 from orchestrator.jobs.predict import load_networks
+from orchestrator.report.scores import nested_blend, predictions_of
 from orchestrator.run.bound import Run
+from orchestrator.tagger.calibration import Calibration, fit_calibration
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Head
 from trainers.network import Tagger as Network
@@ -22,7 +25,7 @@ from trainers.precision import Precision, use_precision
 from trainers.predict import predict
 from trainers.settings import Padding, ReadSettings
 
-__all__ = ["Condition", "load_conditions", "member_weights"]
+__all__ = ["Condition", "calibrate", "load_conditions", "member_weights"]
 
 
 @dataclass(frozen=True)
@@ -132,3 +135,31 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
             )
         )
     return conditions
+
+
+def calibrate(run: Run, chosen: Mapping[Member, float], *, whole: bool) -> Calibration:
+    """What the scores of members mean, from their out-of-fold scores in the store.
+
+    Args:
+        run: a run.
+        chosen: the members with their weights.
+        whole: whether they are the whole blend, whose scores by weights that were tuned without a clip's fold are used.
+
+    Raises:
+        StoreError: a prediction is not done yet, or a file of the store is missing or damaged.
+    """
+    clips = run.manifest.subset("curated")
+    truth = run.manifest.targets("curated") > 0
+    scores = nested_blend(run) if whole else None
+    if scores is None:
+        scores = np.zeros(truth.shape, np.float32)
+        for name in dict.fromkeys(member.condition for member in chosen):
+            folders = predictions_of(run, name)
+            if folders is None:
+                raise StoreError(
+                    f"{run.folder}: {name} is not predicted yet; finish it with: sonogrid resume {run.folder}"
+                )
+            found = stitch({name: folders}, run.manifest)
+            weights = np.array([chosen.get(member, 0.0) for member in found.members])
+            scores += np.tensordot(weights, found.oof, 1).astype(np.float32)
+    return fit_calibration(truth, scores, clips["fold"].to_numpy())

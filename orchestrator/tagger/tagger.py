@@ -1,11 +1,13 @@
 """Tags of new sounds, by the blend of a finished run."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,12 +17,15 @@ from features.audio import probe, read_windows, resample, without_notes
 from features.errors import DataError, InputError
 from features.shards import FeatureExtractor
 from orchestrator.run.bound import Run
-from orchestrator.tagger.members import Condition, load_conditions, member_weights
+from orchestrator.tagger.calibration import Calibration
+from orchestrator.tagger.members import Condition, calibrate, load_conditions, member_weights
 from orchestrator.tagger.sounds import Sound, read_sound
 
-__all__ = ["Segment", "Tagger", "ranked", "require_audio"]
+__all__ = ["Segment", "Tagger", "Threshold", "ranked", "require_audio"]
 
 Scores = NDArray[np.float32]
+Threshold = float | Literal["auto"]
+"""Lowest score of a tag; *auto*: the threshold of each class."""
 MOST_CLIPS = 64
 MOST_VALUES = 1 << 25
 """Largest batch: clips, and values of one kind of features."""
@@ -44,10 +49,25 @@ class Tagger:
     [('Bark', 0.91), ('Growling', 0.07), ('Whine', 0.01)]
     """
 
-    def __init__(self, classes: Sequence[str], conditions: Sequence[Condition], device: torch.device) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        conditions: Sequence[Condition],
+        device: torch.device,
+        calibrate: Callable[[], Calibration],
+    ) -> None:
+        """Use `Tagger.load`.
+
+        Args:
+            classes: names of the classes.
+            conditions: the networks.
+            device: where to compute.
+            calibrate: says what the scores mean, when that is first asked for.
+        """
         self.classes = tuple(classes)
         """Names of the classes, in the order of score columns."""
         self.device = device
+        self._calibrate = calibrate
         self._conditions = tuple(conditions)
         # Conditions with equal features share them.
         kinds = list(dict.fromkeys((condition.features, condition.encoder) for condition in conditions))
@@ -82,7 +102,38 @@ class Tagger:
         bound = Run.open(Path(run))
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         chosen = member_weights(bound, condition, members)
-        return cls(bound.manifest.classes, load_conditions(bound, chosen, place), place)
+        meaning = partial(calibrate, bound, chosen, whole=condition is None and members is None)
+        return cls(bound.manifest.classes, load_conditions(bound, chosen, place), place, meaning)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What scores mean, fitted on out-of-fold scores: thresholds, probabilities, and how reliable these are.
+
+        Raises:
+            StoreError: predictions that it needs are not done yet.
+        """
+        return self._calibrate()
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Class -> the score from which on it counts as present: the best F1 on out-of-fold scores.
+
+        The fewer labelled clips a class has, the nearer is its threshold to that of all classes together.
+
+        Raises:
+            StoreError: predictions that they need are not done yet.
+        """
+        return dict(zip(self.classes, self.calibration.thresholds.tolist(), strict=True))
+
+    def probabilities(self, sounds: Sequence[Sound], rate: int | None = None) -> Scores:
+        """Probabilities of classes: calibrated `scores`, with the same arguments, result and errors.
+
+        `calibration.after` says how reliable they are.
+
+        Raises:
+            StoreError: predictions that they need are not done yet.
+        """
+        return self.calibration.probabilities(self.scores(sounds, rate))
 
     def scores(self, sounds: Sequence[Sound], rate: int | None = None) -> Scores:
         """Scores of sounds of any sample rate, sample width and number of channels.
@@ -132,7 +183,7 @@ class Tagger:
         yield from self._score(pending)
 
     def tag(
-        self, sound: Sound, rate: int | None = None, *, top: int = 3, threshold: float = 0.0
+        self, sound: Sound, rate: int | None = None, *, top: int = 3, threshold: Threshold = 0.0
     ) -> list[tuple[str, float]]:
         """The classes with the highest scores for one sound, the best first.
 
@@ -140,14 +191,19 @@ class Tagger:
             sound: path of a file, bytes of a file, or samples (see `Sound`).
             rate: of samples, in Hz.
             top: largest number of classes.
-            threshold: lowest score.
+            threshold: lowest score, or 'auto' for the threshold of each class.
 
         Raises:
             InputError: samples without a rate, or of another form.
             DataError: the sound cannot be read.
+            StoreError: predictions that thresholds need are not done yet.
         """
-        tags = ranked(self.classes, self.scores([sound], rate)[0])[:top]
-        return [(label, score) for label, score in tags if score >= threshold]
+        return self.tags_of(self.scores([sound], rate)[0], top=top, threshold=threshold)
+
+    def tags_of(self, scores: Scores, *, top: int, threshold: Threshold) -> list[tuple[str, float]]:
+        """The tags that scores (C,) stand for, as in `tag`."""
+        least = self.thresholds if threshold == "auto" else dict.fromkeys(self.classes, threshold)
+        return [(label, score) for label, score in ranked(self.classes, scores)[:top] if score >= least[label]]
 
     def segments(self, path: str | Path, window_s: float = 10.0, hop_s: float | None = None) -> Iterator[Segment]:
         """Scores of a recording of any length, window by window, in the memory of a batch of windows.

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.run.bound import Run
+from orchestrator.tagger.tagger import Tagger
 
 
 @pytest.fixture
@@ -55,6 +56,15 @@ def test_tags_by_number_and_by_score(inline_run: Run, sounds: Path, capsys: pyte
         assert len(json.loads(capsys.readouterr().out)[clip]) == wanted
     assert main([*predict, "--threshold", "1"]) == 0
     assert capsys.readouterr().out == f"{clip}: -\n"
+
+
+def test_the_threshold_of_each_class(inline_run: Run, sounds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(next(path for path in sorted(sounds.iterdir()) if path.name != "bad.wav"))
+    assert main(["predict", str(inline_run.folder), clip, "--threshold", "auto", "--json"]) == 0
+    said = capsys.readouterr()
+    tagger = Tagger.load(inline_run.folder)
+    assert list(json.loads(said.out)[clip]) == [name for name, _ in tagger.tag(clip, top=99, threshold="auto")]
+    assert "sonogrid: thresholds are rough for " in said.err
 
 
 def test_names_come_from_standard_input(

@@ -6,10 +6,11 @@ import torch
 
 from features.errors import InputError, StoreError
 from orchestrator.blending.result import Blend
-from orchestrator.report.scores import mean_predictions
+from orchestrator.report.scores import mean_predictions, nested_blend
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
-from orchestrator.tagger.members import load_conditions, member_weights
+from orchestrator.tagger.calibration import fit_calibration
+from orchestrator.tagger.members import calibrate, load_conditions, member_weights
 from orchestrator.tagger.tagger import Tagger
 
 
@@ -54,3 +55,21 @@ def test_a_condition_needs_no_blend_but_its_trainings(copy: Run) -> None:
 def test_members_that_are_not_there(condition: str | None, members: int | None, sentence: str, inline_run: Run) -> None:
     with pytest.raises(InputError, match=sentence):
         member_weights(inline_run, condition, members)
+
+
+def test_scores_are_calibrated_on_clips_that_their_networks_did_not_see(inline_run: Run) -> None:
+    truth = inline_run.manifest.targets("curated") > 0
+    folds = inline_run.manifest.subset("curated")["fold"].to_numpy()
+    nested = nested_blend(inline_run)
+    assert nested is not None
+    for found, scores in (
+        (calibrate(inline_run, member_weights(inline_run), whole=True), nested),
+        (calibrate(inline_run, member_weights(inline_run, "A"), whole=False), mean_predictions(inline_run)["A"].oof),
+    ):
+        np.testing.assert_allclose(found.thresholds, fit_calibration(truth, scores, folds).thresholds, atol=1e-6)
+
+
+def test_a_calibration_needs_predictions(copy: Run) -> None:
+    copy.store.drop_marks(copy.store.name(copy.graph.nodes[copy.graph.predict["plain", 0]]), DoneMark)
+    with pytest.raises(StoreError, match="plain is not predicted yet; finish it with"):
+        calibrate(copy, member_weights(copy, "plain"), whole=False)

@@ -36,7 +36,7 @@ def test_a_file_has_the_same_scores_alone_and_among_others(
     if pad_to == "longest":
         update = {"pad_to": pad_to, "patience": 1.0}
         conditions = [replace(each, read=each.read.model_copy(update=update)) for each in tagger._conditions]
-        tagger = Tagger(tagger.classes, conditions, tagger.device)
+        tagger = Tagger(tagger.classes, conditions, tagger.device, lambda: tagger.calibration)
     files = sorted(small_data.glob("train_*/*.wav"))[:20] + sorted(small_data.glob("test/*.wav"))
     together = tagger.scores(files)
     for place in (0, 7, len(files) - 1):
@@ -95,6 +95,15 @@ def test_bytes_and_samples_have_the_scores_of_their_file(tagger: Tagger, small_d
     np.testing.assert_allclose(tagger.scores([samples], rate), wanted, atol=2e-6)
     assert tagger.tag(path, top=99, threshold=float(wanted.max())) == tagger.tag(path, top=1)
     assert tagger.tag(path, threshold=1.0) == []
+
+
+def test_thresholds_and_probabilities_are_those_of_the_calibration(tagger: Tagger, small_data: Path) -> None:
+    path = sorted(small_data.glob("test/*.wav"))[0]
+    scores = tagger.scores([path])
+    np.testing.assert_array_equal(tagger.probabilities([path]), tagger.calibration.probabilities(scores))
+    assert list(tagger.thresholds) == list(tagger.classes)
+    wanted = {name for name, score in zip(tagger.classes, scores[0], strict=True) if score >= tagger.thresholds[name]}
+    assert {name for name, _ in tagger.tag(path, top=99, threshold="auto")} == wanted
 
 
 def test_a_stream_has_an_error_in_place_of_a_bad_file(

@@ -220,7 +220,11 @@ class Runs:
         """
         from mlflow.entities import Metric
 
-        new = {name: value for name, value in scores.items() if value is not None and run.latest.get(name) != value}
+        known = {name: value for name, value in scores.items() if value is not None}
+        if known.items() <= run.latest.items():
+            return
+        run.latest = dict(self._client.get_run(run.id).data.metrics)  # another process may have added them
+        new = {name: value for name, value in known.items() if run.latest.get(name) != value}
         if new:
             now_ms = int(time.time() * 1000)
             points = [Metric(name, value, now_ms if name in run.latest else known_ms, 0) for name, value in new.items()]

@@ -177,6 +177,9 @@ class MlflowServer:
             info=SimpleNamespace(run_id=word, status=run["status"], end_time=run["end"]),
         )
 
+    def do_get_run(self, word: str) -> Any:
+        return self._shown(word)
+
     def do_search_runs(self, experiments: list[str], text: str, max_results: int, page_token: Any) -> Page:
         key = text.partition("'")[2].rstrip("'")
         return Page(

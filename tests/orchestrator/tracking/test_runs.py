@@ -78,6 +78,16 @@ def test_a_score_is_added_when_it_changes(name: str) -> None:
     assert found(run).data.metrics == {"oof_lwlrap": 0.6}, "a score that replaces another is the last one"
 
 
+def test_a_score_that_another_process_added_is_not_added_again(name: str) -> None:
+    """It may know another time for it: a prediction was found damaged, and computed again."""
+    runs = Runs.of_experiment(name)
+    run = made(runs)
+    other = Runs.of_experiment(name)
+    runs.scores(run, {"oof_lwlrap": 0.5}, 2_000)
+    other.scores(other["key"], {"oof_lwlrap": 0.5}, 3_000)
+    assert [point.timestamp for point in mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")] == [2_000]
+
+
 def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path: Path) -> None:
     runs = Runs.of_experiment(name)
     run = made(runs)

@@ -20,8 +20,8 @@ from features.errors import StoreError
 from features.files import atomic, sha256_file
 
 __all__ = [
-    "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "restore_optimizer", "save_checkpoint",
-    "save_snapshot", "start_trunk", "warm_start",
+    "check_start", "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "restore_optimizer",
+    "save_checkpoint", "save_snapshot", "start_trunk", "warm_start",
 ]  # fmt: skip
 
 OF_FEATURES = ("db_mean", "db_deviation", "trunk.mean", "trunk.deviation")
@@ -87,18 +87,44 @@ def start_trunk(path: Path, sha256: str, network: nn.Module) -> None:
     except SafetensorError as error:
         raise StoreError(f"network.init_from: {path} is not a safetensors file ({error})") from None
     tensors = {name.removeprefix("network."): value for name, value in tensors.items()}  # a checkpoint has it twice
+    _refuse_other_trunk(path, {name: tuple(value.shape) for name, value in tensors.items()}, network)
     own = network.state_dict()
-    for name, value in own.items():
+    network.load_state_dict({name: tensors[name] if name.startswith("trunk.") else own[name] for name in own})
+
+
+def check_start(path: Path, network: nn.Module) -> None:
+    """Refuse a file that can't start a network, by its header alone.
+
+    Args:
+        path: a safetensors file.
+        network: may be on the meta device.
+
+    Raises:
+        StoreError: the file can't be read or its trunk has another shape.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {
+                name.removeprefix("network."): tuple(file.get_slice(name).get_shape())
+                for name in file.keys()  # noqa: SIM118 - not a dict
+            }
+    except OSError as error:
+        raise StoreError(f"network.init_from: {path} can't be read ({error.strerror or error})") from None
+    except SafetensorError as error:
+        raise StoreError(f"network.init_from: {path} is not a safetensors file ({error})") from None
+    _refuse_other_trunk(path, shapes, network)
+
+
+def _refuse_other_trunk(path: Path, shapes: Mapping[str, tuple[int, ...]], network: nn.Module) -> None:
+    for name, value in network.state_dict().items():
         if not name.startswith("trunk."):
             continue
-        shape = tuple(tensors[name].shape) if name in tensors else "missing"
+        shape = shapes.get(name, "missing")
         if shape != tuple(value.shape):
             raise StoreError(
                 f"network.init_from: {path} can't start this network: {name} is {shape}, not {tuple(value.shape)}; use "
                 "the kind, depth and width that the file was trained with"
             )
-        own[name] = tensors[name]
-    network.load_state_dict(own)
 
 
 def save_checkpoint(

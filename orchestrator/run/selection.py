@@ -15,6 +15,7 @@ from orchestrator.planning.plan import Plan, make_plan, only_failed
 from orchestrator.run.bound import Run
 from orchestrator.run.fit import fit_recipe
 from orchestrator.run.record import existing_run_json, read_run_json
+from orchestrator.run.starts import check_starts
 from orchestrator.store.interfaces import DriverStore
 from orchestrator.store.open import default_store, open_store
 
@@ -94,10 +95,12 @@ def bind(
     Raises:
         InputError: there is no such dataset.
         DataError: the dataset has problems; all are named.
+        GridError: a network can't start from the file that it names.
     """
     root = dataset_folder(data)
     manifest = build_manifest(root, recipe.data, skip_bad=skip_bad, cache=cache)
     fitted, notes = fit_recipe(recipe, manifest)
+    check_starts(fitted)
     return Run(out, fitted, root.resolve(), store, manifest, notes=notes)
 
 

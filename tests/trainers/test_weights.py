@@ -16,6 +16,7 @@ from trainers.network import Tagger
 from trainers.semi import Method
 from trainers.settings import ResNetSettings, TrainSettings
 from trainers.weights import (
+    check_start,
     load_checkpoint,
     load_snapshot,
     read_tensors,
@@ -154,6 +155,25 @@ def test_a_file_that_can_not_start_a_trunk_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"can't be read on this host \(No such file"):
         start_trunk(tmp_path / "none", "0" * 64, network)
     assert equal(network, untouched)
+
+
+def test_a_header_tells_whether_a_file_can_start_a_trunk(tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    with torch.device("meta"):
+        network = Tagger(SMALL, 6, noisy_head=False)
+    save_snapshot(path, tagger(0, classes=9), {})
+    check_start(path, network)
+    optimizer = OPTIMIZERS["adam"](toy()[0])
+    save_checkpoint(path, tagger(0), optimizer, {})
+    check_start(path, network)
+    save_snapshot(path, tagger(0, width=8), {})
+    with pytest.raises(StoreError, match=r"network\.init_from: .* trunk\.stem\.0\.weight is \(8, 1, 7, 7\), not \(4"):
+        check_start(path, network)
+    path.write_bytes(b"not tensors")
+    with pytest.raises(StoreError, match="is not a safetensors file"):
+        check_start(path, network)
+    with pytest.raises(StoreError, match=r"can't be read \(No such file"):
+        check_start(tmp_path / "none", network)
 
 
 def sentence_of(error: pytest.ExceptionInfo[StoreError], path: Path) -> str:

@@ -110,6 +110,7 @@ class _Training:
         self.network = Tagger(settings.network, job.classes, noisy_head=settings.multitask, bands=bands)
         # A checkpoint replaces all of this, a snapshot to start from all but the numbers that are measured here.
         self.network.fit_normalisation(job.curated.shards, job.curated.train_rows)
+        self.network.start_at_shares(job.curated.targets[job.curated.train_rows])
         start = settings.network
         if isinstance(start, ResNetSettings | SEResNeXtSettings) and start.init_from and start.init_sha256:
             start_trunk(Path(start.init_from), start.init_sha256, self.network)

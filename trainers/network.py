@@ -90,6 +90,23 @@ class Tagger(nn.Module):
             self.db_mean.fill_(mean)
             self.db_deviation.fill_(deviation)
 
+    def start_at_shares(self, targets: np.ndarray) -> None:
+        """Let heads of one linear layer with a sigmoid begin at each class's share of the training clips.
+
+        They would begin at 0.5 otherwise, and a small learning rate takes long to bring all scores down together:
+        until then scores of different clips can't be compared.
+
+        Args:
+            targets: (n, C) labels of the training clips, true where > 0.
+        """
+        if self.activation != "sigmoid":
+            return
+        share = ((targets > 0).sum(axis=0) + 0.5) / (len(targets) + 1)  # (C,), neither 0 nor 1
+        for head in self.heads.values():
+            if isinstance(head, nn.Linear):
+                with torch.no_grad():
+                    head.bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
+
     def forward(self, x: Tensor, head: Head = "curated") -> Tensor:
         """(B, T, n_mels) mel power, (B, T, dims) embeddings or (B, S) samples -> (B, C) logits."""
         return self.logits(self.embed(x), head)

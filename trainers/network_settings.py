@@ -178,6 +178,11 @@ class PooledSettings(Settings):
     )
     activation: HeadActivation = "sigmoid"
 
+    @property
+    def starts_at_shares(self) -> bool:
+        """Whether its scores start at each class's share of the training clips (`Tagger.start_at_shares`)."""
+        return self.head_units is None and self.activation == "sigmoid"
+
 
 NetworkSettings = Annotated[
     ResNetSettings | SEResNeXtSettings | EnvNetSettings | PooledSettings, Field(discriminator="kind")

@@ -74,7 +74,15 @@ class PseudoSettings(Settings):
 
     teacher: str = Field(
         description="condition whose predictions of the noisy clips become labels; it may have learnt from such labels "
-        "itself, so a chain of conditions iterates them"
+        "itself"
+    )
+    rounds: int = Field(
+        1,
+        ge=1,
+        le=20,
+        exclude_if=unless(1),
+        description="number of trainings, one after the other; from the second on, the labels are predictions by the "
+        "training before, in place of the teacher",
     )
     folds: Literal["same", "all", "crossed"] = Field(
         "same",
@@ -93,9 +101,37 @@ class PseudoSettings(Settings):
     )
     weight: Factor = Field(20.0, description="factor of this stream's loss")
     temperature: Temperature = Field(
-        2.0, description="power T of the mean prediction that soft labels are; sharpens them"
+        2.0,
+        description="power T of the mean prediction that soft labels are; above 1 it sharpens them; may be written "
+        "`power`",
+    )
+    own_label: float = Field(
+        1.0,
+        ge=1,
+        le=1e6,
+        exclude_if=unless(1.0),
+        description="factor of the mean prediction of the classes that a noisy clip is labelled with, so that its "
+        "label counts as evidence; (1 - e) (C - 1) / e if a share e of the labels of C classes is wrong, 1: ignored",
     )
     loss: LossName = Field("mse", description="loss of this stream, a declared name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _power_is_temperature(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or "power" not in fields:
+            return fields
+        if "temperature" in fields:
+            raise ValueError("temperature and power are two names of one setting; give one of them")
+        return {"temperature" if name == "power" else name: value for name, value in fields.items()}
+
+    @model_validator(mode="after")
+    def _rounds_can_teach(self) -> Self:
+        if self.rounds > 1 and self.folds == "crossed":
+            raise ValueError(
+                "rounds above 1 don't go with 'folds: crossed', whose teachers have no pseudo labels of their own; use "
+                "'folds: same'"
+            )
+        return self
 
 
 class PseudoLabelSettings(Settings):

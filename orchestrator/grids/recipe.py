@@ -73,7 +73,8 @@ class Recipe(Settings):
                     f"conditions: {name[:80]!r} has to name folders too; use at most 64 letters, digits, '_', '-' and "
                     "'+', a letter or digit first"
                 )
-        if (trainings := len(self.conditions) * self.data.folds) > MAX_TRAININGS:
+        rounds = sum(each.train.pseudo.rounds if each.train.pseudo else 1 for each in self.conditions.values())
+        if (trainings := rounds * self.data.folds) > MAX_TRAININGS:
             raise ValueError(f"conditions x data.folds are {trainings} trainings; at most {MAX_TRAININGS} are planned")
         for name in (*self.members, *self.paper_weights):
             self._known(name, "members" if name in self.members else "paper_weights")

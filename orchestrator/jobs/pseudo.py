@@ -25,21 +25,28 @@ class PseudoSpec(Work):
 
     temperature: float | None
     """Exponent of soft labels; None for hard ones."""
+    own_label: float = 1.0
+    """Factor of the classes that a clip is labelled with."""
 
     @override
     @classmethod
     def of(cls, node: Node, binding: Binding) -> Self:
         temperature = node.payload.get("temperature")
-        return cls(None if temperature is None else float(temperature))
+        own_label = float(node.payload.get("own_label", 1.0))
+        return cls(None if temperature is None else float(temperature), own_label)
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
-        from trainers.pseudo import hard_labels, soft_labels
+        from trainers.pseudo import hard_labels, own_label_factors, soft_labels
 
         # A teacher's snapshots and pads count alike.
         teachers = [Predictions.open(folder, inputs.manifest) for folder in inputs.folders["teacher"]]
         curated = [teacher.read("noisy")[:, 0] for teacher in teachers]  # (cycles, pads, N, C) each
         stacked = np.concatenate([scores.reshape(-1, *scores.shape[2:]) for scores in curated])
-        labels = hard_labels(stacked) if self.temperature is None else soft_labels(stacked, self.temperature)
+        factors = own_label_factors(inputs.manifest.targets("noisy"), self.own_label)
+        if self.temperature is None:
+            labels = hard_labels(stacked, factors)
+        else:
+            labels = soft_labels(stacked, self.temperature, factors)
         save_npy(attempt.folder / "labels.npy", labels)
         return {"models": len(stacked)}

@@ -4,11 +4,15 @@
                                           ^        ^        │
                                           │        │        └── predict-noisy, only of teachers
                                           │        └── init: train of another condition, same fold
-                                          └── pseudo (labels of a fold) <── predict-noisy of the teacher
+                                          └── pseudo (labels of a fold) <── predict-noisy of the teacher,
+                                                                      or of the same condition's round before
 
 The blend needs predictions of the curated and test clips. Only a teacher predicts the noisy clips, in nodes of their
 own. A teacher of *crossed* labels is trained once more for each pair of folds, with both held out: the labels for fold
 k come from the models that hold out k and one other fold.
+
+A condition with *rounds* of pseudo labels is trained once per round. Rounds differ by their labels alone, so that the
+first of three is the same node as the only one of another condition. `train-B.1-0` is round 1 of `train-B-0`.
 """
 
 from collections.abc import Iterable
@@ -26,7 +30,7 @@ from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
 from orchestrator.store.node import Kind, Node, signature_of, split_name
 from orchestrator.without_gc import uncollected
-from trainers.settings import PseudoSettings
+from trainers.settings import PooledSettings, PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]
 
@@ -38,8 +42,8 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.train: dict[tuple[str, int], str] = {}
         self.predict: dict[tuple[str, int], str] = {}
-        self.taught: dict[tuple[str, tuple[int, ...], tuple[int, ...]], tuple[str, str]] = {}
-        """(teacher, held-out folds, pads) -> the train node and its predictions of the noisy clips."""
+        self.taught: dict[tuple[str, tuple[int, ...], tuple[int, ...], int], tuple[str, str]] = {}
+        """(teacher, held-out folds, pads, round) -> the train node and its predictions of the noisy clips."""
         self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
         """(hash of the feature settings, subset) -> shards in clip order."""
         self.blend: str | None = None
@@ -61,10 +65,13 @@ class Graph:
         return signature
 
     def jobs_of(self, condition: str) -> list[tuple[str, str]]:
-        """(train, predict) nodes of a condition: one per fold, then one per pair of folds that it is a teacher of."""
-        folds = [(signature, self.predict[key]) for key, signature in self.train.items() if key[0] == condition]
-        pairs = [jobs for (name, held_out, _), jobs in self.taught.items() if name == condition and len(held_out) > 1]
-        return folds + pairs
+        """(train, predict) nodes of a condition: one per fold, then those that only make labels.
+
+        The latter are its earlier rounds, and one per pair of folds that it is a teacher of.
+        """
+        folds = {signature: self.predict[key] for key, signature in self.train.items() if key[0] == condition}
+        teachers = dict(jobs for (name, *_), jobs in self.taught.items() if name == condition)
+        return [*folds.items(), *(jobs for jobs in teachers.items() if jobs[0] not in folds)]
 
     def closure(self, targets: Iterable[str]) -> "Graph":
         """The part of the graph that the targets need."""
@@ -110,7 +117,7 @@ class _Builder:
         self.folds = range(recipe.data.folds)
         self.shards: dict[FeatureSettings, dict[str, tuple[str, ...]]] = {}
         self.settings: dict[str, dict[str, Any]] = {}
-        self.trained: dict[tuple[str, tuple[int, ...]], str] = {}
+        self.trained: dict[tuple[str, tuple[int, ...], int], str] = {}
 
     def features(self, settings: FeatureSettings) -> dict[str, tuple[str, ...]]:
         """Shards of every subset. The size of a shard decides only how clips are spread over files."""
@@ -148,17 +155,33 @@ class _Builder:
         if name not in self.settings:
             self.settings[name] = self.recipe.conditions[name].model_dump(
                 mode="json",
-                exclude={"train": {"init_from": True, "pseudo": {"teacher"}, "rescue": True, "network": {"init_from"}}},
+                exclude={
+                    "train": {
+                        "init_from": True,
+                        "pseudo": {"teacher", "rounds"},
+                        "rescue": True,
+                        "network": {"init_from"},
+                    }
+                },
             )
         return self.settings[name]
 
-    def training(self, name: str, held_out: tuple[int, ...]) -> str:
-        """The training job of a condition with some folds held out. Every job that starts from it asks for it."""
-        if (name, held_out) not in self.trained:
-            self.trained[name, held_out] = self._plan_training(name, held_out)
-        return self.trained[name, held_out]
+    def rounds(self, name: str) -> int:
+        """Number of trainings of a condition on a fold, each of which makes labels for the next."""
+        pseudo = self.recipe.conditions[name].train.pseudo
+        return 1 if pseudo is None else pseudo.rounds
 
-    def _plan_training(self, name: str, held_out: tuple[int, ...]) -> str:
+    def training(self, name: str, held_out: tuple[int, ...], number: int | None = None) -> str:
+        """The training job of a condition with some folds held out, of a round or of the last one.
+
+        Every job that starts from it asks for it.
+        """
+        key = (name, held_out, number or self.rounds(name))
+        if key not in self.trained:
+            self.trained[key] = self._plan_training(*key)
+        return self.trained[key]
+
+    def _plan_training(self, name: str, held_out: tuple[int, ...], number: int) -> str:
         condition = self.recipe.conditions[name]
         train = condition.train
         shards = self.features(condition.features)
@@ -168,55 +191,66 @@ class _Builder:
             "held_out": list(held_out),
             "curated": self.hashes["curated"],
         }
+        if isinstance(train.network, PooledSettings) and train.network.starts_at_shares:
+            payload["starts_at_shares"] = True  # older results of these networks started at 0.5
         if train.multitask or train.pseudo is not None or train.semi is not None:
             inputs["noisy"] = shards["noisy"]
             payload["noisy"] = self.hashes["noisy"]
         if train.init_from is not None:
             inputs["init"] = (self.training(train.init_from, held_out),)
         if train.pseudo is not None:
-            inputs["pseudo"] = (self.soft_labels(train.pseudo, held_out),)
+            inputs["pseudo"] = (self.soft_labels(name, train.pseudo, held_out, number),)
         unrescued = None
         rescue = train.rescue.get(split_name(held_out))
         if rescue is not None:
             unrescued = signature_of("train", payload, inputs)
             payload = {**payload, "rescue": rescue.model_dump(mode="json")}
         return self.graph.add(
-            f"train-{name}-{split_name(held_out)}",
+            f"train-{self._title(name, number)}-{split_name(held_out)}",
             "train",
             payload,
             inputs,
             condition=name,
             held_out=held_out,
+            round=number if number < self.rounds(name) else None,
             cost=self._train_cost(condition),
             cpus=float(train.threads),
             trains=True,
             unrescued=unrescued,
         )
 
-    def soft_labels(self, pseudo: PseudoSettings, held_out: tuple[int, ...]) -> str:
+    def _title(self, name: str, number: int) -> str:
+        """A condition in names of nodes, with its round if another one follows."""
+        return f"{name}.{number}" if number < self.rounds(name) else name
+
+    def soft_labels(self, name: str, pseudo: PseudoSettings, held_out: tuple[int, ...], number: int) -> str:
+        """Labels for a round of a condition: by its teacher, or by the round before."""
         (fold,) = held_out
-        teacher = pseudo.teacher
+        teacher, taught = (pseudo.teacher, self.rounds(pseudo.teacher)) if number == 1 else (name, number - 1)
         splits: dict[str, list[tuple[int, ...]]] = {
             "same": [held_out],
             "all": [(k,) for k in self.folds],
             "crossed": [(min(fold, other), max(fold, other)) for other in self.folds if other != fold],
         }
-        teachers = tuple(self.noisy_prediction(teacher, split, pseudo.pads) for split in splits[pseudo.folds])
-        name = f"pseudo-{teacher}-{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
+        teachers = tuple(self.noisy_prediction(teacher, split, pseudo.pads, taught) for split in splits[pseudo.folds])
+        which = f"{'all' if pseudo.folds == 'all' else fold}{'x' if pseudo.folds == 'crossed' else ''}"
         held = () if pseudo.folds == "all" else held_out
         payload: dict[str, Any] = {"labels": pseudo.labels}
         if pseudo.labels == "soft":
             payload["temperature"] = pseudo.temperature
-        return self.graph.add(name, "pseudo", payload, {"teacher": teachers}, held_out=held)
+        if pseudo.own_label != 1:
+            payload |= {"own_label": pseudo.own_label, "noisy": self.hashes["noisy"]}
+        title = f"pseudo-{self._title(teacher, taught)}-{which}"
+        return self.graph.add(title, "pseudo", payload, {"teacher": teachers}, held_out=held)
 
-    def noisy_prediction(self, name: str, held_out: tuple[int, ...], pads: tuple[int, ...]) -> str:
+    def noisy_prediction(self, name: str, held_out: tuple[int, ...], pads: tuple[int, ...], number: int) -> str:
         """A teacher's predictions of the noisy clips, by its curated head; all labels made from them share the node."""
-        key = (name, held_out, pads)
+        key = (name, held_out, pads, number)
         if key not in self.graph.taught:
-            train = self.training(name, held_out)
+            train = self.training(name, held_out, number)
             own = self.recipe.conditions[name].predict
             predict = own.model_copy(update={"pads": pads, "heads": ("curated",)}).model_dump(mode="json")
-            title = f"predict-noisy-{name}-{split_name(held_out)}"
+            title = f"predict-noisy-{self._title(name, number)}-{split_name(held_out)}"
             self.graph.taught[key] = (train, self._predict(title, name, held_out, train, ("noisy",), predict))
         return self.graph.taught[key][1]
 

@@ -50,6 +50,7 @@ def _condition(name: str, kind: str, held_out: tuple[int, ...], recipe: Recipe) 
     """The condition in the name of a training or a prediction."""
     if kind not in ("train", "predict"):
         return None
-    condition = name.removeprefix(f"{kind}-").removesuffix(f"-{split_name(held_out)}")
+    title = name.removeprefix(f"{kind}-").removesuffix(f"-{split_name(held_out)}")
+    condition = title.partition(".")[0]  # without the round
     found = (known for known in (condition, condition.removeprefix("noisy-")) if known in recipe.conditions)
     return next(found, None)

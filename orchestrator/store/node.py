@@ -39,6 +39,8 @@ class Node:
     condition: str | None = None
     held_out: tuple[int, ...] = ()
     """Folds that a training job, or the one whose predictions these are, did not see: one, or a pair."""
+    round: int | None = None
+    """Round of pseudo labels that a training job belongs to, if another one follows."""
     shard: "ShardPlan | None" = field(default=None, repr=False)
     cost: float = 1.0
     """Rough seconds; orders the queue, nothing else."""

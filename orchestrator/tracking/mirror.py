@@ -199,15 +199,16 @@ class Mirror:
     def _fold(self, name: str, node: Node, prediction: Node, state: JobState, times: Times) -> None:
         tags = {**self._tags, PARENT: self._parent(name).id, "sonogrid.condition": name, "sonogrid.fold": node.split}
         params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
+        title = f"{name} fold {node.split}" + (f" round {node.round}" if node.round else "")
         generation = self.run.store.generation(node)
         tags[GENERATION] = str(generation)
-        mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
+        mirrored = self._runs.ensure(node.signature, title, params, tags, times.started_ms)
         if int(mirrored.tags[GENERATION]) < generation or (
             state == "done" and mirrored.has_other_artifacts("train", self._result(node))
         ):
             # The job was run again after it was done. MLflow can't replace points, which may differ now.
             self._runs.delete(node.signature)
-            mirrored = self._runs.ensure(node.signature, f"{name} fold {node.split}", params, tags, times.started_ms)
+            mirrored = self._runs.ensure(node.signature, title, params, tags, times.started_ms)
         self._runs.metrics(mirrored, self.run.store.history(node))
         versions = self.run.store.done(node).versions if state == "done" else {}
         found = {f"sonogrid.version.{package}": version for package, version in versions.items()}

@@ -104,6 +104,31 @@ def test_heads() -> None:
     assert deep(torch.rand(3, 20, 16)).shape == (3, 7)
 
 
+def test_a_sigmoid_starts_at_the_shares_of_the_classes(make_job: MakeJob, tmp_path: Path) -> None:
+    targets = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0]], np.float32)
+    for settings, expected in (
+        (PooledSettings(), [3.5 / 4, 1.5 / 4, 0.5 / 4]),
+        (PooledSettings(activation="softmax"), [1 / 3, 1 / 3, 1 / 3]),
+    ):
+        network = Tagger(settings, 3, noisy_head=True, bands=16)
+        network.start_at_shares(targets)
+        for head in ("curated", "noisy"):
+            scores = network.scores(torch.zeros(1, 9, 16), head)[0]
+            np.testing.assert_allclose(scores.detach(), expected, rtol=1e-5)
+    deep = Tagger(PooledSettings(head_units=8), 3, noisy_head=False, bands=16)
+    before = {name: value.clone() for name, value in deep.state_dict().items()}
+    deep.start_at_shares(targets)
+    assert all(torch.equal(value, before[name]) for name, value in deep.state_dict().items())
+    # Few small steps: a job that starts at 0.5 stays there, and scores of its clips can't be compared.
+    job = make_job(**POOLED, cycles=1, epochs=1, lr_max=1e-4)
+    train(job, tmp_path)
+    trained = Tagger(job.settings.network, job.classes, noisy_head=False, bands=16)
+    load_snapshot(snapshot_path(tmp_path, 1), trained)
+    scores = predict([trained], ClipBank(job.curated.shards, CPU), job.curated.valid_rows, [0])
+    shares = job.curated.targets[job.curated.train_rows].mean()
+    assert abs(scores.mean() - shares) < 0.1 < 0.5 - shares
+
+
 def test_a_trunk_gets_statistics_beside_its_features() -> None:
     torch.manual_seed(0)
     settings = ResNetSettings(depth=10, width=4, head_units=8, statistics=("mean", "difference"))

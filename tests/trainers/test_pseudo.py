@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainers.pseudo import hard_labels, soft_labels
+from trainers.pseudo import hard_labels, own_label_factors, soft_labels
 
 PREDICTIONS = np.random.default_rng(0).random((5, 30, 8)).astype(np.float32)
 
@@ -66,3 +66,15 @@ def test_hard_labels_are_the_limit_of_soft_ones() -> None:
     silent = PREDICTIONS.copy()
     silent[:, 3] = 0
     assert not hard_labels(silent)[3].any()
+
+
+def test_a_clips_own_label_counts_as_bayes_rule_says() -> None:
+    """Of four classes, 0.4 of the labels wrong: P(label | class) is 0.6 for its class and 0.4 / 3 for others."""
+    prior, label, wrong = np.array([0.1, 0.2, 0.3, 0.4]), 1, 0.4
+    likelihood = np.full(4, wrong / 3)
+    likelihood[label] = 1 - wrong
+    posterior = prior * likelihood / (prior * likelihood).sum()
+    factors = own_label_factors(np.eye(4)[[label]], (1 - wrong) * 3 / wrong)
+    np.testing.assert_allclose(soft_labels(prior[None, None], 1.0, factors), [posterior], rtol=1e-6)
+    assert hard_labels(prior[None, None], factors).tolist() == [[0, 1, 0, 0]]
+    np.testing.assert_array_equal(own_label_factors(np.eye(4), 1.0), np.ones((4, 4)))

@@ -61,6 +61,14 @@ def test_defaults_are_condition_a_without_its_streams() -> None:
         ({"pseudo": {}}, r"pseudo\.teacher\n  Field required"),
         ({"pseudo": {"teacher": "A", "folds": "other"}}, r"pseudo\.folds"),
         ({"pseudo": {"teacher": "A", "weight": 0.0}}, r"pseudo\.weight"),
+        ({"pseudo": {"teacher": "A", "rounds": 0}}, r"pseudo\.rounds"),
+        ({"pseudo": {"teacher": "A", "own_label": 0.5}}, r"pseudo\.own_label"),
+        (
+            {"pseudo": {"teacher": "A", "rounds": 2, "folds": "crossed"}},
+            "rounds above 1 don't go with 'folds: crossed'",
+        ),
+        ({"pseudo": {"teacher": "A", "power": 0.0}}, r"pseudo\.temperature"),
+        ({"pseudo": {"teacher": "A", "power": 2.0, "temperature": 2.0}}, "two names of one setting"),
         ({"augment": {"mixpu": {}}}, "'mixpu' is not an augmentation"),
         ({"augment": {"gain": {"p": 2}}}, r"'gain\.p' is a probability"),
         ({"augment": {"gain": 0.5}}, r"augment\.gain"),
@@ -96,6 +104,13 @@ def test_every_declared_loss_can_be_chosen() -> None:
         network = ResNetSettings(activation=declared.needs or "softmax")
         pseudo = PseudoSettings(teacher="A", loss=name)
         assert TrainSettings(network=network, loss=name, noisy_loss=name, pseudo=pseudo).loss == name
+
+
+def test_power_is_another_name_of_temperature() -> None:
+    fields = {"teacher": "A", "rounds": 3}
+    named = [PseudoSettings.model_validate({**fields, name: 1.5}) for name in ("power", "temperature")]
+    assert named[0] == named[1]
+    assert named[0].model_dump()["temperature"] == 1.5
 
 
 def test_settings_are_frozen() -> None:

@@ -15,6 +15,8 @@ from orchestrator.grids.load import (
     settings_of,
 )
 from orchestrator.report.gains import linear_condition
+from orchestrator.run.fit import fit_recipe
+from tests.fixtures.manifests import manifest_of
 from trainers.settings import NETWORKS, SEMI_METHODS
 
 GRID = """
@@ -111,10 +113,17 @@ def test_grids_for_small_data_have_a_linear_condition_as_a_member(name: str) -> 
 
 
 def test_small_serves_data_with_noisy_clips_too() -> None:
-    plain, noisy = load_grid("small"), load_grid("small", overlays=["noisy"])
-    assert not any(condition.train.multitask for condition in plain.conditions.values())
-    assert {**plain.conditions, "A": noisy.conditions["A"]} == noisy.conditions
-    assert noisy.conditions["A"] == load_grid("esc10").conditions["A"]
+    """Without them its networks are those of three seeds."""
+    recipe = load_grid("small")
+    assert load_grid("esc10").conditions == recipe.conditions
+    assert load_grid("esc10").data.group_by == "group"
+    fitted, (sentence,) = fit_recipe(recipe, manifest_of([0, 1, 2, 3, 4], noisy=0))
+    assert sentence == "no noisy clips: A, B are trained without multitask, pseudo"
+    cnn = fitted.conditions["cnn"]
+    for name, seed in (("cnn", 0), ("A", 1), ("B", 2)):
+        train = cnn.train.model_copy(update={"seed": seed})
+        assert fitted.conditions[name] == cnn.model_copy(update={"train": train})
+    assert fit_recipe(recipe, manifest_of([0, 1, 2, 3, 4], noisy=2)) == (recipe, ())
 
 
 def test_set_changes_one_setting(grid: Path) -> None:

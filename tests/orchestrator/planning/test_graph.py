@@ -8,7 +8,7 @@ from features.manifest import Manifest, build_manifest
 from features.settings import DataSettings
 from features.synthetic import generate
 from orchestrator.grids.load import parse_grid
-from orchestrator.planning.graph import Graph, build_graph
+from orchestrator.planning.graph import Graph, build_graph, subset_hash
 from trainers.settings import PredictSettings
 
 ROW = {"network": {"kind": "resnet", "depth": 10, "width": 8}, "crop": 16, "epochs": 2}
@@ -68,6 +68,46 @@ def test_a_chain_of_pupils_iterates_soft_labels(manifest: Manifest) -> None:
         assert graph.nodes[predicted].inputs["train"] == (graph.train[f"c{number - 1}", 1],)
 
 
+def test_rounds_iterate_soft_labels_as_a_chain_of_pupils_does(manifest: Manifest) -> None:
+    """Round by round the same nodes, whose labels come from the round before."""
+    usual = {"multitask": True, "pseudo": {"teacher": "c0", "temperature": 1.5}}
+    graph = graph_of(manifest, {"multitask": True}, usual, {**usual, "pseudo": {**usual["pseudo"], "rounds": 3}})  # type: ignore[dict-item]
+    chain = graph_of(manifest, {"multitask": True}, usual, *(
+        {**usual, "pseudo": {**usual["pseudo"], "teacher": f"c{number}"}} for number in (1, 2)  # type: ignore[dict-item]
+    ))  # fmt: skip
+    for fold in (0, 1):
+        last = graph.nodes[graph.train["c2", fold]]
+        assert last.signature == chain.train["c3", fold]
+        assert (last.name, last.round) == (f"train-c2-{fold}", None)
+        assert chain.train["c2", fold] in graph.nodes
+        assert graph.train["c1", fold] in graph.nodes
+    jobs = [[graph.nodes[each].name for each in pair] for pair in graph.jobs_of("c2")]
+    assert jobs[:2] == [[f"train-c2-{fold}", f"predict-c2-{fold}"] for fold in (0, 1)]
+    assert sorted(jobs[2:]) == [
+        ["train-c1-0", "predict-noisy-c2.1-0"], ["train-c1-1", "predict-noisy-c2.1-1"],
+        ["train-c2.2-0", "predict-noisy-c2.2-0"], ["train-c2.2-1", "predict-noisy-c2.2-1"],
+    ]  # fmt: skip
+    assert [node.round for node in graph.nodes.values() if node.name.startswith("train-c2.")] == [2, 2]
+
+
+def test_a_pupil_learns_from_its_teachers_last_round(manifest: Manifest) -> None:
+    teacher = {"multitask": True, "pseudo": {"teacher": "c0", "rounds": 2}}
+    graph = graph_of(manifest, {"multitask": True}, teacher, {"pseudo": {"teacher": "c1"}}, {"init_from": "c1"})
+    (labels,) = graph.nodes[graph.train["c2", 0]].inputs["pseudo"]
+    (predicted,) = graph.nodes[labels].inputs["teacher"]
+    assert graph.nodes[predicted].inputs["train"] == (graph.train["c1", 0],)
+    assert graph.nodes[graph.train["c3", 0]].inputs["init"] == (graph.train["c1", 0],)
+
+
+def test_own_labels_are_part_of_the_labels_made_with_them(manifest: Manifest) -> None:
+    pseudo = {"teacher": "c0"}
+    graph = graph_of(manifest, {}, {"pseudo": pseudo}, {"pseudo": {**pseudo, "own_label": 9.0}})
+    plain, own = (graph.nodes[graph.nodes[graph.train[name, 0]].inputs["pseudo"][0]] for name in ("c1", "c2"))
+    assert plain.payload == {"labels": "soft", "temperature": 2.0}
+    assert own.payload == {**plain.payload, "own_label": 9.0, "noisy": subset_hash(manifest, "noisy")}
+    assert own.inputs == plain.inputs
+
+
 def test_settings_that_came_later_change_no_signature_by_their_defaults(manifest: Manifest) -> None:
     """The fields of the first release; results of that time are still used."""
     graph = graph_of(manifest, {})
@@ -78,6 +118,13 @@ def test_settings_that_came_later_change_no_signature_by_their_defaults(manifest
         "precision", "seed", "threads",
     }  # fmt: skip
     assert train["network"].keys() == {"kind", "depth", "init", "width", "head_units", "activation", "normalise"}
+
+
+def test_networks_that_start_at_shares_are_not_taken_for_older_ones(manifest: Manifest) -> None:
+    linear = {"kind": "pooled"}
+    graph = graph_of(manifest, *({"network": network} for network in (linear, {**linear, "activation": "softmax"})))
+    marks = ["starts_at_shares" in graph.nodes[graph.train[name, 0]].payload for name in ("c0", "c1")]
+    assert marks == [True, False]
 
 
 def test_a_file_to_start_from_enters_a_signature_by_its_content(manifest: Manifest, tmp_path: Path) -> None:

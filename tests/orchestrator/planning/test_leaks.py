@@ -34,6 +34,8 @@ conditions:
   plain: {}
   A: {multitask: true, init_from: plain}
   same: {pseudo: {teacher: A, folds: same}}
+  again: {pseudo: {teacher: A, folds: same, rounds: 2}}
+  again_all: {pseudo: {teacher: A, folds: all, rounds: 2}}
   all: {pseudo: {teacher: A, folds: all}}
   crossed: {pseudo: {teacher: A, folds: crossed}}
   from_all: {init_from: all}
@@ -70,6 +72,8 @@ def test_labels_seen_follow_every_edge(graph: Graph) -> None:
     seen = labels_seen(graph, 3)
     by_name = {node.name: seen[node.signature] for node in graph.nodes.values()}
     assert by_name["predict-plain-0"] == by_name["predict-A-0"] == by_name["predict-same-0"] == {1, 2}
+    assert by_name["predict-noisy-again.1-0"] == by_name["pseudo-again.1-0"] == by_name["predict-again-0"] == {1, 2}
+    assert by_name["predict-again_all-0"] == by_name["pseudo-again_all.1-all"] == {0, 1, 2}
     assert by_name["predict-all-0"] == by_name["predict-from_all-0"] == by_name["pseudo-A-all"] == {0, 1, 2}
     assert by_name["predict-noisy-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
     assert by_name["pseudo-A-0x"] == by_name["predict-crossed-0"] == {1, 2}
@@ -87,9 +91,9 @@ def test_a_pair_is_trained_once_for_both_of_its_folds(graph: Graph) -> None:
 
 
 def test_leaky_conditions_are_named(graph: Graph, grid: Path) -> None:
-    assert leaky_conditions(load_grid(str(grid)), graph, {}) == ["all", "from_all"]
+    assert leaky_conditions(load_grid(str(grid)), graph, {}) == ["again_all", "all", "from_all"]
     blended = load_grid(str(grid), ["members=[A, from_all]"])
-    assert leaky_conditions(blended, graph, {}) == ["all", "from_all", "blend"]
+    assert leaky_conditions(blended, graph, {}) == ["again_all", "all", "from_all", "blend"]
 
 
 def test_predictions_keep_what_they_saw(run: Run) -> None:
@@ -121,7 +125,7 @@ def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(
                 load_npy(r.store.results(r.graph.nodes[r.graph.predict[name, fold]]) / "curated.npy")
                 for r in (run, changed)
             )
-            saw = fold != 0 or name in ("all", "from_all")
+            saw = fold != 0 or name in ("all", "again_all", "from_all")
             assert np.array_equal(before, after) != saw, f"{name}, fold {fold}"
 
 
@@ -141,10 +145,10 @@ def test_a_noisy_copy_of_a_clip_that_is_held_out_is_its_label_too(grid: Path, sm
     others = {0, 1, 2} - {fold}
     assert seen[f"predict-plain-{fold}"] == others
     assert seen[f"predict-A-{fold}"] == seen[f"predict-same-{fold}"] == {0, 1, 2}
-    assert run.leaky == ["A", "same", "all", "crossed", "from_all", "blend"]
+    assert run.leaky == ["A", "same", "again", "again_all", "all", "crossed", "from_all", "blend"]
     assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == []
     folds = prepare(load_grid(str(grid), ["defaults.noisy=folds"]), data, tmp_path / "folds")
-    assert folds.leaky == ["all", "from_all"]
+    assert folds.leaky == ["again_all", "all", "from_all"]
 
 
 @pytest.mark.parametrize("subset", ["curated", "noisy"])
@@ -164,7 +168,7 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
     vocabulary = [name for name in pd.read_csv(small_data / "sample_submission.csv").columns if name != "fname"]
     rows = "".join(f"{index},{name}\n" for index, name in enumerate(vocabulary))
     (grouped / "vocabulary.csv").write_text(rows, encoding="utf-8")
-    everything = ["plain", "A", "same", "all", "crossed", "from_all", "blend"]
+    everything = ["plain", "A", "same", "again", "again_all", "all", "crossed", "from_all", "blend"]
     for data, changes in ((copied, []), (grouped, ["data.group_by=speaker"])):
         run = prepare(load_grid(str(grid), changes), data, tmp_path / f"run of {data.name}")
         assert (run.overlaps.test_curated, run.overlaps.test_noisy) == (subset == "curated", subset == "noisy")
@@ -175,7 +179,7 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
 
 def test_the_report_and_its_file_mark_them(run: Run) -> None:
     report = read_json(run.folder / "report.json")
-    assert report["leaky"] == ["all", "from_all"]
+    assert report["leaky"] == ["again_all", "all", "from_all"]
     assert report["leaky_on_test"] == []
 
 

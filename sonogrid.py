@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import (
     DataError,
+    FetchError,
     GridError,
     InputError,
     JobError,
@@ -28,6 +29,7 @@ from orchestrator.api import (
     PricedPlan,
     check,
     encoder,
+    fetch,
     init,
     launch,
     load_grid,
@@ -45,6 +47,7 @@ from orchestrator.api import (
 
 if TYPE_CHECKING:
     from features.datasets.init import Initialised
+    from features.fetch.fetch import Fetched
     from features.summary import DatasetSummary
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -62,6 +65,8 @@ __all__ = [
     "DatasetSummary",
     "EncoderFile",
     "Execution",
+    "FetchError",
+    "Fetched",
     "GridError",
     "Initialised",
     "InputError",
@@ -81,6 +86,7 @@ __all__ = [
     "__version__",
     "check",
     "encoder",
+    "fetch",
     "init",
     "launch",
     "load_grid",
@@ -100,6 +106,7 @@ _DEFERRED = {
     "DatasetSummary": "features.summary",
     "Initialised": "features.datasets.init",
     "Execution": "orchestrator.run.execution",
+    "Fetched": "features.fetch.fetch",
     "LabelScores": "orchestrator.report.types",
     "LaunchResult": "orchestrator.launch",
     "Recipe": "orchestrator.grids.recipe",

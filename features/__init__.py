@@ -3,6 +3,7 @@
 Data, in the order in which it flows:
 
     datasets/      which files of a folder are clips, and their labels: dataset.yaml, the challenge's layouts, `init`
+    fetch/         published datasets from their servers, before all this
     layout.py      the result: parts, rows and classes of a dataset, whatever its layout
     csv_table.py   reads one CSV file of clips
     audio.py       checks one audio file, and reads it as mono at a wanted rate

@@ -9,6 +9,7 @@
     │   ├── StoreAwayError        the store does not answer now
     │   └── DamagedInputError     the results of a node are missing or not what its done-mark says
     ├── TrackingError             MLflow can't be reached
+    ├── FetchError                a server does not send what it should, or sends what can't be trusted
     └── JobError                  a job of the grid failed
         ├── NotFiniteError        a loss, a weight or a score became nan or inf
         ├── PeerLostError         another worker of the same training job is gone
@@ -21,8 +22,9 @@ import errno
 from collections.abc import Sequence
 
 __all__ = [
-    "ADVICE", "BusyError", "DamagedInputError", "DataError", "GridError", "InputError", "JobError", "NotFiniteError",
-    "PeerLostError", "SonogridError", "StoreAwayError", "StoreError", "SupersededError", "TrackingError", "is_away",
+    "ADVICE", "BusyError", "DamagedInputError", "DataError", "FetchError", "GridError", "InputError", "JobError",
+    "NotFiniteError", "PeerLostError", "SonogridError", "StoreAwayError", "StoreError", "SupersededError",
+    "TrackingError", "is_away",
 ]  # fmt: skip
 
 
@@ -93,6 +95,10 @@ def is_away(error: BaseException) -> bool:
 
 class TrackingError(SonogridError):
     """MLflow can't be reached; the store has everything all the same."""
+
+
+class FetchError(SonogridError):
+    """A server does not send what it should, or sends what can't be trusted; what is usable of it is kept."""
 
 
 class JobError(SonogridError):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from features.datasets.init import Initialised
+    from features.fetch.download import Teller
+    from features.fetch.fetch import Fetched
     from features.summary import DatasetSummary
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from orchestrator.views.status import Status
 
 __all__ = [
-    "EncoderFile", "PricedPlan", "check", "encoder", "init", "launch", "load_grid", "logs", "plan", "report", "resume",
-    "score", "status", "submission", "sync", "tune", "ui",
+    "EncoderFile", "PricedPlan", "check", "encoder", "fetch", "init", "launch", "load_grid", "logs", "plan", "report",
+    "resume", "score", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -86,6 +88,25 @@ def load_grid(grid: Place, *, settings: Sequence[str] = (), overlays: Sequence[s
     from orchestrator.grids.load import load_grid as load
 
     return load(str(grid), settings, overlays)
+
+
+def fetch(name: str, data: Place, *, teller: Teller | None = None) -> Fetched:
+    """Download, check and unpack a published dataset. Called again after a break, it continues.
+
+    Args:
+        name: 'fsdkaggle2019' (Zenodo, 26 GB) or 'esc50' (GitHub, 0.6 GB).
+        data: folder of the dataset; made if it is not there.
+        teller: shows what happens; by default nothing is shown.
+
+    Raises:
+        InputError: there is no such dataset, the folder can't be used, or another process fetches into it.
+        DataError: the disk has not enough space.
+        FetchError: the server is out of reach, or sends something else; what is usable is kept.
+    """
+    from features.fetch.download import Silent
+    from features.fetch.fetch import fetch as bring
+
+    return bring(name, Path(data), teller or Silent())
 
 
 def init(data: Place, *, force: bool = False) -> Initialised:

@@ -54,6 +54,11 @@ examples:
   sonogrid launch paper --data FSDKaggle2019 --out runs/paper --only A,B --folds 0,1
   sonogrid launch paper --data FSDKaggle2019 --out /nfs/paper --address http://HEAD:8265 --submit
 """
+FETCH_EXAMPLES = """\
+examples:
+  sonogrid fetch fsdkaggle2019 FSDKaggle2019                 the challenge's data, from Zenodo
+  sonogrid fetch esc50 ESC-50                                ESC-50, from GitHub
+"""
 INIT_EXAMPLES = """\
 examples:
   sonogrid init DATA                                         a folder per class, or audio and a CSV
@@ -90,6 +95,12 @@ def _verbs_that_run(verbs: Any) -> None:
         "--out", type=Path, default=Path("runs/demo"), metavar="RUN", help="folder of the run (default: %(default)s)"
     )
     _execution(demo)
+
+    fetch = _verb(verbs, "fetch", verb.fetch, "download and unpack a published dataset", FETCH_EXAMPLES)
+    fetch.add_argument("name", metavar="NAME", help="fsdkaggle2019 (26 GB, twice while it unpacks) or esc50 (0.6 GB)")
+    fetch.add_argument(
+        "data", type=Path, metavar="DIR", help="folder of the dataset; run again to continue after a break"
+    )
 
     init = _verb(
         verbs, "init", verb.init, "look at a folder of sounds and describe it in a dataset.yaml", INIT_EXAMPLES

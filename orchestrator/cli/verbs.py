@@ -43,6 +43,18 @@ def demo(arguments: Arguments, console: Console) -> int:
     return _exit_code(result)
 
 
+def fetch(arguments: Arguments, console: Console) -> int:
+    from orchestrator.cli.arrivals import Arrivals
+
+    with Arrivals(console) as arrivals:
+        fetched = api.fetch(arguments.name, arguments.data, teller=arrivals)
+    console.print(f"{fetched.title}: {fetched.licence}")
+    console.print("next:")
+    console.print(f"  sonogrid init {arguments.data}")
+    console.print(f"  sonogrid check {arguments.data}")
+    return 0
+
+
 def init(arguments: Arguments, console: Console) -> int:
     made = api.init(arguments.data, force=arguments.force)
     if arguments.json:

@@ -22,6 +22,7 @@ PARSED_ONLY = {
     "--workers": "needs Ray; tests/trainers/test_parallel.py runs several workers",
     "--place": "needs GPUs of a type",
     "ui": "serves until it is stopped",
+    "fetch": "downloads gigabytes; tests/features/fetch do so from a server of their own",
     "encoder aisfx": "downloads a package; tests/features/test_aisfx_wheel.py does so",
     "launch paper": "takes days and the challenge's audio",
     "launch paper-mini": "takes twenty minutes and data with a group column",

@@ -94,6 +94,7 @@ def launch(
     run = replace(run, store=patient(run.store, console.print))
     require_nodes(selection.apply(run), selection.force)
     with own(run.folder) as owner, ExitStack() as at_end:
+        run = run.owned_by(owner.number)
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)

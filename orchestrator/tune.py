@@ -51,7 +51,8 @@ def tune_again(folder: Path, trials: int | None, budget: int | None = None) -> T
         if run.store.state(run.graph.nodes[parent]).state != "done":
             name = run.graph.nodes[parent].name
             raise StoreError(f"{name} is not done yet; finish the grid first with: sonogrid resume {folder}")
-    with own(folder):
+    with own(folder) as owner:
+        run = run.owned_by(owner.number)
         if run.store.state(node).state != "done":
             run_job(run.claim(node, Execution().of_job()))
             run.store.refresh(node)

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Run:
     manifest: Manifest
     recorded: Mapping[str, Mapping[str, Any]] | None = field(default=None, compare=False, repr=False)
     """Nodes of run.json, for a run that is opened to be read."""
+    owner: int = 0
+    """Number of the owner that this process is (`orchestrator.run.owner`); 0 if it only reads."""
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What of the grid the dataset can't serve, one sentence each; empty for a run that is opened to be read."""
 
@@ -105,6 +107,12 @@ class Run:
             folder, recipe, data_root, store, Manifest.read(store.results_of(raw["manifest"])), recorded=raw["nodes"]
         )  # fmt: skip
 
+    def owned_by(self, number: int) -> "Run":
+        """The same run, for the process that is its owner with this number."""
+        run = replace(self, owner=number)
+        vars(run)["graph"] = self.graph  # not built a second time
+        return run
+
     def save(self, asked: Mapping[str, Any] | None = None) -> None:
         """Write the manifest to the store and `run.json` to the folder.
 
@@ -143,7 +151,7 @@ class Run:
             self._write(name, mark, write)
 
     def _write(self, name: str, mark: DoneMark, write: Callable[[Path], list[Path]]) -> None:
-        claim = self.store.claim_anyway(name, self.identity)
+        claim = self.store.claim_anyway(name, self.identity, self.owner)
         folder = self.store.begin(name, claim.attempt)
         try:
             self.store.finish(name, claim, mark, write(folder))
@@ -164,7 +172,7 @@ class Run:
             signature=node.signature,
             store=self.store.url,
             node=self.store.name(node),
-            claim=self.store.claim(node, self.identity),
+            claim=self.store.claim(node, self.identity, self.owner),
             manifest=self.manifest_name,
             inputs={role: tuple(self.store.name(nodes[s]) for s in group) for role, group in node.inputs.items()},
             input_signatures=node.inputs,

@@ -3,6 +3,9 @@
 The owner holds a lock on `RUN/owner.lock`, which the kernel releases when the process ends, however it ends.
 `RUN/owner.json` names the process, with a counter that goes up every few seconds: a file system may not share locks
 between machines, so an owner on another machine counts as dead only when its counter stands still.
+
+Each owner has a number, one more than the last one in `RUN/owners.json`. An owner that was suspended, and taken for
+dead, finds a larger number in `owner.json` or in a claim when it wakes, and ends.
 """
 
 import fcntl
@@ -37,6 +40,8 @@ class OwnerSign:
     """Unix time."""
     count: int
     """Goes up with each sign."""
+    number: int = 0
+    """Of all owners that the run has had; 0 for one of an older version."""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
@@ -45,8 +50,8 @@ class OwnerSign:
 class Owner:
     """This process as the owner of a run."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, number: int) -> None:
+        self.folder, self.number = folder, number
         self.token = uuid.uuid4().hex
         self.took_over: str | None = None
         """The owner that died before, in words; None if there was none."""
@@ -56,7 +61,10 @@ class Owner:
     def look(self) -> bool:
         """Look whether this process is still the owner."""
         now = current_owner(self.folder)
-        self.was_replaced = self.was_replaced or (now is not None and now.token != self.token)
+        # A smaller number is a sign that an earlier owner was about to write when it was suspended.
+        self.was_replaced = self.was_replaced or (
+            now is not None and now.token != self.token and now.number >= self.number
+        )
         return not self.was_replaced
 
     def check(self) -> None:
@@ -76,8 +84,9 @@ def current_owner(folder: Path) -> OwnerSign | None:
         return None
     match content:
         case {"token": str(token), "host": str(host), "pid": int(pid), "time": int() | float() as time_s, **rest}:
-            count = rest.get("count")
-            return OwnerSign(token, host, pid, float(time_s), count if isinstance(count, int) else 0)
+            count, number = (rest.get(name) for name in ("count", "number"))
+            count, number = (value if isinstance(value, int) else 0 for value in (count, number))
+            return OwnerSign(token, host, pid, float(time_s), count, number)
     return None
 
 
@@ -87,10 +96,10 @@ def own(folder: Path) -> Iterator[Owner]:
 
     Raises:
         InputError: a live process owns it.
+        StoreError: `owners.json` can't be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "owner.lock").open("a") as lock:
-        owner = Owner(folder)
         before = current_owner(folder)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,10 +108,10 @@ def own(folder: Path) -> Iterator[Owner]:
         except OSError:  # a file system without locks: only the counter shows it
             if before is not None and _counts(folder, before):
                 raise _refusal(folder, before) from None
-        if before is not None:
-            if before.host != socket.gethostname() and _counts(folder, before):
-                raise _refusal(folder, before)
-            owner.took_over = str(before)
+        if before is not None and before.host != socket.gethostname() and _counts(folder, before):
+            raise _refusal(folder, before)
+        owner = Owner(folder, _next_number(folder))
+        owner.took_over = None if before is None else str(before)
         ended = threading.Event()
         _beat(owner, 0)
         thread = threading.Thread(target=_keep_beating, args=(owner, ended), name="owner", daemon=True)
@@ -116,8 +125,17 @@ def own(folder: Path) -> Iterator[Owner]:
                 (folder / "owner.json").unlink(missing_ok=True)
 
 
+def _next_number(folder: Path) -> int:
+    """The number of a new owner."""
+    path = folder / "owners.json"
+    last = read_json(path) if path.exists() else 0
+    number = 1 + (last if isinstance(last, int) else 0)
+    write_json(path, number)
+    return number
+
+
 def _beat(owner: Owner, count: int) -> None:
-    sign = OwnerSign(owner.token, socket.gethostname(), os.getpid(), time.time(), count)
+    sign = OwnerSign(owner.token, socket.gethostname(), os.getpid(), time.time(), count, owner.number)
     write_json(owner.folder / "owner.json", asdict(sign))
 
 

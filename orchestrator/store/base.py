@@ -276,14 +276,16 @@ class NodeStore(DriverStore, WorkerStore):
         return 0 if sign is None else sign.saved
 
     @override
-    def is_busy(self, node: Node, run_id: str) -> bool:
+    def is_busy(self, node: Node, run_id: str, owner: int = 0) -> bool:
         name = self.name(node)
-        return self._is_busy(name, self.layout(name), run_id)
+        return self._is_busy(name, self.layout(name), run_id, owner)
 
-    def _is_busy(self, name: str, layout: Layout, run_id: str) -> bool:
+    def _is_busy(self, name: str, layout: Layout, run_id: str, owner: int) -> bool:
         claim = self._latest_claim(name, layout)
-        if claim is None or layout.is_done or claim.generation < layout.generation or claim.is_of(run_id):
+        if claim is None or layout.is_done or claim.generation < layout.generation:
             return False
+        if claim.is_of(run_id) and claim.owner <= owner:
+            return False  # with a larger number, another process has taken the run over while this one was suspended
         place = attempt_place(name, claim.attempt)
         sign = self.read_mark(place, SignOfLife)
         if self._failure(name, layout) is not None or (sign is not None and sign.ended):
@@ -308,29 +310,30 @@ class NodeStore(DriverStore, WorkerStore):
     # --- claims
 
     @override
-    def claim(self, node: Node, run_id: str) -> Claim:
+    def claim(self, node: Node, run_id: str, owner: int = 0) -> Claim:
         name = self.name(node)
         while True:
             layout = self.layout(name)
-            if self._is_busy(name, layout, run_id):
+            if self._is_busy(name, layout, run_id, owner):
                 raise BusyError(f"another run works on {self.where(node)}; wait until it ends")
-            made = self._try_claim(name, layout, run_id)
+            made = self._try_claim(name, layout, run_id, owner)
             if made is not None:
                 return made
 
     @override
-    def claim_anyway(self, name: str, run_id: str) -> Claim:
+    def claim_anyway(self, name: str, run_id: str, owner: int = 0) -> Claim:
         while True:
-            made = self._try_claim(name, self.layout(name), run_id)
+            made = self._try_claim(name, self.layout(name), run_id, owner)
             if made is not None:
                 return made
 
-    def _try_claim(self, name: str, layout: Layout, run_id: str) -> Claim | None:
+    def _try_claim(self, name: str, layout: Layout, run_id: str, owner: int = 0) -> Claim | None:
         """Make the next claim; None if somebody else made it since the layout was read."""
         before = self._latest_claim(name, layout)
         claim = Claim(
             attempt=1 + self._last_number(name, layout),
             run_id=run_id,
+            owner=owner,
             token=uuid.uuid4().hex,
             generation=layout.generation,
             tries=1 if before is None or before.generation != layout.generation else 1 + before.tries,

@@ -232,8 +232,8 @@ class DriverStore(ReaderStore, MarkWriter):
         """
 
     @abstractmethod
-    def is_busy(self, node: Node, run_id: str) -> bool:
-        """Whether an attempt of another run works on the node, as far as is known.
+    def is_busy(self, node: Node, run_id: str, owner: int = 0) -> bool:
+        """Whether an attempt of another run works on the node, or one of a later owner of this run, as far as is known.
 
         It counts as dead when its signs do not change for `takeover_s`, measured by this process: until then it is
         busy, so the question has to be asked again.
@@ -248,16 +248,21 @@ class DriverStore(ReaderStore, MarkWriter):
         """Whether a finished node still has files of its attempts: it was killed after its done-mark."""
 
     @abstractmethod
-    def claim(self, node: Node, run_id: str) -> Claim:
+    def claim(self, node: Node, run_id: str, owner: int = 0) -> Claim:
         """Claim a node for a new attempt of a run. Earlier attempts may no longer write, but if one of them finishes
         at this very moment, its results stay.
 
+        Args:
+            node: the node.
+            run_id: the run.
+            owner: number of the run's owner. It may supersede the claims of the run's earlier owners at once.
+
         Raises:
-            BusyError: another run works on the node.
+            BusyError: another run, or a later owner of this one, works on the node.
         """
 
     @abstractmethod
-    def claim_anyway(self, name: str, run_id: str) -> Claim:
+    def claim_anyway(self, name: str, run_id: str, owner: int = 0) -> Claim:
         """Claim the node in a folder, also if another run works on it."""
 
     @abstractmethod

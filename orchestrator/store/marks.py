@@ -177,6 +177,8 @@ class Claim(Mark):
     """Of the driver."""
     started: float = 0.0
     """Unix time."""
+    owner: int = 0
+    """Number of the run's owner that made it (`orchestrator.run.owner`)."""
 
     def is_of(self, run_id: str) -> bool:
         """Whether a run made it. Older versions knew a run by the hash of its path, which ends today's identity."""
@@ -195,6 +197,7 @@ class Claim(Mark):
             tries=_fact(facts, "tries", 1),
             host=_fact(facts, "host", ""),
             started=_fact(facts, "started", 0.0),
+            owner=_fact(facts, "owner", 0),
         )
 
     def to_json(self) -> dict[str, Any]:

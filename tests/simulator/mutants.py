@@ -52,11 +52,11 @@ def _outcome_of(run: Run, node: Any, error: str = "", *, asked: bool) -> Finishe
 
 
 def fight(patches: Patches) -> None:
-    def is_busy(self: NodeStore, name: str, layout: Any, run_id: str) -> bool:
+    def is_busy(self: NodeStore, name: str, layout: Any, run_id: str, owner: int) -> bool:
         claim = self._latest_claim(name, layout)
         if claim is None or claim.is_of(run_id) or self.sign_of(name, claim.attempt) is None:
             return False  # a claim is no sign of life
-        return real(self, name, layout, run_id)
+        return real(self, name, layout, run_id, owner)
 
     real = NodeStore._is_busy
     patches.set(NodeStore, "_is_busy", is_busy)
@@ -195,7 +195,7 @@ def alive_by_one_probe(patches: Patches) -> None:
         probe.unlink()
         return shown
 
-    def is_busy(self: NodeStore, name: str, layout: Any, run_id: str) -> bool:
+    def is_busy(self: NodeStore, name: str, layout: Any, run_id: str, owner: int) -> bool:
         claim = self._latest_claim(name, layout)
         if claim is None or claim.is_of(run_id) or layout.is_done:
             return False

@@ -27,6 +27,7 @@ class AttemptSeen:
     """What became of a claim."""
 
     run: str
+    owner: int
     token: str
     generation: int
     driver: Process | None
@@ -147,12 +148,20 @@ class Rules:
         process = self.kernel.process
         generation = facts["generation"]
         seen = AttemptSeen(
-            facts["run_id"], facts["token"], generation, process, self.kernel.now, node.is_done(generation)
+            facts["run_id"],
+            facts["owner"],
+            facts["token"],
+            generation,
+            process,
+            self.kernel.now,
+            node.is_done(generation),
         )
         earlier = node.attempts.get(node.last)
         node.attempts[number], node.last = seen, number
         if earlier is None or earlier.generation != generation or name.startswith("manifest-") or seen.was_done:
             return
+        if earlier.run == seen.run and earlier.owner < seen.owner:
+            return  # of an owner that was taken for dead
         if earlier.is_undisturbed() and (earlier.run != seen.run or earlier.driver is not process or earlier.worker):
             raise self.broken(
                 f"invariant 5: attempt {number} at {name} supersedes one that is alive and well without a reason"
@@ -202,7 +211,7 @@ class Rules:
         if owner is not process and first < since and late:
             what = "removes" if after is None else "writes"
             raise self.broken(f"one owner: {process.name} {what} {key}, though {owner.name} has taken over")
-        if owner is not process or key not in self.owners:
+        if key not in self.owners or (owner is not process and first >= since):
             self.owners[key] = process, self.kernel.now
 
     # --- jobs

@@ -97,7 +97,7 @@ def test_an_owner_that_was_suspended_notices_its_successor_and_leaves_its_file(
     """On a file system that shares no locks, a suspended owner looks dead and is succeeded."""
     monkeypatch.setattr("orchestrator.run.owner.BEAT_S", 0.02)
     path = tmp_path / "owner.json"
-    successor = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1.0, "count": 3}
+    successor = {"token": "t", "host": "elsewhere", "pid": 7, "time": 1.0, "count": 3, "number": 2}
     with own(tmp_path) as owner:
         owner.check()
         path.write_text(json.dumps(successor), encoding="utf-8")
@@ -110,3 +110,33 @@ def test_an_owner_that_was_suspended_notices_its_successor_and_leaves_its_file(
         with pytest.raises(StoreError, match="was taken over by process 7 on elsewhere while this one was suspended"):
             owner.check()
     assert json.loads(path.read_text(encoding="utf-8")) == successor
+
+
+def test_owners_are_numbered_whether_they_ended_well_or_not(tmp_path: Path) -> None:
+    for number in (1, 2):
+        with own(tmp_path) as owner:
+            assert owner.number == number
+            left = (tmp_path / "owner.json").read_bytes()
+    (tmp_path / "owner.json").write_bytes(left)
+    with own(tmp_path) as owner:
+        assert owner.number == 3
+        sign = current_owner(tmp_path)
+        assert sign is not None
+        assert sign.number == 3
+
+
+def test_the_sign_of_an_earlier_owner_that_woke_replaces_nobody(tmp_path: Path) -> None:
+    """It was suspended between its look and its write."""
+    with own(tmp_path):
+        late = (tmp_path / "owner.json").read_bytes()
+    with own(tmp_path) as owner:
+        (tmp_path / "owner.json").write_bytes(late)
+        assert owner.look()
+        owner.check()
+
+
+def test_owners_that_cannot_be_counted_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "owners.json").write_text("{", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"owners\.json is damaged: it is not JSON"), own(tmp_path):
+        pass
+    assert not (tmp_path / "owner.json").exists()

@@ -292,6 +292,19 @@ def test_a_number_does_not_come_back_to_who_read_the_names_before_it_was_claimed
     assert store._try_claim(NAME, before, "late") is None
 
 
+def test_a_later_owner_of_a_run_may_take_over_at_once_and_an_earlier_one_may_not(store: NodeStore) -> None:
+    """An owner that was suspended, and replaced, may wake just before it claims."""
+    first = store.claim(NODE, "run", owner=1)
+    second = store.claim(NODE, "run", owner=2)
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert store.is_busy(NODE, "run", owner=1)
+    with pytest.raises(BusyError):
+        store.claim(NODE, "run", owner=1)
+    assert not store.is_busy(NODE, "run", owner=2)
+    assert store.latest_claim(NAME) == second
+    assert store.may_write(NAME, second)
+
+
 def test_names_as_they_were_before_a_claim_say_nothing_about_it(
     store: NodeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

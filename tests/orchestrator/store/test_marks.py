@@ -40,7 +40,7 @@ MARKS: list[Mark] = [
         5,
     ),
     Lease(3, "run"),
-    Claim(3, "run", "0f", 2, 4, "vm", 1.0),
+    Claim(3, "run", "0f", 2, 4, "vm", 1.0, 5),
     Queued(4),
     SignOfLife("vm", 7, "node", 1.0, 20, 1, 25, 30, 2.0, 5, True),
     SignOfLife("vm", 7),

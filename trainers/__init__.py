@@ -11,6 +11,7 @@
     augment.py           the pipeline of augmentations; functions in augment_mel.py, augment_waveform.py
     network.py           trunk and heads; trunks in resnet.py, seresnext.py, envnet.py
     pooled.py            statistics over time, a trunk of its own or beside one
+    folded.py            networks without batch norms, for evaluation
     losses.py            losses by name
     semi.py              semi-supervised methods by name
     schedule.py          learning rate of a step

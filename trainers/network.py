@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from trainers.clips import ClipSource
 from trainers.envnet import EnvNetTrunk
 from trainers.losses import activate
 from trainers.network_settings import NetworkSettings, ResNetSettings, SEResNeXtSettings
-from trainers.pooled import PooledTrunk, Statistics, frames_with_power
+from trainers.pooled import PooledTrunk, Statistics, frames_with_power, statistics_over_time
 from trainers.registry import Activation
 from trainers.resnet import ResNetTrunk
 from trainers.seresnext import SEResNeXtTrunk
@@ -47,6 +47,15 @@ def _head(features: int, units: int | None, classes: int) -> nn.Module:
         nn.Dropout(0.1),
         nn.Linear(units, classes),
     )
+
+
+class Prepared(NamedTuple):
+    """The input of networks of equal settings, which they share."""
+
+    image: Tensor
+    """(B, T, bands) decibels or embeddings, normalised unless by dataset; (B, S) samples."""
+    found: Tensor | None
+    """(B, features) statistics over time, not yet normalised, of networks that have any."""
 
 
 class Tagger(nn.Module):
@@ -113,16 +122,28 @@ class Tagger(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """The input of `forward` -> (B, features), the input of all heads."""
+        return self.embed_prepared(self.prepare(x))
+
+    def prepare(self, x: Tensor) -> "Prepared":
+        """The part of `embed` that is the same for all networks of equal settings."""
         if self.reads == "waveform":
-            features: Tensor = self.trunk(x)
-            return features
+            return Prepared(x, None)
         db = power_to_db(x) if self.reads == "mel" else x
+        beside = self.trunk if isinstance(self.trunk, PooledTrunk) else self.statistics
+        found = None if beside is None else statistics_over_time(db, frames_with_power(x), beside.names)
+        image = db if self.by_dataset or isinstance(self.trunk, PooledTrunk) else normalise(db)
+        return Prepared(image, found)
+
+    def embed_prepared(self, prepared: "Prepared") -> Tensor:
+        """What `prepare` of an equal network returns -> (B, features)."""
+        image, found = prepared
         if isinstance(self.trunk, PooledTrunk):
-            return self.trunk.forward(db, frames_with_power(x))
-        features = self.trunk((db - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else normalise(db))
-        if self.statistics is None:
+            assert found is not None
+            return self.trunk.forward(found)
+        features: Tensor = self.trunk((image - self.db_mean) / (self.db_deviation + 1e-7) if self.by_dataset else image)
+        if self.statistics is None or found is None:
             return features
-        return torch.cat([features, self.statistics(db, frames_with_power(x))], dim=1)
+        return torch.cat([features, self.statistics(found)], dim=1)
 
     def logits(self, features: Tensor, head: Head = "curated") -> Tensor:
         """(B, features) -> (B, C) logits, always computed in float32: bfloat16 would round scores to ties."""

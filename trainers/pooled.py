@@ -73,9 +73,8 @@ class PooledTrunk(nn.Module):
         self.register_buffer("mean", torch.zeros(self.features))
         self.register_buffer("deviation", torch.ones(self.features))
 
-    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """(B, T, bands) dB and the frames (B, T) that count -> (B, features)."""
-        found = statistics_over_time(x, counted, self.names)
+    def forward(self, found: Tensor) -> Tensor:
+        """(B, features) statistics over time -> the same, standardised."""
         return ((found - self.mean) / self.deviation).clamp(-LARGEST, LARGEST)
 
     def fit(self, clips: ClipSource, rows: np.ndarray, decibels: Decibels) -> None:
@@ -105,8 +104,7 @@ class Statistics(nn.Module):
         # The 2-d layer, as everything that treats batch norm in a special way looks for it.
         self.norm = nn.BatchNorm2d(self.features)
 
-    def forward(self, x: Tensor, counted: Tensor) -> Tensor:
-        """(B, T, bands) dB and the frames (B, T) that count -> (B, features)."""
-        found = statistics_over_time(x, counted, self.names)
+    def forward(self, found: Tensor) -> Tensor:
+        """(B, features) statistics over time -> the same, normalised."""
         normal: Tensor = self.norm(found[:, :, None, None])
         return torch.flatten(normal, 1)

@@ -149,8 +149,9 @@ def predict(
             wide = wide * inside.reshape(*inside.shape, *[1] * len(bank.tail))
         for p, pad in enumerate(pads):
             padded = wide[:, before - pad : before + longest + behind[p]].contiguous()
+            prepared = networks[0].prepare(padded)
             for n, network in enumerate(networks):
-                features = network.embed(padded)  # (B, features)
+                features = network.embed_prepared(prepared)  # (B, features)
                 for h, head in enumerate(heads):
                     scores = activate(network.logits(features, head), network.activation).cpu().numpy()  # (B, C)
                     if result is None:

@@ -2,6 +2,7 @@
 
     tagger.py       `Tagger`: loads the networks of a run once, keeps them in memory, and scores sounds and recordings
     members.py      which networks of a run, with which weights
+    batches.py      scores of many clips on all cores
     calibration.py  what scores mean: probabilities and thresholds, from out-of-fold scores
     sounds.py       files, bytes of files and samples as mono
     files.py        the files that a command line names: folders, patterns, a list on standard input

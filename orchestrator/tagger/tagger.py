@@ -1,13 +1,12 @@
 """Tags of new sounds, by the blend of a finished run."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from features.audio import probe, read_windows, resample, without_notes
 from features.errors import DataError, InputError
 from features.shards import FeatureExtractor
 from orchestrator.run.bound import Run
+from orchestrator.tagger.batches import Clip, blend, cores, one_thread_per_core
 from orchestrator.tagger.calibration import Calibration
 from orchestrator.tagger.members import Condition, calibrate, load_conditions, member_weights
 from orchestrator.tagger.sounds import Sound, read_sound
@@ -26,9 +26,9 @@ __all__ = ["Segment", "Tagger", "Threshold", "ranked", "require_audio"]
 Scores = NDArray[np.float32]
 Threshold = float | Literal["auto"]
 """Lowest score of a tag; *auto*: the threshold of each class."""
-MOST_CLIPS = 64
+MOST_CLIPS = 512
 MOST_VALUES = 1 << 25
-"""Largest batch: clips, and values of one kind of features."""
+"""Largest batch: sounds or windows, and values of their features. The more there are, the more have the same length."""
 
 
 @dataclass(frozen=True)
@@ -170,17 +170,9 @@ class Tagger:
         Raises:
             InputError: samples without a rate, or of another form.
         """
-        pending: list[list[np.ndarray] | DataError] = []
-        cores = os.cpu_count() or 1
-        remaining = iter(sounds)
-        with ThreadPoolExecutor(cores) as pool:
-            while some := list(islice(remaining, cores)):
-                with without_notes():
-                    pending += pool.map(lambda sound: self._features_of(sound, rate, checked), some)
-                if len(pending) >= MOST_CLIPS or _values(pending) >= MOST_VALUES:
-                    yield from self._score(pending)
-                    pending = []
-        yield from self._score(pending)
+        with one_thread_per_core() as pool:
+            for batch in _batches(pool, sounds, lambda sound: self._features_of(sound, rate, checked)):
+                yield from self._score(batch, pool)
 
     def tag(
         self, sound: Sound, rate: int | None = None, *, top: int = 3, threshold: Threshold = 0.0
@@ -223,54 +215,72 @@ class Tagger:
         for name, value in (("window_s", window_s), ("hop_s", hop_s)):
             if not 0.05 <= value <= 600:
                 raise InputError(f"{name} is {value:g} s: give 0.05 to 600")
-        windows = read_windows(Path(path), window_s, hop_s)
-        while True:
-            batch: list[tuple[float, float]] = []
-            clips: list[list[np.ndarray] | DataError] = []
-            while len(clips) < MOST_CLIPS and _values(clips) < MOST_VALUES:
-                with without_notes():
-                    found = next(windows, None)
-                if found is None:
-                    break
-                start_s, mono, rate = found
-                batch.append((start_s, start_s + len(mono) / rate))
-                clips.append(self._compute(mono, rate))
-            if not clips:
-                return
-            for (start_s, end_s), scores in zip(batch, self._score(clips), strict=True):
-                assert not isinstance(scores, DataError)
-                yield Segment(start_s, end_s, scores)
 
-    def _features_of(self, sound: Sound, rate: int | None, checked: bool) -> list[np.ndarray] | DataError:
+        def features_of(window: tuple[float, np.ndarray, int]) -> _Window:
+            start_s, mono, rate = window
+            return _Window(self._compute(mono, rate), start_s, start_s + len(mono) / rate)
+
+        with one_thread_per_core() as pool:
+            for batch in _batches(pool, read_windows(Path(path), window_s, hop_s), features_of):
+                for window, scores in zip(batch, self._score(batch, pool), strict=True):
+                    assert not isinstance(scores, DataError)
+                    yield Segment(window.start_s, window.end_s, scores)
+
+    def _features_of(self, sound: Sound, rate: int | None, checked: bool) -> "_Window":
         try:
-            return self._compute(*read_sound(sound, rate, checked=checked and isinstance(sound, (str, Path))))
+            return _Window(self._compute(*read_sound(sound, rate, checked=checked and isinstance(sound, (str, Path)))))
         except DataError as error:
-            return error
+            return _Window(error)
 
-    def _compute(self, mono: np.ndarray, rate: int) -> list[np.ndarray]:
+    def _compute(self, mono: np.ndarray, rate: int) -> Clip:
         """Features of one sound, one array per kind."""
-        return [extractor.compute(resample(mono, rate, wanted)) for wanted, extractor in self._features]
+        at_rate = {wanted: resample(mono, rate, wanted) for wanted in dict(self._features)}
+        return [extractor.compute(at_rate[wanted]) for wanted, extractor in self._features]
 
-    def _score(self, clips: Sequence[list[np.ndarray] | DataError]) -> list[Scores | DataError]:
+    def _score(self, windows: Sequence["_Window"], pool: Executor) -> list[Scores | DataError]:
         """Scores of a batch; errors stay in their places."""
-        good = [clip for clip in clips if not isinstance(clip, DataError)]
-        total = np.zeros((len(good), len(self.classes)))
-        if good:
-            for condition, kind in zip(self._conditions, self._kinds, strict=True):
-                for share in condition.shares([clip[kind] for clip in good], self.device):
-                    total += share
-        rows = iter(total.astype(np.float32))
-        return [clip if isinstance(clip, DataError) else next(rows) for clip in clips]
+        good = [window.clip for window in windows if not isinstance(window.clip, DataError)]
+        found = blend(self._conditions, self._kinds, good, self.device, pool).astype(np.float32) if good else ()
+        rows = iter(found)
+        return [window.clip if isinstance(window.clip, DataError) else next(rows) for window in windows]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A sound, or a part of one, that is to be scored."""
+
+    clip: Clip | DataError
+    """Its features, or why there are none."""
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+    @property
+    def values(self) -> int:
+        """Values of all its features."""
+        return 0 if isinstance(self.clip, DataError) else sum(array.size for array in self.clip)
+
+
+Item = TypeVar("Item")
+
+
+def _batches(pool: Executor, items: Iterable[Item], prepare: Callable[[Item], _Window]) -> Iterator[list[_Window]]:
+    """Prepare items by the threads of a pool, as many as make a batch, of which there is one in memory at a time."""
+    remaining = iter(items)
+    batch: list[_Window] = []
+    while True:
+        with without_notes():
+            some = list(pool.map(prepare, islice(remaining, 2 * cores())))
+        batch += some
+        if batch and (not some or len(batch) >= MOST_CLIPS or sum(window.values for window in batch) >= MOST_VALUES):
+            yield batch
+            batch = []
+        if not some:
+            return
 
 
 def ranked(classes: Sequence[str], scores: Scores) -> list[tuple[str, float]]:
     """Classes with their scores (C,), the highest first; equal scores stay in the order of the classes."""
     return [(classes[index], float(scores[index])) for index in (-scores).argsort(kind="stable")]
-
-
-def _values(clips: Sequence[list[np.ndarray] | DataError]) -> int:
-    """Values of all features of some clips."""
-    return sum(array.size for clip in clips if not isinstance(clip, DataError) for array in clip)
 
 
 def require_audio(files: Sequence[Path]) -> None:

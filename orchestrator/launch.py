@@ -226,6 +226,8 @@ def _execute(
 
         costs = node_costs(plan.graph, run.recipe, run.manifest, (planned.node for planned in plan.pending))
         plan = in_counted_order(plan, costs)
+        if execution.executor == "ray":
+            console.print(f"connecting to Ray at {execution.address}" if execution.address else "starting Ray")
         view = LaunchView(run, plan, console)
         try:
             executor = open_executor(run, execution, stopping)

@@ -276,7 +276,9 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument(
         "--only", type=terminal.names, default=(), metavar="A,B", help="run only these conditions and what they need"
     )
-    parser.add_argument("--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds")
+    parser.add_argument(
+        "--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds, such as 0,3 or 0-2"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
 
 

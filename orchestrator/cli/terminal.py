@@ -37,6 +37,10 @@ __all__ = [
     "whole",
 ]
 
+MOST_NUMBER = 10**6
+MOST_NUMBERS = 1000
+"""In a range."""
+
 PROBLEMS_SHOWN = 50
 LOG_WIDTH = 160
 """Characters of a line where output is not a terminal."""
@@ -156,8 +160,17 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Type of an option: a comma-separated list of whole numbers, at least one."""
-    return tuple(whole(0, 10**6)(part) for part in _parts(text, "numbers"))
+    """Type of an option: a comma-separated list of whole numbers and ranges such as 0-2, at least one."""
+    found: list[int] = []
+    for part in _parts(text, "numbers"):
+        ends = part.split("-") if re.fullmatch("[0-9]+-[0-9]+", part) else [part]
+        low, high = (whole(0, MOST_NUMBER)(end) for end in (ends[0], ends[-1]))
+        if not low <= high < low + MOST_NUMBERS:
+            raise argparse.ArgumentTypeError(
+                f"'{printable(part[:80])}' is not a range from a smaller to a larger number"
+            )
+        found += range(low, high + 1)
+    return tuple(found)
 
 
 def _parts(text: str, what: str) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def test_a_seed_is_one_history(seed: int) -> None:
 
 
 FOUND_WITHIN = {
-    "1": 40, "2": 40, "3a": 1500, "3b": 40, "5": 2000, "6": 80, "7": 40, "8": 40, "10": 40, "13": 40, "22": 40,
+    "1": 40, "2": 40, "3a": 1500, "3b": 40, "5": 2000, "6": 300, "7": 40, "8": 40, "10": 40, "13": 40, "22": 40,
 }  # fmt: skip
 """Old fault -> the number of seeds within which it has to be found."""
 ALONE = Setup(mirror=False, shared_locks=False)

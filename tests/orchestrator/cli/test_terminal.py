@@ -12,10 +12,16 @@ from orchestrator.cli import terminal
 def test_lists_of_names_and_numbers() -> None:
     assert terminal.names(" A, B,,") == ("A", "B")
     assert terminal.numbers("0,12") == (0, 12)
+    assert terminal.numbers("0-2, 7") == (0, 1, 2, 7)
     with pytest.raises(argparse.ArgumentTypeError, match="comma-separated"):
         terminal.names(" , ")
     with pytest.raises(argparse.ArgumentTypeError, match="'x' is not a whole number"):
         terminal.numbers("0,x")
+    with pytest.raises(argparse.ArgumentTypeError, match="'-1' is not a whole number"):
+        terminal.numbers("-1")
+    for text in ("2-0", "0-999999"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a range from a smaller to a larger"):
+            terminal.numbers(text)
 
 
 @pytest.mark.parametrize("text", ["0", "11", "1.5", "1e3", "", "١", "9" * 100])

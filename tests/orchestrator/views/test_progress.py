@@ -8,7 +8,7 @@ from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.scheduler import Finished
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
-from orchestrator.views.progress import SHOWN, LaunchView
+from orchestrator.views.progress import READ, LaunchView
 
 
 def view_of(run: Run, *, terminal: bool = False) -> tuple[LaunchView, io.StringIO]:
@@ -59,17 +59,47 @@ def test_features_are_reported_once_when_all_are_there(inline_run: Run) -> None:
     assert view.clips_done == view.clips_total == sum(len(n.shard.clips) for n in shards if n.shard is not None)
 
 
-def test_a_terminal_shows_the_epochs_of_the_first_running_jobs(inline_run: Run) -> None:
+def drawn(view: LaunchView) -> str:
+    """The picture that a terminal shows now."""
+    console = Console(file=io.StringIO(), width=100, height=30)
+    console.print(view.draw())
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_terminal_shows_the_grid_and_what_runs(inline_run: Run) -> None:
     view, _ = view_of(inline_run, terminal=True)
-    trains = [node for node in inline_run.graph.nodes.values() if node.kind == "train"]
-    assert len(trains) == SHOWN
-    for node in trains:
-        view.on_start(node)
-    view.on_tick()
-    shown = view.progress.tasks[view.jobs].fields["rate"]
-    view.close()
-    assert "train-A-0 2/2" in shown
-    assert shown.count("train-") == SHOWN
+    nodes = by_name(inline_run)
+    try:
+        assert "0 of" in drawn(view), "nothing is known of the time left"
+        assert " left" not in drawn(view)
+        view.on_start(nodes["train-A-0"])
+        view.on_start(nodes["predict-plain-0"])
+        shown = drawn(view)
+        assert "2/2 ." in next(line for line in shown.splitlines() if line.startswith("A "))
+        assert "also running: predict-plain-0" in shown
+        view.on_finish(nodes["train-A-0"], Finished(nodes["train-A-0"].signature, "done"))
+        shown = drawn(view)
+        assert "2/2" not in shown
+        assert "1 of" in shown
+        assert "about" in shown
+        assert " left" in shown
+    finally:
+        view.close()
+
+
+def test_many_running_jobs_are_read_and_named_some_at_a_time(inline_run: Run) -> None:
+    view, _ = view_of(inline_run, terminal=True)
+    try:
+        for node in inline_run.graph.nodes.values():
+            view.on_start(node)
+        trainings = sum(node.kind == "train" for node in inline_run.graph.nodes.values())
+        assert trainings >= READ
+        shown = drawn(view)
+        assert "more shard" in shown
+        assert "features of 0 of" in shown
+    finally:
+        view.close()
 
 
 def test_a_view_never_stops_a_launch(inline_run: Run) -> None:

@@ -68,6 +68,7 @@ PREDICT_EXAMPLES = """\
 examples:
   sonogrid predict runs/demo dog.wav street.flac
   sonogrid predict runs/demo recordings --to scores.csv --skip-bad
+  sonogrid predict runs/demo hours.flac --windows 10,5 --to labels.txt
   find . -name '*.flac' | sonogrid predict runs/demo - --threshold auto
 """
 PLAN_EXAMPLES = """\
@@ -187,7 +188,12 @@ def _verbs_that_read(verbs: Any) -> None:
     )  # fmt: skip
     predict.add_argument(
         "--to", type=Path, metavar="FILE",
-        help="also write the scores of all classes to this new file: .csv, .json, .jsonl or .parquet",
+        help="also write the scores of all classes to this new file: .csv, .json, .jsonl or .parquet; with --windows "
+        "also labels for Audacity: a .txt, or a folder",
+    )  # fmt: skip
+    predict.add_argument(
+        "--windows", type=terminal.windows, metavar="SECONDS[,HOP]",
+        help="tag windows of this length, HOP seconds apart (default: the length), of recordings of any length",
     )  # fmt: skip
     predict.add_argument("--csv", type=Path, metavar="CSV", help=argparse.SUPPRESS)  # the former form of --to
     predict.add_argument(

@@ -7,6 +7,7 @@ command.
 import argparse
 import errno
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "take_any_character",
     "threshold",
     "whole",
+    "windows",
 ]
 
 MOST_NUMBER = 10**6
@@ -201,6 +203,20 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is not a number from 0 to 1")
     return number
+
+
+def windows(text: str) -> tuple[float, float]:
+    """Type of an option: seconds of a window, and of the step to the next if it is not the same."""
+    length, comma, step = text.partition(",")
+    try:
+        found = float(length), float(step if comma else length)
+    except ValueError:
+        found = math.nan, math.nan
+    if not all(0.05 <= seconds <= 600 for seconds in found):
+        raise argparse.ArgumentTypeError(
+            f"'{printable(text[:80])}' is not SECONDS or SECONDS,HOP, from 0.05 to 600 each"
+        )
+    return found
 
 
 def threshold(text: str) -> float | Literal["auto"]:

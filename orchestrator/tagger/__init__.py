@@ -5,8 +5,9 @@
     batches.py      scores of many clips on all cores
     calibration.py  what scores mean: probabilities and thresholds, from out-of-fold scores
     sounds.py       files, bytes of files and samples as mono
+    ffmpeg.py       files that libsndfile does not read
     files.py        the files that a command line names: folders, patterns, a list on standard input
-    tables.py       scores as CSV, JSON, JSON Lines or Parquet
+    tables.py       scores as CSV, JSON, JSON Lines or Parquet; labels for Audacity
 
 The scores are those that the run's own `predict` jobs would have computed for the same clips: every member with a
 weight, averaged over the folds.

@@ -4,7 +4,7 @@ import glob
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from features.datasets.tree import walk
+from features.datasets.tree import OTHER_AUDIO, Tree, walk
 from features.errors import InputError
 
 __all__ = ["find_files"]
@@ -27,7 +27,7 @@ def find_files(words: Sequence[str], lines: Iterable[str]) -> list[Path]:
         if word == STANDARD_INPUT:
             named = [Path(line) for line in (line.rstrip("\r\n") for line in lines) if line]
         elif (path := Path(word)).is_dir():
-            named = [path / name for name in walk(path).audio]
+            named = [path / name for name in sorted(_sounds(walk(path)))]
         elif glob.has_magic(word) and not path.exists():
             named = [one for one in map(Path, sorted(glob.glob(word, recursive=True))) if one.is_file()]  # noqa: PTH207
         else:
@@ -37,3 +37,8 @@ def find_files(words: Sequence[str], lines: Iterable[str]) -> list[Path]:
             raise InputError(f"{what}: name files, folders or patterns")
         found.update(dict.fromkeys(named))
     return list(found)
+
+
+def _sounds(tree: Tree) -> list[str]:
+    """Names of audio files, also of those that ffmpeg has to convert."""
+    return [*tree.audio, *(name for name in tree.others if Path(name).suffix.lower() in OTHER_AUDIO)]

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from features.audio import MAX_RATE_HZ, MAX_SAMPLE, MAX_VALUES, MIN_RATE_HZ, decode, probe, to_mono
 from features.errors import DataError, InputError
+from orchestrator.tagger.ffmpeg import container_of, converted
 
-__all__ = ["Sound", "read_sound"]
+__all__ = ["Sound", "check_file", "read_sound", "readable"]
 
 Sound = str | Path | bytes | NDArray[Any]
 """Path of a file, its bytes, or samples: (samples,) or (samples, channels), integers or numbers of full scale 1."""
@@ -24,7 +25,7 @@ def read_sound(sound: Sound, rate: int | None = None, *, checked: bool = False) 
     Args:
         sound: the sound.
         rate: of samples, in Hz; files have their own.
-        checked: whether the file has passed `probe` already.
+        checked: whether the file has passed `check_file` already.
 
     Raises:
         InputError: samples without a rate, or of another form.
@@ -34,14 +35,50 @@ def read_sound(sound: Sound, rate: int | None = None, *, checked: bool = False) 
         return _samples(sound, rate)
     if rate is not None:
         raise InputError("a rate belongs to samples: files have their own, leave it out")
-    try:
-        with _file(sound) as path:
-            if not checked:
-                probe(path)
-            return decode(path)
-    except DataError as error:
-        plain = [problem.replace("restore it or remove its row", "leave it out") for problem in error.problems]
-        raise DataError([problem.replace("remove its row", "leave it out") for problem in plain]) from None
+    with readable(sound) as path:
+        if not checked:
+            probe(path)
+        return decode(path)
+
+
+def check_file(path: Path) -> None:
+    """Check that a file can be read.
+
+    Raises:
+        DataError: it cannot.
+    """
+    with readable(path) as readable_path:
+        probe(readable_path)
+
+
+@contextmanager
+def readable(sound: str | Path | bytes, most_values: int | None = MAX_VALUES) -> Iterator[Path]:
+    """The path of a sound in a form that libsndfile may read; what it does not read is converted by ffmpeg.
+
+    Problems that are found in the context are worded for a sound that is only to be tagged.
+
+    Args:
+        sound: path of a file, or its bytes, which lie in memory only.
+        most_values: of all channels, if it has to be converted; None: any number.
+
+    Raises:
+        DataError: the sound needs ffmpeg, which is not installed or cannot decode it.
+    """
+    with _file(sound) as path:
+        place = path
+        try:
+            container = container_of(path)
+            if container is None:
+                yield path
+                return
+            with converted(path, container, None if most_values is None else 2 * most_values) as wav:
+                place = wav
+                yield wav
+        except DataError as error:
+            name = "the sound" if isinstance(sound, bytes) else str(path)
+            plain = [problem.replace(str(place), name).replace(str(path), name) for problem in error.problems]
+            plain = [problem.replace("restore it or remove its row", "leave it out") for problem in plain]
+            raise DataError([problem.replace("remove its row", "leave it out") for problem in plain]) from None
 
 
 @contextmanager
@@ -51,13 +88,11 @@ def _file(sound: str | Path | bytes) -> Iterator[Path]:
         yield Path(sound)
         return
     descriptor = os.memfd_create("sound")
-    path = Path(f"/proc/self/fd/{descriptor}")
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(sound)
-        yield path
-    except DataError as error:
-        raise DataError([problem.replace(str(path), "the sound") for problem in error.problems]) from None
+        # Named by process, so that ffmpeg can open it too.
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
     finally:
         os.close(descriptor)
 

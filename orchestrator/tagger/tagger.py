@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from features.audio import probe, read_windows, resample, without_notes
+from features.audio import MAX_VALUES, read_windows, resample, without_notes
 from features.errors import DataError, InputError
 from features.shards import FeatureExtractor
 from orchestrator.run.bound import Run
 from orchestrator.tagger.batches import Clip, blend, cores, one_thread_per_core
 from orchestrator.tagger.calibration import Calibration
 from orchestrator.tagger.members import Condition, calibrate, load_conditions, member_weights
-from orchestrator.tagger.sounds import Sound, read_sound
+from orchestrator.tagger.sounds import Sound, check_file, read_sound, readable
 
 __all__ = ["Segment", "Tagger", "Threshold", "ranked", "require_audio"]
 
@@ -197,13 +197,15 @@ class Tagger:
         least = self.thresholds if threshold == "auto" else dict.fromkeys(self.classes, threshold)
         return [(label, score) for label, score in ranked(self.classes, scores)[:top] if score >= least[label]]
 
-    def segments(self, path: str | Path, window_s: float = 10.0, hop_s: float | None = None) -> Iterator[Segment]:
+    def segments(
+        self, sound: str | Path | bytes, window_s: float = 10.0, hop_s: float | None = None
+    ) -> Iterator[Segment]:
         """Scores of a recording of any length, window by window, in the memory of a batch of windows.
 
         A window has the scores that it would have as a file of its own.
 
         Args:
-            path: the recording.
+            sound: path of the recording, or its bytes.
             window_s: length of a window, s; the last one may be shorter.
             hop_s: from one start to the next, s; by default the length of a window.
 
@@ -220,8 +222,10 @@ class Tagger:
             start_s, mono, rate = window
             return _Window(self._compute(mono, rate), start_s, start_s + len(mono) / rate)
 
-        with one_thread_per_core() as pool:
-            for batch in _batches(pool, read_windows(Path(path), window_s, hop_s), features_of):
+        # What is posted to a server must not fill its disk.
+        limit = MAX_VALUES if isinstance(sound, bytes) else None
+        with readable(sound, limit) as path, one_thread_per_core() as pool:
+            for batch in _batches(pool, read_windows(path, window_s, hop_s), features_of):
                 for window, scores in zip(batch, self._score(batch, pool), strict=True):
                     assert not isinstance(scores, DataError)
                     yield Segment(window.start_s, window.end_s, scores)
@@ -292,9 +296,9 @@ def require_audio(files: Sequence[Path]) -> None:
 
     def check(path: Path) -> list[str]:
         try:
-            probe(path)
+            check_file(path)
         except DataError as error:
-            return [problem.replace("remove its row", "leave it out") for problem in error.problems]
+            return error.problems
         return []
 
     with without_notes(), ThreadPoolExecutor() as pool:

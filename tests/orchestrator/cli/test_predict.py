@@ -90,11 +90,40 @@ def test_a_condition_or_the_strongest_members_alone(
     assert "there is no condition 'Z'" in capsys.readouterr().err
 
 
+def test_windows_of_recordings(inline_run: Run, sounds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = str(next(path for path in sorted(sounds.iterdir()) if path.name != "bad.wav"))
+    predict = ["predict", str(inline_run.folder), "rec", "--windows", "0.5,0.25"]
+    assert main([*predict, "--to", "labels"]) == 2
+    assert "rec/bad.wav is not readable audio" in capsys.readouterr().err
+    assert main([*predict, "--to", "labels", "--top", "1", "--skip-bad"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"rec/{Path(clip).name} 0-0.5 s: ")
+    assert len(list(Path("labels").iterdir())) == 2
+    last = Path("labels", f"{Path(clip).name}.txt").read_text().splitlines()[-1].split("\t")
+    assert float(last[0]) < float(last[1])
+    predict[2] = clip
+    assert main([*predict, "--to", "w.csv", "--json"]) == 0
+    windows = json.loads(capsys.readouterr().out)[clip]
+    assert [window["start_s"] for window in windows] == pd.read_csv("w.csv")["start_s"].tolist()
+    assert main([*predict, "--to", "auto.txt"]) == 0
+    tagger = Tagger.load(inline_run.folder)
+    shown = {
+        tag
+        for segment in tagger.segments(clip, 0.5, 0.25)
+        for tag, _ in tagger.tags_of(segment.scores, top=99, threshold="auto")
+    }
+    assert {line.split("\t")[2] for line in Path("auto.txt").read_text().splitlines()} == shown
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         (["--to", "x.xlsx"], "the ending says the form"),
         (["--to", "rec/bad.wav"], "the ending says the form"),
+        (["--to", "labels.txt"], "labels have times; add --windows SECONDS"),
+        (["--to", "labels.txt", "--windows", "1"], "takes the labels of one recording: name a folder for 3 of them"),
+        (["--windows", "0"], "'0' is not SECONDS or SECONDS,HOP, from 0.05 to 600 each"),
+        (["--windows", "1,2,3"], "is not SECONDS or SECONDS,HOP"),
         (["--threshold", "2"], "'2' is not a number from 0 to 1"),
         (["--threshold", "nan"], "'nan' is not a number from 0 to 1"),
     ],

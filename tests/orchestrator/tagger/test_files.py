@@ -9,7 +9,7 @@ from orchestrator.tagger.files import find_files
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("rec/b.wav", "rec/a/c.FLAC", "rec/notes.txt", "rec/.hidden.wav", "x[1].wav"):
+    for name in ("rec/b.wav", "rec/a/c.FLAC", "rec/notes.txt", "rec/.hidden.wav", "x[1].wav", "phone/v.m4a"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -20,6 +20,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("words", "found"),
     [
         (["rec"], ["rec/a/c.FLAC", "rec/b.wav"]),
+        (["phone"], ["phone/v.m4a"]),
         (["rec/*.wav"], ["rec/b.wav"]),
         (["rec/**/*.FLAC", "rec/a/c.FLAC"], ["rec/a/c.FLAC"]),
         (["x[1].wav"], ["x[1].wav"]),

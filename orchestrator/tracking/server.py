@@ -5,15 +5,37 @@ import signal
 import socket
 import subprocess
 import sys
+from urllib.parse import quote
 
 from rich.console import Console
 
 from features.errors import InputError, StoreError
+from orchestrator.redact import redact
 from orchestrator.run.bound import Run
-from orchestrator.tracking.connection import tracking_uri
+from orchestrator.tracking.connection import connect, experiment_id, tracking_uri
 from orchestrator.tracking.mirror import bring_up_to_date
 
-__all__ = ["serve"]
+__all__ = ["experiment_url", "serve"]
+
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Environment of the server, unless the user's says otherwise: no job queue, which one user does not need, and no
+telemetry, which also opens a window on the page."""
+
+
+def experiment_url(server: str, experiment: str) -> str:
+    """The page of an experiment's runs, the best clean scores first.
+
+    MLflow's first page, and an experiment's without `workflowType`, are those for language models.
+
+    Args:
+        server: address of an MLflow server.
+        experiment: id of the experiment.
+    """
+    order = quote("metrics.`oof_lwlrap`", safe="")
+    return (
+        f"{server.rstrip('/')}/#/experiments/{experiment}/runs"
+        f"?workflowType=machine_learning&orderByKey={order}&orderByAsc=false"
+    )
 
 
 def _require_free(port: int) -> None:
@@ -41,18 +63,24 @@ def serve(run: Run, port: int, console: Console) -> int:
     except StoreError as error:  # all that is not damaged can be looked at
         console.print(f"warning: {error}", style="yellow")
     uri = tracking_uri()
+    experiment = experiment_id(connect(), run.recipe.name)
     if uri.startswith("http"):
-        console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names")
+        console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names:")
+        console.print(redact(experiment_url(uri, experiment)), soft_wrap=True)
         return 0
     _require_free(port)
-    console.print(f"http://127.0.0.1:{port}  experiment {run.recipe.name}; Ctrl-C ends it")
-    # One worker and no job queue are enough for one user.
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    console.print(f"experiment {run.recipe.name}; Ctrl-C ends the server")
+    console.print(experiment_url(f"http://127.0.0.1:{port}", experiment), soft_wrap=True)
+    # One worker is enough for one user, and a line per request is of no use to them.
+    command = [
+        sys.executable, "-W", "ignore::DeprecationWarning", "-m", "mlflow", "server", "--host", "127.0.0.1",
+        "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning",
+    ]  # fmt: skip
     # A process that a shell starts in the background ignores SIGINT; SIGTERM must not leave the server behind either.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     # The URI may hold a password, so it must not appear in the list of processes.
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**QUIET, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
     server = subprocess.Popen(command, env=environment)
     try:
         return server.wait()

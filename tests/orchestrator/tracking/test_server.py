@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import mlflow
 import psutil
@@ -17,7 +18,7 @@ import requests
 from features.errors import InputError
 from orchestrator.run.bound import Run
 from orchestrator.tracking import Mirror
-from orchestrator.tracking.server import serve
+from orchestrator.tracking.server import experiment_url, serve
 from tests.fixtures.harm import QUIET
 from tests.fixtures.services import free_port
 
@@ -28,6 +29,8 @@ class Server:
 
     url: str
     process: subprocess.Popen[bytes]
+    log: Path
+    """All that it prints."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, inline_run: Run) -> Iterato
             break
         except requests.RequestException:
             time.sleep(0.5)
-    yield Server(url, process)
+    yield Server(url, process, folder / "log")
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         process.wait(120)
@@ -78,6 +81,17 @@ def test_ui_serves_every_fold_on_localhost(server: Server, inline_run: Run) -> N
     commands = [p.cmdline() for p in psutil.Process(server.process.pid).children(recursive=True)]
     assert commands
     assert "ui.db" not in str(commands), "a database's URI may hold a password"
+
+
+def test_ui_prints_where_to_look_and_little_else(server: Server) -> None:
+    for _ in range(3):
+        requests.get(server.url, timeout=60)
+    experiment = mlflow.MlflowClient(server.url).get_experiment_by_name("tiny")
+    assert experiment is not None
+    printed = server.log.read_text()
+    assert experiment_url(server.url, experiment.experiment_id) in printed
+    assert "workflowType=machine_learning&orderByKey=metrics.%60oof_lwlrap%60" in printed
+    assert len(printed.splitlines()) < 8, printed
 
 
 def test_mirroring_again_through_the_server_adds_nothing(

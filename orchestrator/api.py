@@ -180,6 +180,7 @@ def plan(
     settings: Sequence[str] = (),
     store: Place | None = None,
     skip_bad: bool = False,
+    time_limit_s: float | None = None,
     gpu: str = "A100",
     gpus: int = 8,
     utilisation: float = 0.3,
@@ -196,6 +197,7 @@ def plan(
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
         skip_bad: leave bad clips out instead of refusing the dataset.
+        time_limit_s: choose conditions and epochs that fit into so many seconds on this machine.
         gpu: GPU model assumed for the estimate.
         gpus: how many of them.
         utilisation: fraction of the peak FLOP/s to assume, above 0 and at most 1.
@@ -223,8 +225,12 @@ def plan(
         run = unstored_run(recipe, Path(data), skip_bad=skip_bad)
     else:
         run = _bind(recipe, selection, data, NOWHERE if out is None else out, store, skip_bad)
+    if time_limit_s is not None:
+        if data is None:
+            raise InputError("--time-limit needs --data: speeds are measured on its clips")
+        run, selection = _within(run, selection, None, time_limit_s)
     chosen = plan_of(run, selection)
-    return PricedPlan(recipe.name, chosen, Cost.of(chosen, recipe, run.manifest, machines), data is None, run.notes)
+    return PricedPlan(recipe.name, chosen, Cost.of(chosen, run.recipe, run.manifest, machines), data is None, run.notes)
 
 
 def launch(
@@ -238,6 +244,7 @@ def launch(
     settings: Sequence[str] = (),
     store: Place | None = None,
     skip_bad: bool = False,
+    time_limit_s: float | None = None,
     force: Sequence[str] = (),
     execution: Execution | None = None,
     labels: Place | None = None,
@@ -255,6 +262,7 @@ def launch(
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
         skip_bad: leave bad clips out instead of refusing the dataset.
+        time_limit_s: choose conditions and epochs that fit into so many seconds on this machine.
         force: names of jobs to run again even if they are done.
         execution: where and how jobs run; by default on Ray, on this machine.
         labels: CSV of the test labels, if they are known: the report then has the test scores.
@@ -275,6 +283,8 @@ def launch(
     selection = Selection(tuple(only), tuple(folds), force=tuple(force), skip_bad=skip_bad)
     _require_places(data, out, store)
     run = _bind(_recipe(grid, settings, overlays), selection, data, out, store, skip_bad)
+    if time_limit_s is not None:
+        run, selection = _within(run, selection, execution, time_limit_s)
     return drive(run, execution, selection, console or _quiet(), labels=None if labels is None else Path(labels))
 
 
@@ -465,6 +475,14 @@ def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: 
 
     selection.check(recipe)
     return prepare(recipe, Path(data), Path(out), store, skip_bad=skip_bad)
+
+
+def _within(run: Run, selection: Selection, execution: Execution | None, time_limit_s: float) -> tuple[Run, Selection]:
+    """The part of a grid that fits into a time."""
+    from orchestrator.run.execution import Execution
+    from orchestrator.run.time_limit import within
+
+    return within(run, selection, execution or Execution.create("ray", None), time_limit_s)
 
 
 def _checked(execution: Execution | None) -> Execution:

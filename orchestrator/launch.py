@@ -168,7 +168,7 @@ def resume(
     """
     asked = read_asked(folder)
     recipe, data_root, root = read_binding(folder)
-    wanted = selection or Selection()
+    wanted = replace(selection or Selection(), time_limit=asked.time_limit)
     if not everything:
         wanted = replace(wanted, conditions=asked.conditions, folds=asked.folds)
     skips = skip_bad or asked.skip_bad

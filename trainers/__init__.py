@@ -23,6 +23,7 @@
     predict.py           full-length prediction
     pseudo.py            pseudo labels from a teacher's predictions
     lwlrap.py            the metric
+    speed.py             seconds of a step on this machine, by a few real ones
     flops.py             cost of training and prediction
     randomness.py        random draws as a function of (seed, purpose, step)
 

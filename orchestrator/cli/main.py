@@ -286,6 +286,10 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
         "--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds, such as 0,3 or 0-2"
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
+    parser.add_argument(
+        "--time-limit", type=terminal.seconds, metavar="TIME",
+        help="choose conditions and epochs that fit into this time on this machine, such as 20m or 1h30m",
+    )  # fmt: skip
 
 
 def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

@@ -32,6 +32,7 @@ __all__ = [
     "print_os_error",
     "print_problems",
     "require_sane_process",
+    "seconds",
     "share",
     "take_any_character",
     "threshold",
@@ -192,6 +193,15 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def seconds(text: str) -> float:
+    """Type of an option: a time such as 90s, 20m or 1h30m."""
+    found = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7})s)?", text)
+    total = sum(int(part or 0) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0
+    if not total:
+        raise argparse.ArgumentTypeError(f"'{printable(text[:80])}' is no time such as 90s, 20m or 1h30m")
+    return float(total)
 
 
 def share(text: str) -> float:

@@ -52,6 +52,7 @@ def fetch(arguments: Arguments, console: Console) -> int:
     console.print("next:")
     console.print(f"  sonogrid init {arguments.data}")
     console.print(f"  sonogrid check {arguments.data}")
+    console.print(f"  sonogrid launch default --data {arguments.data} --out runs/{fetched.folder.absolute().name}")
     return 0
 
 
@@ -95,8 +96,8 @@ def plan(arguments: Arguments, console: Console) -> int:
         out = Path("runs") / Path(arguments.grid).stem
     priced = api.plan(
         arguments.grid, arguments.data, out, only=arguments.only, folds=arguments.folds, overlays=arguments.overlay,
-        settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad, gpu=arguments.gpu,
-        gpus=arguments.gpus, utilisation=arguments.utilisation,
+        settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad, time_limit_s=arguments.time_limit,
+        gpu=arguments.gpu, gpus=arguments.gpus, utilisation=arguments.utilisation,
     )  # fmt: skip
     if arguments.json:
         print_json(priced.as_dict())
@@ -120,7 +121,7 @@ def launch(arguments: Arguments, console: Console) -> int:
     result = api.launch(
         arguments.grid, arguments.data, arguments.out, only=arguments.only, folds=arguments.folds,
         overlays=arguments.overlay, settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad,
-        force=arguments.force, execution=_execution_of(arguments), console=console,
+        time_limit_s=arguments.time_limit, force=arguments.force, execution=_execution_of(arguments), console=console,
     )  # fmt: skip
     return _exit_code(result)
 
@@ -272,6 +273,8 @@ def _submit_launch(arguments: Arguments, console: Console) -> int:
     from orchestrator.executors.ray.submit import submit
     from orchestrator.grids.load import grid_names
 
+    if arguments.time_limit is not None:
+        raise InputError("--time-limit measures this machine: leave out --submit")
     api.load_grid(arguments.grid, settings=arguments.set, overlays=arguments.overlay)
     if arguments.grid in grid_names():
         return submit(arguments, arguments.out.absolute(), console)

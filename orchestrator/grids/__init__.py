@@ -4,6 +4,7 @@
     recipe.py      the Recipe: a whole grid, validated
     condition.py   one row of a grid
     ensembles.py   ensembles with fixed weights, published figures, comparisons
+    shorten.py     a grid with fewer conditions and epochs
     reference.py   the page docs/grids.md, made from the settings
     *.yaml         the grids that ship with sonogrid
 

@@ -10,6 +10,7 @@ Pure: it uses no Ray, runs no torch computation, and reads no files except the s
     scheduler.py  runs a plan on an executor: the longest remaining path first
     cost.py       operations, GPU hours and disk of a plan
     simulate.py   the time of a plan on N GPUs: the scheduler in virtual time
+    time_limit.py   how many epochs of which conditions fit into a time, from measured speeds
     gpus.py       GPU models with their peak FLOP/s
 
 Invariants: the graph is a pure function of recipe and manifest, the plan one of graph, store and the last launch. An

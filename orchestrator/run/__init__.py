@@ -6,6 +6,7 @@
     owner.py       the one process that runs a RUN, while it lives
     execution.py   how and where a grid runs; not part of any signature
     fit.py         what of a grid a dataset can serve
+    time_limit.py  what of a grid fits into a time on this machine, by a short measurement
     starts.py      whether weights to start from fit the networks
     selection.py   which part of a grid is wanted, and what a launch would do
     same.py        refuses to launch into a RUN of another grid, other data or another store

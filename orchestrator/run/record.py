@@ -34,6 +34,19 @@ class _NodeRecord(BaseModel):
     """Signatures by role, or their place in `groups`."""
 
 
+class _TimeLimit(BaseModel):
+    """What was chosen to fit into a time."""
+
+    model_config = ConfigDict(strict=True)
+    grid: Signature
+    """Hash of the whole grid."""
+    limit_s: float
+    conditions: list[str]
+    share: float
+    """Of the epochs."""
+    predicted_s: float
+
+
 class _Asked(BaseModel):
     """What the last launch was asked for."""
 
@@ -43,6 +56,7 @@ class _Asked(BaseModel):
     folds: list[int] = []
     """Empty: all."""
     skip_bad: bool = False
+    time_limit: _TimeLimit | None = None
     execution: dict[str, Any] = {}
     """Fields of `Execution` that are not the default."""
 

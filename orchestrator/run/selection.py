@@ -1,6 +1,6 @@
 """Binding a grid to a dataset, the part of it that is wanted, and what a launch would do with that part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,10 +34,13 @@ class Selection:
     """Names of nodes to compute again although they are done."""
     skip_bad: bool = False
     """Whether bad clips were set aside; the run's manifest has been made with it."""
+    time_limit: Mapping[str, Any] | None = None
+    """What was chosen to fit into a time (`orchestrator.run.time_limit`); the run's recipe has been made with it."""
 
     def asked(self) -> dict[str, Any]:
         """What `run.json` remembers, for `resume`."""
-        return {"only": list(self.conditions), "folds": list(self.folds), "skip_bad": self.skip_bad}
+        asked = {"only": list(self.conditions), "folds": list(self.folds), "skip_bad": self.skip_bad}
+        return asked if self.time_limit is None else {**asked, "time_limit": dict(self.time_limit)}
 
     def check(self, recipe: Recipe) -> None:
         """Refuse conditions and folds that a grid doesn't have.
@@ -111,7 +114,10 @@ def read_asked(folder: Path) -> Selection:
         InputError: there is no run, or it is of another version of sonogrid.
     """
     asked = existing_run_json(folder).get("asked", {})
-    return Selection(tuple(asked.get("only", ())), tuple(asked.get("folds", ())), skip_bad=asked.get("skip_bad", False))
+    return Selection(
+        tuple(asked.get("only", ())), tuple(asked.get("folds", ())), skip_bad=asked.get("skip_bad", False),
+        time_limit=asked.get("time_limit"),
+    )  # fmt: skip
 
 
 def plan_of(run: Run, selection: Selection) -> Plan:

@@ -98,12 +98,12 @@ def test_seresnext_reads_mel(grid: Path) -> None:
 
 
 def test_shipped_grids_are_valid() -> None:
-    assert {"demo", "esc10", "small"} <= set(grid_names())
+    assert {"default", "demo", "esc10", "small"} <= set(grid_names())
     for name in grid_names():
         assert load_grid(name).name == name
 
 
-@pytest.mark.parametrize("name", ["demo", "esc10", "small"])
+@pytest.mark.parametrize("name", ["default", "demo", "esc10", "small"])
 def test_grids_for_small_data_have_a_linear_condition_as_a_member(name: str) -> None:
     recipe = load_grid(name)
     assert linear_condition(recipe) == "linear"

@@ -84,10 +84,10 @@ def run_halves(folder: Path, draws: int) -> Iterator[Split]:
     """Members of a finished run: weights are tuned on a random half of the groups, scored on the other."""
     run = Run.open(folder)
     folders = {name: found for name in run.recipe.blended if (found := predictions_of(run, name)) is not None}
-    found = stitch(dict(sorted(folders.items())), run.manifest)
+    members = stitch(dict(sorted(folders.items())), run.manifest)
     truth = run.manifest.targets("curated") > 0
     _, groups = np.unique(run.manifest.subset("curated")["group"].to_numpy(), return_inverse=True)
     for seed in range(draws):
         half = np.random.default_rng(seed).permutation(groups.max() + 1) < (groups.max() + 1) // 2
         tuned = half[groups]
-        yield Split(found.oof[:, tuned], truth[tuned], groups[tuned], found.oof[:, ~tuned], truth[~tuned])
+        yield Split(members.oof[:, tuned], truth[tuned], groups[tuned], members.oof[:, ~tuned], truth[~tuned])

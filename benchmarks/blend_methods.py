@@ -38,23 +38,28 @@ def uniform(split: Split) -> Weights:
 def best_single(split: Split) -> Weights:
     contest = Contest(split.oof, split.truth)
     one_hot = np.eye(len(split.oof))
-    return one_hot[np.argmax([contest.score(weights) for weights in one_hot])]
+    best: Weights = one_hot[np.argmax([contest.score(weights) for weights in one_hot])]
+    return best
 
 
 def greedy(split: Split) -> Weights:
     contest = Contest(split.oof, split.truth)
-    return select(contest, np.ones((1, len(contest.clips))), 50)[-1, 0]
+    found: Weights = select(contest, np.ones((1, len(contest.clips))), 50)[-1, 0]
+    return found
 
 
 def bagged(split: Split, bags: int = 20, rounds: int = 15) -> Weights:
     contest = Contest(split.oof, split.truth)
     drawn = draw_bags(split.groups, bags, np.random.default_rng(0))
-    return select(contest, drawn[:, contest.clips].astype(np.float64), rounds)[-1].mean(axis=0)
+    found: Weights = select(contest, drawn[:, contest.clips].astype(np.float64), rounds)[-1].mean(axis=0)
+    return found
 
 
 def stacking(split: Split) -> Weights:
     """Non-negative least squares of the labels on the members' scores, on all clips at once."""
-    return stack(split.oof, split.truth, np.ones((1, len(split.truth))), np.ones((1, len(split.oof)), dtype=bool))[0]
+    every = np.ones((1, len(split.oof)), dtype=bool)
+    found: Weights = stack(split.oof, split.truth, np.ones((1, len(split.truth))), every)[0]
+    return found
 
 
 def half_stacking(split: Split) -> Weights:
@@ -73,7 +78,8 @@ def pairwise(split: Split) -> Weights:
 
     found = minimize(loss, np.full(len(split.oof), 10 / len(split.oof)), jac=True, method="L-BFGS-B",
                      bounds=[(0, None)] * len(split.oof), options={"maxiter": 200})  # fmt: skip
-    return found.x / found.x.sum()
+    weights: Weights = found.x / found.x.sum()
+    return weights
 
 
 def sonogrid(split: Split, trials: int = 50) -> Weights:

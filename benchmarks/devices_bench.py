@@ -3,6 +3,7 @@
 `python -m benchmarks.devices_bench`: four machines (raylets of this one) of four GPUs, jobs of mixed length and shares.
 """
 
+import logging
 import random
 import tempfile
 import time
@@ -22,8 +23,8 @@ from orchestrator.store.local import LocalNodeStore
 from orchestrator.store.node import Node
 
 
-def _sleeper() -> Callable[[JobSpec], None]:
-    def sleep(spec: JobSpec) -> None:
+def _sleeper() -> Callable[[JobSpec], bool]:
+    def sleep(spec: JobSpec) -> bool:
         from orchestrator.store.marks import DoneMark, SignOfLife
         from orchestrator.store.open import open_store
 
@@ -33,6 +34,7 @@ def _sleeper() -> Callable[[JobSpec], None]:
         time.sleep(spec.work.temperature)  # type: ignore[attr-defined]  # any work that carries a number will do
         result = {"began": began, "ended": time.time(), "gpus": spec.execution.gpus}
         store.finish(spec.node, spec.claim, DoneMark(spec.name, spec.signature, result=result, host="here"), [])
+        return True
 
     return sleep  # made here, it travels with the task: workers can't import test modules
 
@@ -40,7 +42,7 @@ def _sleeper() -> Callable[[JobSpec], None]:
 class SleepingExecutor(RayExecutor):
     """The real executor, whose jobs sleep on their share of a GPU."""
 
-    run_in_task = staticmethod(_sleeper())
+    run_in_task = staticmethod(_sleeper())  # type: ignore[assignment]  # the name of its argument is lost
 
     def needs(self, node: Node) -> Needs:
         """The share of a GPU that the job was made with."""
@@ -91,14 +93,14 @@ def main(count: int = 80, mean_s: float = 90.0) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(4):
         cluster.add_node(num_cpus=16, num_gpus=4)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+    ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     try:
         with tempfile.TemporaryDirectory() as root:
             share = device_share(Path(root), mixed_jobs(count, mean_s), 16)
         print(f"{count} jobs of {mean_s:g} s on average: {share:.1%} of device-time used", flush=True)
     finally:
         ray.shutdown()
-        cluster.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

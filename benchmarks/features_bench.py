@@ -10,6 +10,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import librosa
 import numpy as np
 import soundfile
 import torch
+from numpy.typing import NDArray
 
 from features.manifest import build_manifest
 from features.mel import MelSpectrogram
@@ -87,8 +89,9 @@ def single_core(rounds: int) -> tuple[float, float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times: tuple[list[float], list[float]] = ([], [])
+    functions: tuple[Callable[[NDArray[np.float32]], object], ...] = (librosa_mel, ours)
     for _ in range(rounds):
-        for side, function in zip(times, (librosa_mel, ours), strict=True):
+        for side, function in zip(times, functions, strict=True):
             started = time.perf_counter()
             function(samples)
             side.append(time.perf_counter() - started)

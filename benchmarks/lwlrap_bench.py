@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +42,11 @@ def main(quick: bool = False) -> None:
     free = np.flatnonzero(~truth)
     truth.flat[rng.choice(free, size=LABELS - CLIPS, replace=False)] = True
     distinct = rng.random((CLIPS, CLASSES)).astype(np.float32)
-    for name, scores in {"no ties": distinct, "20 levels": np.round(distinct * 20) / 20}.items():
-        slow = best_ms(lambda scores=scores: loop(truth, scores), slow_repeats)
-        against = best_ms(lambda scores=scores: lwlrap(truth, scores), fast_repeats)
-        order = best_ms(lambda scores=scores: lwlrap(truth, scores, ties="order"), fast_repeats)
+    levels: np.ndarray = np.round(distinct * 20) / 20
+    for name, scores in (("no ties", distinct), ("20 levels", levels)):
+        slow = best_ms(partial(loop, truth, scores), slow_repeats)
+        against = best_ms(partial(lwlrap, truth, scores), fast_repeats)
+        order = best_ms(partial(lwlrap, truth, scores, ties="order"), fast_repeats)
         print(
             f"{name:>9}: loop {slow:.1f} ms; against {against:.2f} ms ({slow / against:.0f} x); "
             f"order {order:.2f} ms ({slow / order:.0f} x)"

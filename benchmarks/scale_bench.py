@@ -82,7 +82,7 @@ class Driven(VirtualExecutor):
         for node in ended:
             finish(self.run, node)
         self.workers_s += time.process_time() - began
-        return [outcome_of(self.run, node) for node in ended]
+        return [outcome_of(self.run, node, asked=False) for node in ended]
 
 
 def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[float, int]:

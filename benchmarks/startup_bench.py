@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,8 @@ def main(quick: bool = False) -> None:
             fit(nothing, Empty(name), str(storage), cpus=1.0, gpus=0.0, machines=machines)
 
         for number in range(1 if quick else ROUNDS):
-            wall, cpu = meter.measure(lambda number=number: ours(f"ours-{number}"))
-            plain_wall, plain_cpu = meter.measure(lambda number=number: plain(storage, f"plain-{number}"))
+            wall, cpu = meter.measure(partial(ours, f"ours-{number}"))
+            plain_wall, plain_cpu = meter.measure(partial(plain, storage, f"plain-{number}"))
             print(
                 f"job {number + 1}: sonogrid {wall:.1f} s ({cpu:.1f} s of CPU), "
                 f"TorchTrainer {plain_wall:.1f} s ({plain_cpu:.1f} s of CPU), ratio {plain_wall / wall:.2f}"

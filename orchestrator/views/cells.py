@@ -29,7 +29,9 @@ class Cell:
     epochs: int
     """How many it has in all."""
     scores: tuple[float, ...] = ()
-    """lwlrap by epoch, as far as it has come; of a training that is done, perhaps the last one alone."""
+    """lwlrap by epoch as far as it is known, the last one last."""
+    epoch: int | None = None
+    """How far it has come, if that is more than the scores say."""
 
     def text(self, detail: int, *, pictures: bool) -> str:
         """Its words: 0 few, 1 with the score, 2 with a line of all scores, if pictures can be shown."""
@@ -37,7 +39,8 @@ class Cell:
         if self.state == "done":
             words = [score or "done"]
         elif self.state == "running":
-            words = [f"{len(self.scores)}/{self.epochs}", *([score] if detail and score else [])]
+            epoch = len(self.scores) if self.epoch is None else self.epoch
+            words = [f"{epoch}/{self.epochs}", *([score] if detail and score else [])]
         else:
             words = ["-" if self.state == "waiting" else "failed"]
         if detail == 2 and pictures and len(self.scores) > 1:

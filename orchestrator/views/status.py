@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -31,9 +31,10 @@ from orchestrator.run.owner import current_owner
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.interfaces import ReaderStore, State
 from orchestrator.store.marks import DoneMark, Failure
-from orchestrator.store.node import Kind, Node
+from orchestrator.store.node import Kind, Node, split_name
 from orchestrator.store.patient import span
 from orchestrator.store.results import TrainResult
+from orchestrator.views.cells import Cell, Cells, CellState
 from orchestrator.views.table import Lines
 from orchestrator.without_gc import uncollected
 
@@ -51,6 +52,10 @@ STYLES = {
 
 
 JobState = Literal["waiting", "running", "retrying", "stopped", "failed", "done", "cached"]
+CELLS: dict[JobState, CellState] = {
+    "waiting": "waiting", "running": "running", "retrying": "running", "stopped": "waiting", "failed": "failed",
+    "done": "done", "cached": "done",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class JobStatus:
     log: str | None = None
     seconds: float | None = None
     peak_mb: float | None = None
+    condition: str | None = None
+    """Of a training of one fold."""
+    fold: int | None = None
 
     @property
     def is_done(self) -> bool:
@@ -102,7 +110,7 @@ def read_status(run: RecordedRun) -> Status:
     """
     run.store.refresh()
     launched = (run.folder / "run.json").stat().st_mtime
-    jobs = [_job(run.store, node, launched) for node in run.nodes.values()]
+    jobs = [_placed(_job(run.store, node, launched), node) for node in run.nodes.values()]
     return Status(jobs, _owner(run))
 
 
@@ -173,6 +181,15 @@ def _with_progress(status: JobStatus, node: Node, history: list[dict[str, Any]])
     )
 
 
+def _placed(status: JobStatus, node: Node) -> JobStatus:
+    """Adds condition and fold of a training; not of one that only makes labels for another."""
+    held_out = node.payload.get("held_out", ())
+    if node.kind != "train" or len(held_out) != 1:
+        return status
+    condition = node.name.removeprefix("train-").removesuffix(f"-{split_name(held_out)}")
+    return status if "." in condition else replace(status, condition=condition, fold=int(held_out[0]))
+
+
 def _epochs(node: Node) -> int:
     """Like `TrainSettings.total_epochs`, without importing torch."""
     return int(node.payload["train"]["cycles"] * node.payload["train"]["epochs"])
@@ -181,17 +198,42 @@ def _epochs(node: Node) -> int:
 def show(status: Status) -> Group:
     """The status as a table, with one line that counts the shards."""
     rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying")]
+    return Group(Lines(COLUMNS, rows, styles=STYLES), Text(), *map(Text, _sums(status)))
+
+
+def picture(status: Status, height: int) -> Group:
+    """The status on one screen: a cell per condition and fold, the jobs that run or failed, and sums.
+
+    Args:
+        status: of all jobs.
+        height: lines of the terminal.
+    """
+    cells: dict[str, dict[int, Cell]] = {}
+    for job in status.jobs:
+        if job.condition is not None and job.fold is not None:
+            score = () if job.best_lwlrap is None else (job.best_lwlrap,)
+            cells.setdefault(job.condition, {})[job.fold] = Cell(CELLS[job.state], job.epochs or 0, score, job.epoch)
+    rows = [_row(job) for job in status.jobs if job.state in ("running", "retrying", "stopped", "failed")]
+    sums = _sums(status)
+    room = max(2, height - len(sums) - 6)
+    parts: list[RenderableType] = [Cells(cells, room - min(len(rows), room // 2)), Text()] if cells else []
+    if rows:
+        parts += [Lines(COLUMNS, rows[: room // 2], styles=STYLES), Text()]
+    return Group(*parts, *map(Text, sums))
+
+
+def _sums(status: Status) -> list[str]:
+    """How many jobs are in which state, and who runs them."""
     counts: dict[str, int] = {}
     for job in status.jobs:
         if job.kind != "shard":
             counts[job.state] = counts.get(job.state, 0) + 1
     shards = [job.is_done for job in status.jobs if job.kind == "shard"]
-    lines = [
+    return [
         f"features: {sum(shards)} of {len(shards)} shards done",
         "jobs: " + ", ".join(f"{count} {state}" for state, count in counts.items()),
         f"run by {status.owner}" if status.owner else "not running",
     ]
-    return Group(Lines(COLUMNS, rows, styles=STYLES), Text(), *(Text(line) for line in lines))
 
 
 def _row(job: JobStatus) -> tuple[str, ...]:
@@ -242,7 +284,8 @@ def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
                     time.sleep(every_s)
                     continue
                 failures, answered = 0, time.monotonic()
-                live.update(show(status), refresh=True)
+                shown = picture(status, console.height) if console.is_terminal else show(status)
+                live.update(shown, refresh=True)
                 if all(job.is_done for job in status.jobs):
                     return
                 time.sleep(every_s)

@@ -11,7 +11,7 @@ from features.errors import StoreError
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.marks import Failure
-from orchestrator.views.status import JobStatus, Status, read_status, show, watch
+from orchestrator.views.status import JobStatus, Status, picture, read_status, show, watch
 from tests.fixtures.harm import attempt_at, fail, signs
 
 
@@ -84,8 +84,32 @@ def test_the_json_form_has_every_field(inline_run: Run) -> None:
     assert set(content) == {"owner", "jobs"}
     assert set(content["jobs"][0]) == {
         "name", "kind", "state", "cause", "epoch", "epochs", "best_lwlrap", "age_s", "eta_s", "host", "attempt", "log",
-        "seconds", "peak_mb",
+        "seconds", "peak_mb", "condition", "fold",
     }  # fmt: skip
+    places = [(job["condition"], job["fold"]) for job in content["jobs"] if job["kind"] == "train"]
+    assert sorted(places) == sorted((name, fold) for name in ("plain", "A", "B", "D") for fold in (0, 1))
+
+
+def test_a_screen_shows_the_grid_and_the_jobs_that_run() -> None:
+    jobs = [
+        JobStatus("shard-mel-0", "shard", "done"),
+        JobStatus("train-A-0", "train", "cached", None, 10, 10, 0.5, condition="A", fold=0),
+        JobStatus("train-A-1", "train", "cached", None, 10, 10, 0.5, condition="A", fold=1),
+        JobStatus("train-B.1-0", "train", "done", None, 10, 10, 0.4),
+        JobStatus("train-B-0", "train", "running", None, 3, 10, 0.6, 2.0, 70.0, "node-7", 2, condition="B", fold=0),
+        *(JobStatus(f"predict-A-{number}", "predict", "running", host="node-8") for number in range(50)),
+    ]
+    console = Console(file=io.StringIO(), width=100)
+    console.print(picture(Status(jobs, None), 30))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0].split() == ["condition", "fold", "0", "fold", "1"]
+    assert lines[1].split() == ["A", ".500", ".500"]
+    assert lines[2].split() == ["B", "3/10", ".600"]
+    assert any("train-B-0" in line and "node-7" in line and "1:10" in line for line in lines)
+    assert len(lines) <= 30
+    assert "not running" in lines[-1]
+    assert sum("train" in line for line in lines) == 1, "what is done is in the picture alone"
 
 
 def test_watching_a_finished_run_ends(inline_run: Run) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncoderFile", "PricedPlan", "check", "encoder", "fetch", "init", "launch", "load_grid", "logs", "plan", "report",
-    "resume", "score", "status", "submission", "sync", "tune", "ui",
+    "resume", "score", "serve", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -441,6 +441,18 @@ def ui(run: Place, *, port: int = 5000, console: Console | None = None) -> int:
     from orchestrator.tracking.server import serve
 
     return serve(_open(run), port, console or _quiet())
+
+
+def serve(run: Place, *, port: int = 8000, console: Console | None = None) -> int:
+    """Serve a page and a JSON endpoint that tag sounds, on localhost until Ctrl-C; returns 0.
+
+    Raises:
+        InputError: there is no run in the folder, or the port is in use or not allowed.
+        StoreError: the blend is not done yet.
+    """
+    from orchestrator.serving.server import serve as serve_page
+
+    return serve_page(run, port, console or _quiet())
 
 
 def _open(run: Place) -> Run:

@@ -243,6 +243,13 @@ def _verbs_that_read(verbs: Any) -> None:
         help="port of the server (default: %(default)s)",
     )  # fmt: skip
 
+    serve = _verb(verbs, "serve", verb.serve, "tag sounds on a page and by HTTP, served on localhost")
+    _run(serve)
+    serve.add_argument(
+        "--port", type=terminal.whole(1, 65_535), default=8000, metavar="N",
+        help="port of the server (default: %(default)s)",
+    )  # fmt: skip
+
 
 def _verb(verbs: Any, name: str, function: Any, text: str, examples: str | None = None) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(

@@ -249,6 +249,10 @@ def ui(arguments: Arguments, console: Console) -> int:
     return api.ui(arguments.run, port=arguments.port, console=console)
 
 
+def serve(arguments: Arguments, console: Console) -> int:
+    return api.serve(arguments.run, port=arguments.port, console=console)
+
+
 def _execution_of(arguments: Arguments) -> Execution:
     """How to run, from the arguments of a verb that runs a grid."""
     from orchestrator.run.execution import Execution

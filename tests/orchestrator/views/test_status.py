@@ -139,4 +139,4 @@ def test_watching_waits_for_a_store_that_is_away(copy: Run) -> None:
     said = console.file.getvalue()
     assert "the store does not answer since" in said
     assert "store is gone; waiting" in said
-    assert "train-A-0" in said, "and then shows it"
+    assert "fold 0" in said, "and then shows it"

@@ -29,6 +29,7 @@ from orchestrator.api import (
     PricedPlan,
     check,
     encoder,
+    export,
     fetch,
     init,
     launch,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from features.datasets.init import Initialised
     from features.fetch.fetch import Fetched
     from features.summary import DatasetSummary
+    from orchestrator.export.export import Exported
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
     from orchestrator.report.types import LabelScores, Report
@@ -66,6 +68,7 @@ __all__ = [
     "DatasetSummary",
     "EncoderFile",
     "Execution",
+    "Exported",
     "FetchError",
     "Fetched",
     "GridError",
@@ -87,6 +90,7 @@ __all__ = [
     "__version__",
     "check",
     "encoder",
+    "export",
     "fetch",
     "init",
     "launch",
@@ -108,6 +112,7 @@ _DEFERRED = {
     "DatasetSummary": "features.summary",
     "Initialised": "features.datasets.init",
     "Execution": "orchestrator.run.execution",
+    "Exported": "orchestrator.export.export",
     "Fetched": "features.fetch.fetch",
     "LabelScores": "orchestrator.report.types",
     "LaunchResult": "orchestrator.launch",

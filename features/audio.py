@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AudioInfo", "decode", "open_audio", "probe", "read_mono", "read_windows", "resample", "resampled_length",
-    "to_mono", "without_notes",
+    "resampler", "to_mono", "without_notes",
 ]  # fmt: skip
 
 MIN_RATE_HZ = 1_000
@@ -233,8 +233,7 @@ def resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
         return mono
     import torch  # here, so that checking files and planning do not wait for it
 
-    ratio = Fraction(target_hz, source_hz).limit_denominator(_MAX_DENOMINATOR)
-    resampled = _resampler(ratio.denominator, ratio.numerator)(torch.from_numpy(mono)).numpy()  # (samples',)
+    resampled = resampler(source_hz, target_hz)(torch.from_numpy(mono)).numpy()  # (samples',)
     length = resampled_length(len(mono), source_hz, target_hz)
     padded = np.zeros(length, np.float32)
     padded[: len(resampled)] = resampled[:length]
@@ -242,11 +241,12 @@ def resample(mono: np.ndarray, source_hz: int, target_hz: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _resampler(source: int, target: int) -> "torchaudio.transforms.Resample":
+def resampler(source_hz: int, target_hz: int) -> "torchaudio.transforms.Resample":
     """A resampler with its kernel, which costs more to compute than to apply to a short clip."""
     import torchaudio
 
-    return torchaudio.transforms.Resample(source, target)
+    ratio = Fraction(target_hz, source_hz).limit_denominator(_MAX_DENOMINATOR)
+    return torchaudio.transforms.Resample(ratio.denominator, ratio.numerator)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import onnx
 import torch
 from torch import nn
 
@@ -12,7 +13,7 @@ from features.encoder import Encoder
 from features.errors import InputError
 from features.files import atomic
 
-__all__ = ["export_encoder", "require_ending"]
+__all__ = ["export_encoder", "onnx_model", "require_ending", "save_onnx"]
 
 
 def export_encoder(module: nn.Module, out: Path, sample_rate_hz: int, facts: Mapping[str, str]) -> None:
@@ -37,7 +38,7 @@ def export_encoder(module: nn.Module, out: Path, sample_rate_hz: int, facts: Map
             if out.suffix == ".pt2":
                 torch.export.save(program, file, extra_files=metadata)
             else:
-                _save_onnx(program, file, metadata)
+                save_onnx(onnx_model(program), file, metadata)
             Encoder(file).dims(2 * sample_rate_hz)
             file.replace(temporary)
         finally:
@@ -54,18 +55,30 @@ def require_ending(out: Path) -> None:
         raise InputError(f"{out} is not the name of an encoder: let it end in .onnx or .pt2")
 
 
-def _save_onnx(program: torch.export.ExportedProgram, file: Path, metadata: Mapping[str, str]) -> None:
+def onnx_model(program: torch.export.ExportedProgram, *, optimize: bool = True) -> onnx.ModelProto:
+    """A program as ONNX, the same bytes for the same program.
+
+    Args:
+        program: what is translated.
+        optimize: compute at once what depends on weights alone; they are no longer exchangeable then.
+    """
     names = logging.getLogger("torch.onnx._internal.exporter._registration")  # lists operations of absent packages
     level = names.level
     names.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the exporter
-            model = torch.onnx.export(program, dynamo=True, verbose=False)
+            model = torch.onnx.export(program, dynamo=True, verbose=False, optimize=optimize)
     finally:
         names.setLevel(level)
     assert model is not None
-    model.model.metadata_props.update(metadata)
     for node in model.model.graph:
-        node.metadata_props.clear()  # lines and folders of the source: two exports should be the same file
-    model.save(file, external_data=False)
+        node.metadata_props.clear()  # lines and folders of the source
+    made: onnx.ModelProto = model.model_proto
+    return made
+
+
+def save_onnx(model: onnx.ModelProto, file: Path, metadata: Mapping[str, str]) -> None:
+    """Write a model with metadata to one file."""
+    onnx.helper.set_model_props(model, dict(metadata))
+    file.write_bytes(model.SerializeToString(deterministic=True))

@@ -35,7 +35,8 @@ OPERATIONS = re.compile(
 WORDS = {
     "Symbol", "positive", "nonnegative", "integer", "True", "False", "Integer", "Rational", "Add", "Mul", "Pow", "Max",
     "Min", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "IntTrueDiv", "FloatTrueDiv", "ToFloat", "TruncToInt",
-    "FloorToInt", "CeilToInt", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "L", "size", "and", "or", "not",
+    "FloorToInt", "CeilToInt", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "Equality", "Unequality", "LessThan",
+    "GreaterThan", "StrictLessThan", "StrictGreaterThan", "And", "Or", "Not", "L", "size", "and", "or", "not",
     "torch", "sym_max", "sym_min", "math", "floor", "ceil", "trunc",
 }  # fmt: skip
 SYMBOL = re.compile(r"[suz]f?\d+")

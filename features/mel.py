@@ -10,7 +10,7 @@ import torch
 
 from features.settings import MelSettings
 
-__all__ = ["MelSpectrogram", "power_to_db"]
+__all__ = ["MelSpectrogram", "filterbank", "power_to_db"]
 
 _BLOCK_FRAMES = 128
 _GROUP_MELS = 16
@@ -26,7 +26,7 @@ class MelSpectrogram:
         """Prepare window and filterbank."""
         self.settings = settings
         self._window = torch.hann_window(settings.n_fft_samples, dtype=torch.float64).float()
-        bank = torch.from_numpy(_filterbank(settings)).float()  # (bins, n_mels)
+        bank = torch.from_numpy(filterbank(settings)).float()  # (bins, n_mels)
         self._bands: list[tuple[slice, slice, torch.Tensor]] = []
         for first in range(0, settings.n_mels, _GROUP_MELS):
             mels = slice(first, min(first + _GROUP_MELS, settings.n_mels))
@@ -67,7 +67,7 @@ class MelSpectrogram:
         return array
 
 
-def _filterbank(settings: MelSettings) -> np.ndarray:
+def filterbank(settings: MelSettings) -> np.ndarray:
     """Triangles of equal area on Slaney's mel scale, float64 (bins, n_mels).
 
     Linear below 1 kHz, logarithmic above (M. Slaney, Auditory Toolbox, 1998). In float64 and for any n_fft, because

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from features.errors import InputError
 from features.words import count
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from features.fetch.download import Teller
     from features.fetch.fetch import Fetched
     from features.summary import DatasetSummary
+    from orchestrator.export.export import Exported
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
     from orchestrator.planning.cost import Cost
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.views.status import Status
 
 __all__ = [
-    "EncoderFile", "PricedPlan", "check", "encoder", "fetch", "init", "launch", "load_grid", "logs", "plan", "report",
-    "resume", "score", "serve", "status", "submission", "sync", "tune", "ui",
+    "EncoderFile", "PricedPlan", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
+    "plan", "report", "resume", "score", "serve", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -406,6 +407,40 @@ def score(run: Place, labels: Place | None = None) -> LabelScores:
     from orchestrator.report.labels import score_labels
 
     return score_labels(_open(run), None if labels is None else Path(labels))
+
+
+def export(
+    run: Place,
+    to: Place,
+    *,
+    condition: str | None = None,
+    fold: int | None = None,
+    cycle: int | None = None,
+    members: int | None = None,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+) -> Exported:
+    """Write a finished run's tagger to one file, and hold the file against the run on clips of the dataset.
+
+    Args:
+        run: RUN folder.
+        to: new `.onnx`, `.pt2` or `.tagger` file.
+        condition: only the members of this condition, with equal weights, instead of the blend.
+        fold: of the condition, only the networks that were trained without this fold.
+        cycle: of the condition, only the snapshots of this cycle, from 1.
+        members: only so many members of the blend, those with the highest weights.
+        precision: bits of the weights in the file. What is computed with is float32.
+
+    Raises:
+        InputError: the file exists or has another ending, there is no such condition, fold or cycle, or the networks
+            can't become a file of this format.
+        StoreError: the blend is not done yet, or a result is damaged.
+        JobError: the file's scores are not those of the run; it is not kept.
+    """
+    from orchestrator.export.export import export_tagger
+
+    return export_tagger(
+        Path(run), Path(to), condition=condition, fold=fold, cycle=cycle, members=members, precision=precision
+    )
 
 
 def submission(run: Place, *, ensemble: str | None = None) -> Path:

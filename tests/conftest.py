@@ -10,6 +10,7 @@ import pytest
 from features.files import read_json, sha256_file
 from features.synthetic import generate
 from orchestrator.cli.main import main
+from orchestrator.export.export import Exported, export_tagger
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
 from orchestrator.run.bound import Run
@@ -90,6 +91,12 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
     assert launch(run, INLINE, Selection(), QUIET).ok
     return Run.open(out)
+
+
+@pytest.fixture(scope="session")
+def onnx_export(inline_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """The blend of that run in ONNX: ResNets with one head and two, at several pads, and EnvNet at another rate."""
+    return export_tagger(inline_run.folder, tmp_path_factory.mktemp("export") / "tiny.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import pytest
 import sonogrid
 
 PUBLIC = [
-    "DataError", "DatasetSummary", "EncoderFile", "Execution", "FetchError", "Fetched", "GridError", "Initialised",
-    "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Report", "Selection",
-    "SonogridError", "Status", "StoreError", "Tagger", "TrackingError", "TunedAgain", "__version__", "check",
-    "encoder", "fetch", "init", "launch", "load_grid", "logs", "plan", "report", "resume", "score", "status",
-    "submission", "sync", "tune", "ui",
+    "DataError", "DatasetSummary", "EncoderFile", "Execution", "Exported", "FetchError", "Fetched", "GridError",
+    "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Report",
+    "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError", "TunedAgain", "__version__",
+    "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs", "plan", "report", "resume",
+    "score", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from features.files import atomic, sha256_file
 
 __all__ = [
     "check_start", "load_checkpoint", "load_snapshot", "read_about", "read_tensors", "restore_optimizer",
-    "save_checkpoint", "save_snapshot", "start_trunk", "warm_start",
+    "save_checkpoint", "save_snapshot", "save_tensors", "start_trunk", "warm_start",
 ]  # fmt: skip
 
 OF_FEATURES = ("db_mean", "db_deviation", "trunk.mean", "trunk.deviation")
@@ -30,7 +30,7 @@ OF_FEATURES = ("db_mean", "db_deviation", "trunk.mean", "trunk.deviation")
 
 def save_snapshot(path: Path, network: nn.Module, about: dict[str, Any]) -> None:
     """Write a network's weights with facts about them (JSON-like) in the header."""
-    _save(path, network.state_dict(), about)
+    save_tensors(path, network.state_dict(), about)
 
 
 def load_snapshot(path: Path, network: nn.Module) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def save_checkpoint(
         tensors |= {
             f"optimizer.{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
         }
-    _save(path, tensors, progress)
+    save_tensors(path, tensors, progress)
 
 
 def load_checkpoint(
@@ -206,7 +206,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise StoreError(f"{path} is damaged: {error}") from None
 
 
-def _save(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any]) -> None:
+    """Write tensors with JSON facts in the header."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     # A single entry: safetensors writes several in no fixed order, and equal weights should make equal files.
     header = {"about": json.dumps({**about, "sha256": _digest(contiguous, about)})}

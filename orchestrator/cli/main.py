@@ -71,6 +71,12 @@ examples:
   sonogrid predict runs/demo hours.flac --windows 10,5 --to labels.txt
   find . -name '*.flac' | sonogrid predict runs/demo - --threshold auto
 """
+EXPORT_EXAMPLES = """\
+examples:
+  sonogrid export runs/demo --to demo.onnx                   the blend, for onnxruntime
+  sonogrid export runs/demo --to small.onnx --condition A --precision int8
+  sonogrid export runs/demo --to demo.tagger                 one file for sonogrid predict
+"""
 PLAN_EXAMPLES = """\
 examples:
   sonogrid plan my-grid.yaml --data DATA --out runs/mine     what the next launch would do, and why
@@ -213,6 +219,8 @@ def _verbs_that_read(verbs: Any) -> None:
     )
     _json(predict)
 
+    _export(verbs)
+
     submission = _verb(verbs, "submission", verb.submission, "write RUN/submission.csv: scores of the test clips")
     former = verbs.add_parser("submit")  # without help, it is not listed
     former.set_defaults(verb=verb.submit, parser=former)
@@ -249,6 +257,32 @@ def _verbs_that_read(verbs: Any) -> None:
         "--port", type=terminal.whole(1, 65_535), default=8000, metavar="N",
         help="port of the server (default: %(default)s)",
     )  # fmt: skip
+
+
+def _export(verbs: Any) -> None:
+    export = _verb(verbs, "export", verb.export, "write the blend to one file that other programs run", EXPORT_EXAMPLES)
+    _run(export)
+    export.add_argument(
+        "--to", type=Path, required=True, metavar="FILE",
+        help="new file: .onnx, .pt2 (torch.export) or .tagger (for sonogrid predict and Tagger.load)",
+    )  # fmt: skip
+    export.add_argument(
+        "--condition", metavar="NAME", help="only the members of this condition, with equal weights, not the blend"
+    )
+    export.add_argument(
+        "--fold", type=terminal.whole(0, 10**6), metavar="K", help="of the condition, only the networks of this fold"
+    )
+    export.add_argument(
+        "--cycle", type=terminal.whole(1, 10**6), metavar="N", help="of the condition, only the snapshots of this cycle"
+    )
+    export.add_argument(
+        "--members", type=terminal.whole(1, 10**6), metavar="N", help="only the N members with the highest weights"
+    )
+    export.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp32",
+        help="bits of the weights in the file (default: %(default)s)",
+    )  # fmt: skip
+    _json(export)
 
 
 def _verb(verbs: Any, name: str, function: Any, text: str, examples: str | None = None) -> argparse.ArgumentParser:

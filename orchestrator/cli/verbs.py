@@ -196,6 +196,19 @@ def predict(arguments: Arguments, console: Console) -> int:
     return predict_files(arguments, console)
 
 
+def export(arguments: Arguments, console: Console) -> int:
+    made = api.export(
+        arguments.run, arguments.to, condition=arguments.condition, fold=arguments.fold, cycle=arguments.cycle,
+        members=arguments.members, precision=arguments.precision,
+    )  # fmt: skip
+    if arguments.json:
+        print_json(made.as_dict())
+        return 0
+    for line in made.lines():
+        console.print(line, soft_wrap=True)
+    return 0
+
+
 def submission(arguments: Arguments, console: Console) -> int:
     path = api.submission(arguments.run, ensemble=arguments.ensemble)
     console.print(f"wrote {path}")

@@ -3,6 +3,7 @@
     tagger.py       `Tagger`: loads the networks of a run once, keeps them in memory, and scores sounds and recordings
     members.py      which networks of a run, with which weights
     batches.py      scores of many clips on all cores
+    package.py      a tagger in one file, `.tagger`
     calibration.py  what scores mean: probabilities and thresholds, from out-of-fold scores
     sounds.py       files, bytes of files and samples as mono
     ffmpeg.py       files that libsndfile does not read

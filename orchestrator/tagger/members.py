@@ -24,7 +24,7 @@ from trainers.network import Head
 from trainers.network import Tagger as Network
 from trainers.precision import Precision, use_precision
 from trainers.predict import predict
-from trainers.settings import Padding, ReadSettings
+from trainers.settings import NetworkSettings, Padding, ReadSettings
 
 __all__ = ["Condition", "calibrate", "load_conditions", "member_weights"]
 
@@ -33,6 +33,7 @@ __all__ = ["Condition", "calibrate", "load_conditions", "member_weights"]
 class Condition:
     """The members of one condition that have a weight."""
 
+    name: str
     features: FeatureSettings
     encoder: Path | None
     """Its file, for embeddings."""
@@ -46,6 +47,8 @@ class Condition:
     """(P,) of the members with a weight."""
     weights: NDArray[np.float64]
     """(cycles, heads, P)"""
+    form: NetworkSettings
+    """Of the networks."""
     networks: tuple[tuple[Network, ...], ...]
     """One tuple per fold, one network per cycle with a weight."""
 
@@ -126,6 +129,7 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
             network.to(memory_format=torch.channels_last)  # twice as fast on a CPU in EnvNet
         conditions.append(
             Condition(
+                name=name,
                 features=condition.features,
                 encoder=encoder_file(store, condition.features),
                 padding=condition.train.padding,
@@ -135,6 +139,7 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
                 heads=tuple(heads),
                 pads=tuple(pads[index] for index in used),
                 weights=weights[cycles][:, :, used],
+                form=condition.train.network,
                 networks=tuple(tuple(networks[cycle] for cycle in cycles) for networks in folds),
             )
         )

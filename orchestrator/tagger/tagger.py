@@ -19,6 +19,7 @@ from orchestrator.run.bound import Run
 from orchestrator.tagger.batches import Clip, blend, cores, one_thread_per_core
 from orchestrator.tagger.calibration import Calibration
 from orchestrator.tagger.members import Condition, calibrate, load_conditions, member_weights
+from orchestrator.tagger.package import ENDING, read_package
 from orchestrator.tagger.sounds import Sound, check_file, read_sound, readable
 
 __all__ = ["Segment", "Tagger", "Threshold", "ranked", "require_audio"]
@@ -74,6 +75,11 @@ class Tagger:
         self._kinds = [kinds.index((condition.features, condition.encoder)) for condition in conditions]
         self._features = [(settings.sample_rate_hz, FeatureExtractor(settings, file)) for settings, file in kinds]
 
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The networks with their weights."""
+        return self._conditions
+
     def __repr__(self) -> str:
         networks = sum(len(fold) for condition in self._conditions for fold in condition.networks)
         return f"<Tagger: {len(self.classes)} classes, {networks} networks on {self.device}>"
@@ -90,17 +96,22 @@ class Tagger:
         """Load the networks of all members with a weight, of every fold.
 
         Args:
-            run: the RUN folder of a finished run.
+            run: the RUN folder of a finished run, or a `.tagger` file that `sonogrid export` made of one.
             device: where to compute; by default the first GPU if there is one, else the CPU.
             condition: use all members of this condition, with equal weights, instead of the blend.
             members: use at most so many members of the blend, those with the highest weights: faster, less exact.
 
         Raises:
-            InputError: there is no run in the folder, or no such condition.
+            InputError: there is no run in the folder, no such condition, or the file is not a tagger.
             StoreError: the blend is not done yet, or a file of the store is missing or damaged.
         """
-        bound = Run.open(Path(run))
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if Path(run).suffix == ENDING and not Path(run).is_dir():
+            if condition is not None or members is not None:
+                raise InputError(f"{run} is used as it was exported: choose a condition or members when you export")
+            with read_package(Path(run), place) as (classes, conditions, calibration, _):
+                return cls(classes, conditions, place, lambda: calibration)
+        bound = Run.open(Path(run))
         chosen = member_weights(bound, condition, members)
         meaning = partial(calibrate, bound, chosen, whole=condition is None and members is None)
         return cls(bound.manifest.classes, load_conditions(bound, chosen, place), place, meaning)

@@ -30,6 +30,7 @@ PARSED_ONLY = {
     "launch esc10": "takes minutes and data with a group column",
     "launch docs/esc10-encoder.yaml": "needs the file of an encoder; the grid is read below",
     "launch docs/study.yaml": "takes an hour and data with a group column",
+    "mine.onnx": "takes long; tests/orchestrator/export does so with the same run",
     "check /data/FSDKaggle2019": "needs the challenge's audio",
     "/data/": "runs on a cluster's head",
 }
@@ -75,6 +76,8 @@ def test_a_command_runs(
     words = [str(stand_ins.get(word, word)) for word in words_of(line)[1:]]
     if words[0] == "init":
         words[1] = str(shutil.copytree(small_data, tmp_path / "sounds"))  # it writes there
+    if words[:2] == ["predict", "mine.tagger"]:
+        assert main(["export", str(copy.folder), "--to", "mine.tagger"]) == 0
     if words[0] in ("launch", "resume"):
         words += ["--executor", "inline"]
     assert main(words) == 0

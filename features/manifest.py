@@ -20,6 +20,7 @@ from features.errors import DataError, StoreError
 from features.files import atomic, hash_of, read_json, write_json
 from features.layout import Layout, Part, Row, targets_of
 from features.probes import Probes
+from features.relabel import Relabel
 from features.settings import DataSettings
 from features.words import count, listed, nearest, plural, short
 
@@ -137,7 +138,12 @@ class Manifest:
 
 
 def build_manifest(
-    root: Path, settings: DataSettings, *, skip_bad: bool = False, cache: Path | None = None
+    root: Path,
+    settings: DataSettings,
+    *,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+    relabel: Relabel | None = None,
 ) -> Manifest:
     """Read and check a whole dataset folder and draw its folds.
 
@@ -147,6 +153,7 @@ def build_manifest(
         skip_bad: set clips with a problem aside, listing them in `Manifest.skipped`, instead of stopping.
         cache: a JSON file that remembers checked files by path, size, times and inode, so that the next check is
             fast.
+        relabel: labels that replace those of the lists.
 
     Returns:
         The manifest.
@@ -154,7 +161,7 @@ def build_manifest(
     Raises:
         DataError: every problem, one sentence each; with `skip_bad`, only problems of the dataset as a whole.
     """
-    layout = find_layout(root)
+    layout = find_layout(root) if relabel is None else relabel.apply(find_layout(root))
     group_by = settings.group_by or layout.group_by
     column_problems, group_columns = _group_columns(layout.parts, group_by)
     if column_problems:

@@ -7,7 +7,7 @@ exception (`features.errors`) whose message is one sentence; nothing exits the p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from features.datasets.init import Initialised
     from features.fetch.download import Teller
     from features.fetch.fetch import Fetched
+    from features.relabel import Relabel
     from features.summary import DatasetSummary
     from orchestrator.export.export import Exported
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
+    from orchestrator.pages.write import Form
     from orchestrator.planning.cost import Cost
     from orchestrator.planning.plan import Plan
     from orchestrator.report.types import LabelScores, Report
@@ -181,6 +183,7 @@ def plan(
     settings: Sequence[str] = (),
     store: Place | None = None,
     skip_bad: bool = False,
+    relabel: Place | None = None,
     time_limit_s: float | None = None,
     gpu: str = "A100",
     gpus: int = 8,
@@ -198,6 +201,7 @@ def plan(
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
         skip_bad: leave bad clips out instead of refusing the dataset.
+        relabel: CSV of labels that replace those of the dataset, such as the one that `review` writes.
         time_limit_s: choose conditions and epochs that fit into so many seconds on this machine.
         gpu: GPU model assumed for the estimate.
         gpus: how many of them.
@@ -213,19 +217,19 @@ def plan(
     from orchestrator.run.unstored import NOWHERE, assumed_run, unstored_run
 
     machines = Machines(find_gpu(gpu), gpus, utilisation)
-    selection = Selection(tuple(only), tuple(folds))
+    selection = Selection(tuple(only), tuple(folds), skip_bad=skip_bad, relabel=_relabel(relabel))
     _require_places(data, out, store)
     recipe = _recipe(grid, settings, overlays)
     if data is None:
-        for option, value in (("out", out), ("store", store), ("skip-bad", skip_bad)):
+        for option, value in (("out", out), ("store", store), ("skip-bad", skip_bad), ("relabel", relabel)):
             if value:
                 raise InputError(f"--{option} needs --data: without data there is nothing to compare")
         run = assumed_run(recipe)
     elif out is None and store is None:
         selection.check(recipe)
-        run = unstored_run(recipe, Path(data), skip_bad=skip_bad)
+        run = unstored_run(recipe, Path(data), skip_bad=skip_bad, relabel=selection.relabel)
     else:
-        run = _bind(recipe, selection, data, NOWHERE if out is None else out, store, skip_bad)
+        run = _bind(recipe, selection, data, NOWHERE if out is None else out, store)
     if time_limit_s is not None:
         if data is None:
             raise InputError("--time-limit needs --data: speeds are measured on its clips")
@@ -245,6 +249,7 @@ def launch(
     settings: Sequence[str] = (),
     store: Place | None = None,
     skip_bad: bool = False,
+    relabel: Place | None = None,
     time_limit_s: float | None = None,
     force: Sequence[str] = (),
     execution: Execution | None = None,
@@ -263,6 +268,7 @@ def launch(
         settings: changes to the grid, such as 'defaults.epochs=20'.
         store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
         skip_bad: leave bad clips out instead of refusing the dataset.
+        relabel: CSV of labels that replace those of the dataset, such as the one that `review` writes.
         time_limit_s: choose conditions and epochs that fit into so many seconds on this machine.
         force: names of jobs to run again even if they are done.
         execution: where and how jobs run; by default on Ray, on this machine.
@@ -278,12 +284,27 @@ def launch(
         InputError: a folder cannot be used, holds another grid, or another process runs it.
     """
     from orchestrator.launch import launch as drive
+    from orchestrator.run.command import launch_command
     from orchestrator.run.selection import Selection
 
     execution = _checked(execution)
-    selection = Selection(tuple(only), tuple(folds), force=tuple(force), skip_bad=skip_bad)
+    selection = Selection(tuple(only), tuple(folds), force=tuple(force), skip_bad=skip_bad, relabel=_relabel(relabel))
+    if isinstance(grid, (str, Path)):
+        command = launch_command(
+            grid,
+            data,
+            out,
+            overlays=overlays,
+            settings=settings,
+            store=store,
+            relabel=relabel,
+            time_limit_s=time_limit_s,
+            selection=selection,
+            execution=execution,
+        )
+        selection = replace(selection, command=command)
     _require_places(data, out, store)
-    run = _bind(_recipe(grid, settings, overlays), selection, data, out, store, skip_bad)
+    run = _bind(_recipe(grid, settings, overlays), selection, data, out, store)
     if time_limit_s is not None:
         run, selection = _within(run, selection, execution, time_limit_s)
     return drive(run, execution, selection, console or _quiet(), labels=None if labels is None else Path(labels))
@@ -362,16 +383,33 @@ def logs(run: Place, job: str, *, attempt: int | None = None, follow: bool = Fal
     return follow_log(recorded, node, attempt) if follow else log_lines(find_log(recorded, node, attempt))
 
 
-def report(run: Place) -> Report:
-    """All scores of a run that exist.
+def report(run: Place, *, html: Place | None = None, md: Place | None = None, csv: Place | None = None) -> Report:
+    """All scores of a run that exist; also as files, if their names are given.
+
+    Args:
+        run: RUN folder.
+        html: new file: one page with pictures that needs no network.
+        md: new file: the same without pictures, as Markdown.
+        csv: new file: one row per figure.
 
     Raises:
-        InputError: there is no run in the folder.
+        InputError: there is no run in the folder, or a file exists.
         StoreError: a result is damaged.
     """
     from orchestrator.report.build import build_report
+    from orchestrator.run.places import require_new
 
-    return build_report(_open(run))
+    named: dict[Form, Place | None] = {"html": html, "md": md, "csv": csv}
+    places = {form: Path(place) for form, place in named.items() if place is not None}
+    for form, path in places.items():
+        require_new(f"--{form}", path)
+    bound = _open(run)
+    found = build_report(bound)
+    if places:
+        from orchestrator.pages.write import write_pages
+
+        write_pages(bound, found, places)
+    return found
 
 
 def tune(run: Place, *, trials: int | None = None, budget: int | None = None) -> TunedAgain:
@@ -516,12 +554,18 @@ def _require_places(data: Place | None, out: Place | None, store: Place | None) 
             require_place(option, Path(place), folder)
 
 
-def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: Place | None, skip_bad: bool) -> Run:
+def _relabel(csv: Place | None) -> Relabel | None:
+    from features.relabel import Relabel
+
+    return None if csv is None else Relabel.read(Path(csv))
+
+
+def _bind(recipe: Recipe, selection: Selection, data: Place, out: Place, store: Place | None) -> Run:
     """A grid bound to a dataset, once everything that was given is checked."""
     from orchestrator.run.selection import prepare
 
     selection.check(recipe)
-    return prepare(recipe, Path(data), Path(out), store, skip_bad=skip_bad)
+    return prepare(recipe, Path(data), Path(out), store, skip_bad=selection.skip_bad, relabel=selection.relabel)
 
 
 def _within(run: Run, selection: Selection, execution: Execution | None, time_limit_s: float) -> tuple[Run, Selection]:

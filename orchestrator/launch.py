@@ -21,14 +21,17 @@ from features.words import count
 from orchestrator.executors import open_executor
 from orchestrator.grids.load import change_recipe
 from orchestrator.interrupts import interruptible
+from orchestrator.pages import PAGE
+from orchestrator.pages.write import write_pages
 from orchestrator.planning.cost import in_counted_order, node_costs
 from orchestrator.planning.plan import Plan, require_nodes
 from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
-from orchestrator.report.build import build_report, write_reports
+from orchestrator.report.build import write_reports
 from orchestrator.report.labels import own_labels, score_labels
 from orchestrator.report.tables import print_report
 from orchestrator.report.types import Report
 from orchestrator.run.bound import Run, read_binding
+from orchestrator.run.command import resume_command
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import Owner, own
 from orchestrator.run.same import require_same
@@ -110,15 +113,21 @@ def launch(
         _sweep(run, plan)
         if not summary.failed and not summary.stopped:
             _score(run, labels, console)
-        write_reports(run)
+        report = write_reports(run)
+        write_pages(run, report, {"html": run.folder / PAGE})
         trouble = mirror.finish()
         if trouble is not None:
             print_mlflow_warning(run, trouble, console)
-        report = build_report(run)
         print_report(report, console)
         given = execution.address if execution.executor == "ray" else None
         print_end(
-            run, plan, summary, report, console, address=None if given == os.environ.get("RAY_ADDRESS") else given
+            run,
+            plan,
+            summary,
+            report,
+            console,
+            page=PAGE,
+            address=None if given == os.environ.get("RAY_ADDRESS") else given,
         )
     return LaunchResult(
         run=run.folder,
@@ -172,8 +181,11 @@ def resume(
     if not everything:
         wanted = replace(wanted, conditions=asked.conditions, folds=asked.folds)
     skips = skip_bad or asked.skip_bad
-    run = prepare(change_recipe(recipe, changes), data_root, folder, root, skip_bad=skips)
-    return launch(run, execution, replace(wanted, skip_bad=skips), console)
+    typed = [asked.command] if asked.command else []
+    typed += [resume_command(folder, changes)] if changes and asked.command else []
+    run = prepare(change_recipe(recipe, changes), data_root, folder, root, skip_bad=skips, relabel=asked.relabel)
+    wanted = replace(wanted, skip_bad=skips, relabel=asked.relabel, command="\n".join(typed))
+    return launch(run, execution, wanted, console)
 
 
 def _save(run: Run, plan: Plan, asked: Mapping[str, Any]) -> None:

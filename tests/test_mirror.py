@@ -18,6 +18,7 @@ WITHOUT = {
     "orchestrator/executors/ray/versions.py": "needs a cluster: tested in test_cluster.py beside it",
     "orchestrator/jobs/blend.py": "every run of a grid runs it: tests/whole/test_inline_run.py",
     "orchestrator/jobs/spec.py": "dataclasses alone: tested in test_registry.py beside it",
+    "orchestrator/pages/document.py": "dataclasses alone: tested in test_html.py and test_markdown.py beside it",
     "orchestrator/store/interfaces.py": "abstract methods alone: tested where they are implemented",
     "orchestrator/store/objects/gcs.py": "one contract for all object stores: tested in test_objects.py beside it",
     "orchestrator/store/objects/local.py": "one contract for all object stores: tested in test_objects.py beside it",

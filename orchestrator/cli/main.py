@@ -77,6 +77,11 @@ examples:
   sonogrid export runs/demo --to small.onnx --condition A --precision int8
   sonogrid export runs/demo --to demo.tagger                 one file for sonogrid predict
 """
+REPORT_EXAMPLES = """\
+examples:
+  sonogrid report runs/demo                                  tables on the terminal
+  sonogrid report runs/demo --html demo.html                 one page to send or print; also --md, --csv
+"""
 PLAN_EXAMPLES = """\
 examples:
   sonogrid plan my-grid.yaml --data DATA --out runs/mine     what the next launch would do, and why
@@ -240,8 +245,11 @@ def _verbs_that_read(verbs: Any) -> None:
     )
     _json(score)
 
-    report = _verb(verbs, "report", verb.report, "print the scores of conditions, folds and the blend")
+    report = _verb(verbs, "report", verb.report, "print the scores of a run, or write them as a page", REPORT_EXAMPLES)
     _run(report)
+    report.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures that needs no network")
+    report.add_argument("--md", type=Path, metavar="FILE", help="write the same without pictures, as Markdown")
+    report.add_argument("--csv", type=Path, metavar="FILE", help="write the figures as CSV, one row per figure")
     _json(report)
 
     ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow, served on localhost")
@@ -325,6 +333,9 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     )
     parser.add_argument(
         "--folds", type=terminal.numbers, default=(), metavar="0,1", help="run only these folds, such as 0,3 or 0-2"
+    )
+    parser.add_argument(
+        "--relabel", type=Path, metavar="CSV", help="labels that replace those of the dataset, as review writes them"
     )
     parser.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
     parser.add_argument(

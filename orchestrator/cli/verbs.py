@@ -96,7 +96,8 @@ def plan(arguments: Arguments, console: Console) -> int:
         out = Path("runs") / Path(arguments.grid).stem
     priced = api.plan(
         arguments.grid, arguments.data, out, only=arguments.only, folds=arguments.folds, overlays=arguments.overlay,
-        settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad, time_limit_s=arguments.time_limit,
+        settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad, relabel=arguments.relabel,
+        time_limit_s=arguments.time_limit,
         gpu=arguments.gpu, gpus=arguments.gpus, utilisation=arguments.utilisation,
     )  # fmt: skip
     if arguments.json:
@@ -121,7 +122,8 @@ def launch(arguments: Arguments, console: Console) -> int:
     result = api.launch(
         arguments.grid, arguments.data, arguments.out, only=arguments.only, folds=arguments.folds,
         overlays=arguments.overlay, settings=arguments.set, store=arguments.store, skip_bad=arguments.skip_bad,
-        time_limit_s=arguments.time_limit, force=arguments.force, execution=_execution_of(arguments), console=console,
+        relabel=arguments.relabel, time_limit_s=arguments.time_limit,
+        force=arguments.force, execution=_execution_of(arguments), console=console,
     )  # fmt: skip
     return _exit_code(result)
 
@@ -250,10 +252,15 @@ def score(arguments: Arguments, console: Console) -> int:
 def report(arguments: Arguments, console: Console) -> int:
     from orchestrator.report.tables import print_report
 
-    found = api.report(arguments.run)
+    files = {"html": arguments.html, "md": arguments.md, "csv": arguments.csv}
+    found = api.report(arguments.run, **files)
     if arguments.json:
         print_json(found.as_dict())
-    else:
+        return 0
+    written = [path for path in files.values() if path is not None]
+    for path in written:
+        console.print(f"wrote {path}", soft_wrap=True)
+    if not written:
         print_report(found, console)
     return 0
 

@@ -57,6 +57,20 @@ class Bootstrap:
         drawn: Floats = self._counts @ sums / self._labels  # (draws,)
         return drawn
 
+    def class_intervals(self, scores: ArrayLike) -> list[Interval | None]:
+        """The 95 % interval of lwlrap on each class; None where fewer than two groups have the class."""
+        shape = (self._counts.shape[1], self._metric.shape[1])  # (n, C)
+        place = self._row * shape[1] + self._metric.labels  # (P,)
+        sums = np.bincount(place, weights=self._metric.precisions(scores), minlength=shape[0] * shape[1]).reshape(shape)
+        labels = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+        drawn = self._counts @ labels  # (draws, C)
+        values = np.full_like(drawn, np.nan)
+        np.divide(self._counts @ sums, drawn, out=values, where=drawn > 0)
+        return [
+            interval(column[~np.isnan(column)]) if groups > 1 else None
+            for column, groups in zip(values.T, (labels > 0).sum(axis=0), strict=True)
+        ]
+
 
 def interval(draws: Floats) -> Interval:
     """The central 95 % of values (draws,): (low, high)."""

@@ -8,6 +8,7 @@ from features.files import write_json
 from orchestrator.blending.result import Blend
 from orchestrator.planning.leaks import leaky_on_test
 from orchestrator.planning.seen import outside_conditions
+from orchestrator.report.classes import class_reports, confusions, worst_clips
 from orchestrator.report.gains import (
     BLEND,
     below_chance,
@@ -32,6 +33,7 @@ from orchestrator.report.types import (
     BlendReport,
     ComparisonReport,
     ConditionReport,
+    Details,
     EnsembleReport,
     FoldReport,
     Report,
@@ -66,6 +68,9 @@ def build_report(run: Run) -> Report:
     blend_report = blend_with_gains(blend_report, linear, best, oof, test)
     chance = chance_lwlrap(truth)
     worse = below_chance(means, chance)
+    of_best = means[best].oof if best is not None else None
+    scored = nested if nested is not None else of_best
+    on_test = blended if nested is not None else means[best].test if best is not None else None
     return Report(
         grid=recipe.name,
         complete=blend is not None and all(fold.state == "done" for one in conditions for fold in one.folds),
@@ -90,6 +95,32 @@ def build_report(run: Run) -> Report:
             *seen_sentences(run.clips_seen, run.manifest),
         ),
         leaky_on_test=tuple(leaky_on_test(recipe, run.graph, run.clips_seen, run.overlaps)),
+        details=_details(run, "blend" if nested is not None else best, scored, of_best, _pair(known, on_test)),
+    )
+
+
+def _pair(
+    known: tuple[np.ndarray, np.ndarray | None] | None, scores: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Labels and scores of the test clips, if both are known."""
+    return (known[0], scores) if known is not None and scores is not None else None
+
+
+def _details(
+    run: Run,
+    name: str | None,
+    scores: np.ndarray | None,
+    best: np.ndarray | None,
+    test: tuple[np.ndarray, np.ndarray] | None,
+) -> Details | None:
+    """What scores (N, C) say of single classes and clips."""
+    if name is None or scores is None:
+        return None
+    return Details(
+        of=name,
+        classes=class_reports(run.manifest, scores, best, test),
+        confusions=confusions(run.manifest.classes, run.manifest.targets("curated"), scores),
+        worst_clips=worst_clips(run.manifest, scores),
     )
 
 
@@ -167,9 +198,10 @@ def _finished_blend(run: Run) -> Blend | None:
     return Blend.read(run.store.results(node)) if run.store.state(node).state == "done" else None
 
 
-def write_reports(run: Run) -> None:
+def write_reports(run: Run) -> Report:
     """Write `report.json` and, where the blend is done and there are test clips, the submission."""
     report = build_report(run)
     write_json(run.folder / "report.json", report.as_dict())
     if report.blend.weights and len(run.manifest.subset("test")):
         write_submission(run)
+    return report

@@ -59,6 +59,8 @@ def blend_with_gains(
         over_best=_gain(best, BLEND, oof, test),
         nested_metrics=oof.metrics(BLEND),
         test_metrics=test.metrics(BLEND),
+        interval=oof.interval(BLEND),
+        test_interval=test.interval(BLEND),
     )
 
 

@@ -6,14 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from features.words import count, listed
-from orchestrator.report.types import (
-    ComparisonReport,
-    ConditionReport,
-    EnsembleReport,
-    Gain,
-    Interval,
-    Report,
-)
+from orchestrator.report.form import SIGNED, bounds, marked, number
+from orchestrator.report.types import ComparisonReport, ConditionReport, EnsembleReport, Gain, Report
 from trainers.metrics import Metrics
 
 __all__ = ["print_report"]
@@ -82,16 +76,16 @@ def _conditions_table(title: str, conditions: Sequence[ConditionReport], leaky: 
     table = _table(title, "condition", [*folds, f"cv{of}", *column, *paper, "out-of-fold", "95 %", "test"])
     for condition in conditions:
         epoch = condition.cv_epoch
-        cells = [_number(fold.lwlrap(epoch)) if fold.state == "done" else fold.state for fold in condition.folds]
+        cells = [number(fold.lwlrap(epoch)) if fold.state == "done" else fold.state for fold in condition.folds]
         table.add_row(
-            _marked(condition.name, condition.name in leaky),
+            marked(condition.name, condition.name in leaky),
             *cells,
-            _number(condition.cv_lwlrap),
+            number(condition.cv_lwlrap),
             *([] if of else [epoch]),
-            *([_number(condition.published_cv_lwlrap)] if published else []),
-            _number(condition.oof_lwlrap),
-            _interval(condition.interval),
-            _number(condition.test_lwlrap),
+            *([number(condition.published_cv_lwlrap)] if published else []),
+            number(condition.oof_lwlrap),
+            bounds(condition.interval),
+            number(condition.test_lwlrap),
         )
     return table
 
@@ -102,12 +96,12 @@ def _ensembles_table(title: str, ensembles: Sequence[EnsembleReport]) -> Table:
     table = _table(title, "ensemble", ["predictions", "out-of-fold", "95 %", *paper, "test"])
     for ensemble in ensembles:
         table.add_row(
-            _marked(ensemble.name, ensemble.leaky),
+            marked(ensemble.name, ensemble.leaky),
             str(ensemble.predictions),
-            _number(ensemble.oof_lwlrap),
-            _interval(ensemble.interval),
-            *([_number(ensemble.published)] if published else []),
-            _number(ensemble.test_lwlrap),
+            number(ensemble.oof_lwlrap),
+            bounds(ensemble.interval),
+            *([number(ensemble.published)] if published else []),
+            number(ensemble.test_lwlrap),
         )
     return table
 
@@ -117,14 +111,14 @@ def _comparisons_table(comparisons: Sequence[ComparisonReport]) -> Table:
     table = _table(title, "step", ["from", "to", "cv", "out-of-fold", "95 %", "test", "95 %"])
     for comparison in comparisons:
         table.add_row(
-            _marked(comparison.name, comparison.leaky),
+            marked(comparison.name, comparison.leaky),
             comparison.before,
             comparison.after,
-            _number(comparison.cv_difference, "+.3f"),
-            _number(comparison.oof_difference, "+.3f"),
-            _interval(comparison.interval, "+.3f"),
-            _number(comparison.test_difference, "+.3f"),
-            _interval(comparison.test_interval, "+.3f"),
+            number(comparison.cv_difference, SIGNED),
+            number(comparison.oof_difference, SIGNED),
+            bounds(comparison.interval, SIGNED),
+            number(comparison.test_difference, SIGNED),
+            bounds(comparison.test_interval, SIGNED),
         )
     return table
 
@@ -136,22 +130,22 @@ def _blend_table(report: Report) -> Table:
         used = sum(weight > 0 for weight in blend.weights)
         counts += f", {used} with a weight, {count(blend.predictions, 'prediction')}"
     outside = ", with outside data" if "blend" in report.outside else ""
-    title = f"{_marked('blend', 'blend' in report.leaky)}{outside}: {counts}"
+    title = f"{marked('blend', 'blend' in report.leaky)}{outside}: {counts}"
     table = _table(title, "weights", ["out-of-fold", "test"])
     test = report.test.lwlrap if report.test else None
-    table.add_row("tuned (in sample)", _number(blend.oof_lwlrap), _number(test))
-    table.add_row("tuned on the other folds (honest)", _number(blend.oof_lwlrap_nested), "-")
-    table.add_row("uniform", _number(blend.uniform_oof_lwlrap), "-")
-    table.add_row("greedy", _number(blend.greedy_oof_lwlrap), "-")
+    table.add_row("tuned (in sample)", number(blend.oof_lwlrap), number(test))
+    table.add_row("tuned on the other folds (honest)", number(blend.oof_lwlrap_nested), "-")
+    table.add_row("uniform", number(blend.uniform_oof_lwlrap), "-")
+    table.add_row("greedy", number(blend.greedy_oof_lwlrap), "-")
     if blend.paper_oof_lwlrap is not None:
-        table.add_row("the paper's weights", _number(blend.paper_oof_lwlrap), "-")
+        table.add_row("the paper's weights", number(blend.paper_oof_lwlrap), "-")
     return table
 
 
 def _gains_table(report: Report) -> Table:
     """Of each condition and the blend, over the linear and the best condition; no rows where nothing is known."""
-    rows = {_marked(one.name, one.name in report.leaky): (one.over_linear, one.over_best) for one in report.conditions}
-    rows[_marked("blend (honest)", "blend" in report.leaky)] = (report.blend.over_linear, report.blend.over_best)
+    rows = {marked(one.name, one.name in report.leaky): (one.over_linear, one.over_best) for one in report.conditions}
+    rows[marked("blend (honest)", "blend" in report.leaky)] = (report.blend.over_linear, report.blend.over_best)
     known = {name: gains for name, gains in rows.items() if any(gain and gain != Gain() for gain in gains)}
     has_linear = report.linear not in (None, report.best)  # the gains over one condition are shown once
     tested = any(gain and gain.test_difference is not None for gains in known.values() for gain in gains)
@@ -168,16 +162,16 @@ def _gains_table(report: Report) -> Table:
 
 
 def _gain_cells(gain: Gain, tested: bool) -> list[str]:
-    cells = [_number(gain.oof_difference, "+.3f"), _interval(gain.interval, "+.3f")]
-    test = [_number(gain.test_difference, "+.3f"), _interval(gain.test_interval, "+.3f")]
+    cells = [number(gain.oof_difference, SIGNED), bounds(gain.interval, SIGNED)]
+    test = [number(gain.test_difference, SIGNED), bounds(gain.test_interval, SIGNED)]
     return cells + test if tested else cells
 
 
 def _metrics_table(report: Report) -> Table:
     """mAP, ROC AUC and, where each clip has one label, accuracy; no rows where nothing is known."""
     blend, leaky = report.blend, report.leaky
-    rows = {_marked(one.name, one.name in leaky): (one.oof_metrics, one.test_metrics) for one in report.conditions}
-    rows[_marked("blend (honest)", "blend" in leaky)] = (blend.nested_metrics, blend.test_metrics)
+    rows = {marked(one.name, one.name in leaky): (one.oof_metrics, one.test_metrics) for one in report.conditions}
+    rows[marked("blend (honest)", "blend" in leaky)] = (blend.nested_metrics, blend.test_metrics)
     rows = {name: parts for name, parts in rows.items() if any(part != Metrics() for part in parts)}
     tested = any(test != Metrics() for _, test in rows.values())
     single = any(part.accuracy is not None for parts in rows.values() for part in parts)
@@ -194,16 +188,4 @@ def _metrics_table(report: Report) -> Table:
 
 
 def _metric_cells(metrics: Metrics) -> list[str]:
-    return [_number(metrics.mean_average_precision), _number(metrics.roc_auc), _number(metrics.accuracy)]
-
-
-def _marked(name: str, leaky: bool) -> str:
-    return f"{name} (leaky)" if leaky else name
-
-
-def _number(value: float | None, form: str = ".3f") -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _interval(bounds: Interval | None, form: str = ".3f") -> str:
-    return "-" if bounds is None else " to ".join(format(bound, form) for bound in bounds)
+    return [number(metrics.mean_average_precision), number(metrics.roc_auc), number(metrics.accuracy)]

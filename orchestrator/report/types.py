@@ -11,8 +11,8 @@ from orchestrator.grids.ensembles import Member
 from trainers.metrics import Metrics
 
 __all__ = [
-    "BlendReport", "ComparisonReport", "ConditionReport", "EnsembleReport", "FoldReport", "Gain", "Interval",
-    "LabelScores", "MemberScore", "Report", "TestScores",
+    "BlendReport", "ClassReport", "ComparisonReport", "ConditionReport", "Confusion", "Details", "EnsembleReport",
+    "FoldReport", "Gain", "Interval", "LabelScores", "MemberScore", "Report", "TestScores", "WorstClip",
 ]  # fmt: skip
 
 Interval = tuple[float, float]
@@ -97,6 +97,10 @@ class BlendReport:
     """The same over `Report.best`."""
     nested_metrics: Metrics = field(default_factory=Metrics)
     test_metrics: Metrics = field(default_factory=Metrics)
+    interval: Interval | None = None
+    """Of `oof_lwlrap_nested`."""
+    test_interval: Interval | None = None
+    """Of the lwlrap on the test clips."""
 
     @classmethod
     def of(cls, blend: Blend) -> "BlendReport":
@@ -191,6 +195,58 @@ class MemberScore:
 
 
 @dataclass(frozen=True)
+class ClassReport:
+    """lwlrap of one class, None where no clip has it: out of fold by `Details.of` and `Report.best`, and on test."""
+
+    name: str
+    curated: int
+    """Curated clips with the label."""
+    noisy: int
+    oof_lwlrap: float | None
+    interval: Interval | None
+    best_oof_lwlrap: float | None
+    test_lwlrap: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Curated clips with a label of which another class is ranked first and above it, out of fold."""
+
+    label: str
+    instead: str
+    """A class that these clips do not have."""
+    clips: int
+    of: int
+    """Curated clips with the label."""
+
+
+@dataclass(frozen=True)
+class WorstClip:
+    """A curated clip whose labels are ranked low, out of fold."""
+
+    clip: str
+    labels: tuple[str, ...]
+    first: str
+    """The class that is ranked first."""
+    score: float
+    """Of this class."""
+    precision: float
+    """Mean over the clip's labels, as in lwlrap."""
+
+
+@dataclass(frozen=True)
+class Details:
+    """What the out-of-fold scores say of single classes and clips."""
+
+    of: str
+    """Whose scores: 'blend' (nested), or the best condition as long as there is no blend."""
+    classes: tuple[ClassReport, ...]
+    confusions: tuple[Confusion, ...]
+    """The most frequent ones."""
+    worst_clips: tuple[WorstClip, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """All scores of a run."""
 
@@ -223,6 +279,8 @@ class Report:
     """What a reader of the scores has to know, in sentences."""
     leaky_on_test: tuple[str, ...] = ()
     """Conditions trained on a test clip (an encoder), on its copy or its group, and 'blend' if one is a member."""
+    details: Details | None = None
+    """None until a condition is done."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -47,6 +47,12 @@ class _TimeLimit(BaseModel):
     predicted_s: float
 
 
+class _Relabel(BaseModel):
+    model_config = ConfigDict(strict=True)
+    source: str
+    labels: dict[Literal["curated", "noisy"], dict[str, list[str]]]
+
+
 class _Asked(BaseModel):
     """What the last launch was asked for."""
 
@@ -57,6 +63,10 @@ class _Asked(BaseModel):
     """Empty: all."""
     skip_bad: bool = False
     time_limit: _TimeLimit | None = None
+    relabel: _Relabel | None = None
+    """Labels that replaced those of the dataset's lists (`features.relabel`); older versions had none."""
+    command: str = ""
+    """The command line of the launch, and those of later ones that changed settings; older versions wrote none."""
     execution: dict[str, Any] = {}
     """Fields of `Execution` that are not the default."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from features.datasets.find import dataset_folder
 from features.errors import GridError, StoreError
 from features.manifest import Manifest, build_manifest
+from features.relabel import Relabel
 from orchestrator.grids.recipe import Recipe
 from orchestrator.planning.graph import Graph
 from orchestrator.planning.plan import Plan, make_plan, only_failed
@@ -37,10 +38,20 @@ class Selection:
     time_limit: Mapping[str, Any] | None = None
     """What was chosen to fit into a time (`orchestrator.run.time_limit`); the run's recipe has been made with it."""
 
+    relabel: Relabel | None = None
+    """Labels that replaced those of the dataset's lists; the run's manifest has been made with them."""
+    command: str = ""
+    """The command line that was typed, for reports; empty for a grid that was made in Python."""
+
     def asked(self) -> dict[str, Any]:
         """What `run.json` remembers, for `resume`."""
         asked = {"only": list(self.conditions), "folds": list(self.folds), "skip_bad": self.skip_bad}
-        return asked if self.time_limit is None else {**asked, "time_limit": dict(self.time_limit)}
+        more = {
+            "time_limit": None if self.time_limit is None else dict(self.time_limit),
+            "relabel": None if self.relabel is None else self.relabel.to_json(),
+            "command": self.command or None,
+        }
+        return asked | {name: value for name, value in more.items() if value is not None}
 
     def check(self, recipe: Recipe) -> None:
         """Refuse conditions and folds that a grid doesn't have.
@@ -71,7 +82,15 @@ class Selection:
         )
 
 
-def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = None, *, skip_bad: bool = False) -> Run:
+def prepare(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    store: str | Path | None = None,
+    *,
+    skip_bad: bool = False,
+    relabel: Relabel | None = None,
+) -> Run:
     """Check a dataset and bind a grid to it, without running anything.
 
     Raises:
@@ -79,11 +98,18 @@ def prepare(recipe: Recipe, data: Path, out: Path, store: str | Path | None = No
     """
     root = dataset_folder(data)
     opened = open_store(store or default_store(out))
-    return bind(recipe, root, out, opened, skip_bad=skip_bad, cache=opened.root / "probes.json")
+    return bind(recipe, root, out, opened, skip_bad=skip_bad, cache=opened.root / "probes.json", relabel=relabel)
 
 
 def bind(
-    recipe: Recipe, data: Path, out: Path, store: DriverStore, *, skip_bad: bool = False, cache: Path | None = None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    store: DriverStore,
+    *,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+    relabel: Relabel | None = None,
 ) -> Run:
     """Check a dataset and bind to it what of a grid it can serve.
 
@@ -94,6 +120,7 @@ def bind(
         store: where results lie.
         skip_bad: set bad clips aside.
         cache: JSON file that remembers checked files.
+        relabel: labels that replace those of the dataset's lists.
 
     Raises:
         InputError: there is no such dataset.
@@ -101,7 +128,7 @@ def bind(
         GridError: a network can't start from the file that it names.
     """
     root = dataset_folder(data)
-    manifest = build_manifest(root, recipe.data, skip_bad=skip_bad, cache=cache)
+    manifest = build_manifest(root, recipe.data, skip_bad=skip_bad, cache=cache, relabel=relabel)
     fitted, notes = fit_recipe(recipe, manifest)
     check_starts(fitted)
     return Run(out, fitted, root.resolve(), store, manifest, notes=notes)
@@ -114,9 +141,11 @@ def read_asked(folder: Path) -> Selection:
         InputError: there is no run, or it is of another version of sonogrid.
     """
     asked = existing_run_json(folder).get("asked", {})
+    relabel = asked.get("relabel")
     return Selection(
         tuple(asked.get("only", ())), tuple(asked.get("folds", ())), skip_bad=asked.get("skip_bad", False),
-        time_limit=asked.get("time_limit"),
+        time_limit=asked.get("time_limit"), relabel=None if relabel is None else Relabel.from_json(relabel),
+        command=asked.get("command", ""),
     )  # fmt: skip
 
 

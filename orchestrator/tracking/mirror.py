@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from features.errors import SonogridError, TrackingError
-from features.files import hash_of
+from features.files import hash_of, sha256_file
 from orchestrator.grids.load import settings_of
+from orchestrator.pages import PAGE
 from orchestrator.redact import one_line, redact
 from orchestrator.report.build import build_report
 from orchestrator.report.types import ConditionReport, Report
@@ -261,16 +262,21 @@ class Mirror:
         self._runs.tag(parent, {"sonogrid.leaky": _flag(leaky)})
 
     def _inputs_of_summaries(self) -> object:
-        """A value that changes with the finished predictions, the blend and the test labels."""
+        """A value that changes with the finished predictions, the blend, the test labels and the report's page."""
         graph = self.run.graph
         ends = (*graph.predict.values(), *([graph.blend] if graph.blend else []))
         known = {prediction.signature for name in self._complete for _, prediction in self._jobs[name]}
         done = [s for s in ends if s in known or self.run.store.state(graph.nodes[s]).state == "done"]
-        return self._labels_since(), done
+        return self._labels_since(), self._page_since(), done
 
     def _labels_since(self) -> float:
         """When the test labels were passed to `sonogrid score`, in Unix seconds; 0 if they are not known."""
         path = self.run.folder / "score.json"
+        return path.stat().st_mtime if path.exists() else 0.0
+
+    def _page_since(self) -> float:
+        """When the report was written, in Unix seconds; 0 if there is none."""
+        path = self.run.folder / PAGE
         return path.stat().st_mtime if path.exists() else 0.0
 
     def _end(self, node: Node) -> float:
@@ -305,6 +311,9 @@ class Mirror:
         self._runs.tag(mirrored, leaky)
         self._runs.set_status(mirrored, "FINISHED", times.ended_ms)
         self._artifacts(mirrored, "blend", node)
+        page = self.run.folder / PAGE
+        if page.exists():
+            self._runs.artifacts(mirrored, "report", f"{self._result(node)} {sha256_file(page)[:12]}", [page])
 
 
 def bring_up_to_date(run: Run) -> None:

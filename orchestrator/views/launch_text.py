@@ -41,9 +41,19 @@ def print_mlflow_warning(run: Run, trouble: str, console: Console) -> None:
 
 
 def print_end(
-    run: Run, plan: Plan, summary: Summary, report: Report, console: Console, *, address: str | None = None
+    run: Run, plan: Plan, summary: Summary, report: Report, console: Console, *, page: str, address: str | None = None
 ) -> None:
-    """Failures with their causes, then what to type next, on the cluster at an address if one was given."""
+    """Failures with their causes, where the report is, then what to type next.
+
+    Args:
+        run: the run.
+        plan: what was to be done.
+        summary: what was done.
+        report: the scores.
+        console: where it is printed.
+        page: the file of the report in the RUN folder.
+        address: of the cluster, if one was given.
+    """
     for signature, cause in summary.failed.items():
         node = plan.graph.nodes[signature]
         console.print(f"failed: {node.name}: {cause}", style="red")
@@ -54,6 +64,7 @@ def print_end(
     if summary.blocked:
         blocked = len(summary.blocked)
         console.print(f"{count(blocked, 'job')} {'is' if blocked == 1 else 'are'} blocked by a failed job")
+    console.print(f"report: {run.folder / page}", soft_wrap=True)
     console.print("next:")
     commands = _next(run, plan, summary, report, f" --address {redact(address)}" if address else "")
     width = max(len(command) for command, _ in commands)

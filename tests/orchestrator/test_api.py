@@ -114,3 +114,12 @@ def test_an_encoder_is_made_of_what_is_known_and_overwrites_nothing(tmp_path: Pa
         api.encoder("aisfx", tmp_path / "a.onnx")
     with pytest.raises(InputError, match=r"absent\.whl can't be read"):
         api.encoder("aisfx", tmp_path / "b.onnx", wheel=tmp_path / "absent.whl")
+
+
+def test_a_report_is_written_to_new_files_only(inline_run: Run, tmp_path: Path) -> None:
+    found = api.report(inline_run.folder, html=tmp_path / "a.html", csv=str(tmp_path / "a.csv"))
+    assert found == api.report(inline_run.folder)
+    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+    with pytest.raises(InputError, match=r"--csv .*a\.csv is there already"):
+        api.report(inline_run.folder, md=tmp_path / "a.md", csv=tmp_path / "a.csv")
+    assert not (tmp_path / "a.md").exists()

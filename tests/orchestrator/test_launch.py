@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import GridError, InputError
 from features.files import read_json, write_json
+from features.relabel import Relabel
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import LaunchResult, launch, resume
 from orchestrator.report.build import build_report
@@ -31,6 +32,21 @@ def test_resuming_uses_what_run_json_says(copy: Run) -> None:
     assert changed.ok
     assert changed.done == 1
     assert Run.open(copy.folder).recipe.blend.trials == 3
+
+
+def test_resuming_keeps_the_labels_of_the_launch(copy: Run, tmp_path: Path) -> None:
+    noisy = copy.manifest.subset("noisy").iloc[0]
+    other = next(name for name in copy.manifest.classes if name not in noisy["labels"])
+    (tmp_path / "new.csv").write_text(f"subset,fname,labels\nnoisy,{noisy['clip']},{other}\n")
+    relabel = Relabel.read(tmp_path / "new.csv")
+    run = prepare(copy.recipe, copy.data_root, copy.folder, relabel=relabel)
+    run.save(Selection(relabel=relabel).asked())
+    (tmp_path / "new.csv").unlink()
+    assert read_asked(copy.folder).relabel == relabel
+    resume(copy.folder, INLINE, QUIET, selection=Selection(failed=True))
+    kept = Run.open(copy.folder).manifest
+    assert kept.subset("noisy").iloc[0]["labels"] == [other]
+    assert any("new.csv changes the labels of 1 clip" in note for note in kept.notes)
 
 
 def test_a_folder_of_another_grid_is_refused(copy: Run, small_data: Path) -> None:

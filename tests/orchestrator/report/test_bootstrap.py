@@ -103,3 +103,17 @@ def test_the_interval_holds_the_population_value_about_as_often_as_it_says() -> 
         low, high = interval(Bootstrap(truth[part], draws=300, seed=study).draws(scores[part]))
         held += low <= population <= high
     assert 87 <= held <= 99  # 95 expected; 3 standard deviations of 100 studies are 6.5
+
+
+def test_intervals_of_classes_are_those_of_their_labels_alone() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.zeros((60, 3), bool)
+    truth[np.arange(60), rng.integers(0, 2, 60)] = True
+    scores = rng.random((60, 3))
+    low, high, nothing = Bootstrap(truth).class_intervals(scores)
+    assert nothing is None, "no clip has the class"
+    for label, bounds in ((0, low), (1, high)):
+        assert bounds is not None
+        own = truth[:, label]
+        alone = interval(Bootstrap(truth[own], seed=3).draws(scores[own]))
+        np.testing.assert_allclose(bounds, alone, atol=0.05)

@@ -74,6 +74,8 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
             "over_best": None,
             "nested_metrics": NO_METRICS,
             "test_metrics": NO_METRICS,
+            "interval": None,
+            "test_interval": None,
         },
         "ensembles": [
             {
@@ -110,6 +112,7 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
         "left_out": ["Bark"],
         "warnings": ["a sentence"],
         "leaky_on_test": [],
+        "details": None,
     }
 
 
@@ -129,6 +132,8 @@ def test_a_finished_blend_is_reported_with_its_members() -> None:
         "over_best": None,
         "nested_metrics": NO_METRICS,
         "test_metrics": NO_METRICS,
+        "interval": None,
+        "test_interval": None,
     }
     assert value["test"] == {"lwlrap": 0.9, "public": None, "private": 0.8}
 

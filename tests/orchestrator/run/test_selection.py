@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import GridError, InputError
+from features.relabel import Relabel
 from orchestrator.grids.load import load_grid
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, plan_of, prepare
@@ -45,3 +46,19 @@ def test_a_plan_compares_with_the_last_launch(run: Run) -> None:
     assert found["train-plain-0"].action == "retry"
     assert "it broke" in found["train-plain-0"].reason
     assert "train-plain-1" not in found
+
+
+def test_other_labels_compute_again_what_depends_on_them(
+    inline_run: Run, tiny_grid: Path, small_data: Path, tmp_path: Path
+) -> None:
+    noisy = inline_run.manifest.subset("noisy").iloc[0]
+    other = next(name for name in inline_run.manifest.classes if name not in noisy["labels"])
+    csv = tmp_path / "new.csv"
+    csv.write_text(f"subset,fname,labels\nnoisy,{noisy['clip']},{other}\n")
+    relabel = Relabel.read(csv)
+    run = prepare(load_grid(str(tiny_grid)), small_data, inline_run.folder, inline_run.store.url, relabel=relabel)
+    pending = {planned.node.name for planned in plan_of(run, Selection()).pending}
+    assert {"train-A-0", "train-A-1", "train-B-0", "blend"} <= pending
+    assert not {name for name in pending if name.startswith(("shard", "train-plain", "train-D"))}
+    asked = Selection(relabel=relabel).asked()
+    assert Relabel.from_json(asked["relabel"]) == relabel

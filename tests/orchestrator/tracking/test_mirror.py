@@ -9,6 +9,7 @@ import pytest
 from features.errors import DamagedInputError, TrackingError
 from features.files import read_json, write_json
 from orchestrator.launch import launch
+from orchestrator.pages import PAGE
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection
 from orchestrator.tracking import Mirror, bring_up_to_date
@@ -159,3 +160,21 @@ def test_an_outage_is_an_error_even_if_there_is_nothing_to_mirror(
     with pytest.raises(TrackingError, match="start it and try again") as caught:
         bring_up_to_date(run)
     assert "hush-hush" not in str(caught.value)
+
+
+def test_the_report_is_an_artifact_of_the_blend_and_replaced_when_it_changes(
+    copy: Run, own_mlflow: str, tmp_path: Path
+) -> None:
+    page = copy.folder / PAGE
+    assert page.exists(), "the launch wrote it"
+    bring_up_to_date(copy)
+    client = mlflow.MlflowClient(own_mlflow)
+    blend = found(own_mlflow, "tiny")["blend"].info.run_id
+
+    def shown() -> str:
+        return Path(client.download_artifacts(blend, f"report/{PAGE}", str(tmp_path))).read_text()
+
+    assert shown() == page.read_text()
+    page.write_text("a new one")
+    bring_up_to_date(copy)
+    assert shown() == "a new one"

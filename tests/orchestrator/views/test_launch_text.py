@@ -38,7 +38,9 @@ def test_the_end_names_failures_and_what_to_type(inline_run: Run, console: Conso
     blend = inline_run.graph.blend
     failed = inline_run.graph.train["plain", 0]
     assert blend is not None
-    print_end(inline_run, plan, Summary(failed={failed: "out of luck"}, blocked=[blend]), report, console)
+    print_end(
+        inline_run, plan, Summary(failed={failed: "out of luck"}, blocked=[blend]), report, console, page="report.html"
+    )
     lines = shown.getvalue().splitlines()
     assert lines[0] == "failed: train-plain-0: out of luck"
     assert lines[1].startswith("        log: ")
@@ -52,25 +54,25 @@ def test_a_job_that_never_began_has_no_log(
     plan, report = plan_of(inline_run, Selection()), build_report(inline_run)
     failed = inline_run.graph.train["plain", 0]
     monkeypatch.setattr(inline_run.store, "log", lambda node: None)
-    print_end(inline_run, plan, Summary(failed={failed: "out of luck"}), report, console)
+    print_end(inline_run, plan, Summary(failed={failed: "out of luck"}), report, console, page="report.html")
     assert "log:" not in shown.getvalue()
 
 
 def test_only_commands_that_work_are_suggested(inline_run: Run, console: Console, shown: io.StringIO) -> None:
     plan, report = plan_of(inline_run, Selection()), build_report(inline_run)
-    print_end(inline_run, plan, Summary(), replace(report, test=None), console)
+    print_end(inline_run, plan, Summary(), replace(report, test=None), console, page="report.html")
     done = shown.getvalue()
     assert "predict" in done
     assert "score" in done
     shown.truncate(0)
-    print_end(inline_run, plan, Summary(), replace(report, blend=BlendReport()), console)
+    print_end(inline_run, plan, Summary(), replace(report, blend=BlendReport()), console, page="report.html")
     part = shown.getvalue()
     assert "predict" not in part
     assert "score" not in part
     assert "run the rest of the grid" in part
     shown.truncate(0)
     failed = Summary(failed={inline_run.graph.train["plain", 0]: "out of luck"})
-    print_end(inline_run, plan, failed, report, console, address="auto")
+    print_end(inline_run, plan, failed, report, console, page="report.html", address="auto")
     assert shown.getvalue().rstrip().endswith(f"resume {inline_run.folder} --address auto")
 
 

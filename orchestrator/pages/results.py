@@ -1,0 +1,249 @@
+"""Sections: scores of conditions and ensembles against the paper, what each step bought, the blend."""
+
+from collections.abc import Sequence
+
+from features.words import count
+from orchestrator.blending.result import Blend
+from orchestrator.grids.ensembles import Member
+from orchestrator.pages.document import Block, Picture, Section, Table, Words
+from orchestrator.pages.pictures import Dot, bars, dots
+from orchestrator.report.form import SIGNED, bounds, marked, number
+from orchestrator.report.types import ConditionReport, Gain, Report
+from trainers.metrics import Metrics
+
+__all__ = ["blend_section", "scores_section", "steps_section"]
+
+MOST_FOLDS = 8
+"""Columns of folds."""
+MOST_BARS = 30
+
+
+def scores_section(report: Report) -> Section:
+    """Every condition and ensemble with its scores, beside the published ones."""
+    rows = [
+        Dot(one.name, one.oof_lwlrap, one.interval, one.name in report.leaky)
+        for one in report.conditions
+        if one.oof_lwlrap is not None
+    ]
+    rows += [
+        Dot(one.name, one.oof_lwlrap, one.interval, one.leaky) for one in report.ensembles if one.oof_lwlrap is not None
+    ]
+    if report.blend.oof_lwlrap_nested is not None:
+        nested = report.blend.oof_lwlrap_nested
+        rows.append(Dot("blend (honest)", nested, report.blend.interval, "blend" in report.leaky))
+    blocks: list[Block] = []
+    if rows:
+        lines = [] if report.chance is None else [(report.chance, "chance")]
+        text = "Out-of-fold lwlrap with 95 % intervals: of each condition the mean of its predictions."
+        blocks.append(Picture(dots(rows, "lwlrap, out of fold", lines=lines), text))
+    blocks += _conditions(report)
+    if report.ensembles:
+        blocks.append(_ensembles(report))
+    if (metrics := _metrics(report)).rows:
+        blocks.append(metrics)
+    return Section("Scores", blocks)
+
+
+def _conditions(report: Report) -> list[Block]:
+    """One table of conditions, or one for each kind of features, and another for those with outside data."""
+    kinds = {"mel": "networks on mel", "waveform": "networks on waveforms", "embedding": "networks on embeddings"}
+    inside = [one for one in report.conditions if one.name not in report.outside]
+    outside = [one for one in report.conditions if one.name in report.outside]
+    groups = {title: [one for one in inside if one.features == kind] for kind, title in kinds.items()}
+    groups["with data from outside the dataset"] = outside
+    used = {title: rows for title, rows in groups.items() if rows}
+    return [_condition_table(title if len(used) > 1 else "conditions", rows, report) for title, rows in used.items()]
+
+
+def _condition_table(title: str, rows: Sequence[ConditionReport], report: Report) -> Table:
+    published = any(one.published_cv_lwlrap is not None for one in rows)
+    folds = len(rows[0].folds) if len(rows[0].folds) <= MOST_FOLDS else 0
+    columns = [
+        "condition",
+        *(f"fold {fold}" for fold in range(folds)),
+        "cv",
+        "epoch",
+        *(["paper", "ours - paper"] if published else []),
+        "out-of-fold",
+        "95 %",
+        "test",
+    ]
+    cells = []
+    for one in rows:
+        cv, paper = one.cv_lwlrap, one.published_cv_lwlrap
+        difference = None if cv is None or paper is None else cv - paper
+        of_folds = [number(f.lwlrap(one.cv_epoch)) if f.state == "done" else f.state for f in one.folds[:folds]]
+        cells.append(
+            [
+                marked(one.name, one.name in report.leaky),
+                *of_folds,
+                number(cv),
+                one.cv_epoch,
+                *([number(paper), number(difference, SIGNED)] if published else []),
+                number(one.oof_lwlrap),
+                bounds(one.interval),
+                number(one.test_lwlrap),
+            ]
+        )
+    best = frozenset(index for index, one in enumerate(rows) if one.name == report.best)
+    note = "cv: mean over folds of the named epoch, as in the paper; the best epoch is optimistic"
+    return Table(columns, cells, f"{title} (lwlrap; {note})", strong=best).filled()
+
+
+def _ensembles(report: Report) -> Table:
+    published = any(one.published is not None for one in report.ensembles)
+    rows = [
+        [
+            marked(one.name, one.leaky),
+            str(one.predictions),
+            number(one.oof_lwlrap),
+            bounds(one.interval),
+            *([number(one.published)] if published else []),
+            number(one.test_lwlrap),
+        ]
+        for one in report.ensembles
+    ]
+    paper = ["paper"] if published else []
+    columns = ["ensemble", "predictions", "out-of-fold", "95 %", *paper, "test"]
+    return Table(columns, rows, "ensembles with fixed weights (lwlrap)").filled()
+
+
+def _metrics(report: Report) -> Table:
+    rows = [
+        (marked(one.name, one.name in report.leaky), one.oof_metrics, one.test_metrics) for one in report.conditions
+    ]
+    blend = report.blend
+    rows.append((marked("blend (honest)", "blend" in report.leaky), blend.nested_metrics, blend.test_metrics))
+    rows = [row for row in rows if any(part != Metrics() for part in row[1:])]
+    names = ["mAP", "ROC AUC", "accuracy"]
+    tested = any(test != Metrics() for *_, test in rows)
+    columns = ["", *names, *([f"test {name}" for name in names] if tested else [])]
+    cells = [[name, *_metric_cells(oof), *(_metric_cells(test) if tested else [])] for name, oof, test in rows]
+    title = "other scores, out of fold" + (" and on the test clips" if tested else "")
+    return Table(columns, cells, title).filled()
+
+
+def _metric_cells(metrics: Metrics) -> list[str]:
+    return [number(metrics.mean_average_precision), number(metrics.roc_auc), number(metrics.accuracy)]
+
+
+def steps_section(report: Report) -> Section:
+    """What each step bought: differences of lwlrap with paired intervals."""
+    blocks: list[Block] = []
+    steps = [one for one in report.comparisons if one.oof_difference is not None]
+    if steps:
+        shown = [
+            Dot(one.name, one.oof_difference or 0.0, one.interval,
+                one.leaky)
+            for one in steps
+        ]  # fmt: skip
+        text = "Gain of each step out of fold with its paired 95 % interval; one that crosses 0 leaves it open."
+        blocks.append(Picture(dots(shown, "difference in lwlrap", lines=[(0.0, "no gain")]), text))
+    if report.comparisons:
+        rows = [
+            [
+                marked(one.name, one.leaky),
+                one.before,
+                one.after,
+                number(one.cv_difference, SIGNED),
+                number(one.oof_difference, SIGNED),
+                bounds(one.interval, SIGNED),
+                number(one.test_difference, SIGNED),
+                bounds(one.test_interval, SIGNED),
+            ]
+            for one in report.comparisons
+        ]
+        columns = ["step", "from", "to", "cv", "out-of-fold", "95 %", "test", "95 %"]
+        blocks.append(Table(columns, rows, "gain of each step (difference in lwlrap)", words=3).filled())
+    gains = _gains(report)
+    simple = _simple_gains(report)
+    if simple and not steps:
+        text = f"Gain over {report.linear or report.best} out of fold, with its paired 95 % interval."
+        blocks.append(Picture(dots(simple, "difference in lwlrap", lines=[(0.0, "no gain")]), text))
+    if gains.rows:
+        blocks.append(gains)
+    return Section("What each step bought", blocks or [Words("Nothing can be compared yet.", "note")])
+
+
+def _simple_gains(report: Report) -> list[Dot]:
+    """Over the linear condition, or the best one if there is no linear one."""
+    parts = {one.name: one.over_linear if report.linear else one.over_best for one in report.conditions}
+    parts["blend (honest)"] = report.blend.over_linear if report.linear else report.blend.over_best
+    return [
+        Dot(name, gain.oof_difference, gain.interval, name.partition(" (")[0] in report.leaky)
+        for name, gain in parts.items()
+        if gain is not None and gain.oof_difference is not None
+    ]
+
+
+def _gains(report: Report) -> Table:
+    """Over the linear and the best condition."""
+    pairs = [(marked(one.name, one.name in report.leaky), one.over_linear, one.over_best) for one in report.conditions]
+    blend = marked("blend (honest)", "blend" in report.leaky)
+    pairs.append((blend, report.blend.over_linear, report.blend.over_best))
+    two = report.linear not in (None, report.best)
+    known = [pair for pair in pairs if any(gain is not None and gain != Gain() for gain in pair[1:])]
+    cells = [
+        [name, *(_gain_cells(over_linear) if two else []), *_gain_cells(over_best)]
+        for name, over_linear, over_best in known
+    ]
+    over = [*([f"over {report.linear}", "95 %"] if two else []), f"over {report.best}", "95 %"]
+    return Table(["", *over], cells, "gain over the simplest and the best condition (out of fold)")
+
+
+def _gain_cells(gain: Gain | None) -> list[str]:
+    gain = gain or Gain()
+    return [number(gain.oof_difference, SIGNED), bounds(gain.interval, SIGNED)]
+
+
+def blend_section(report: Report, blend: Blend | None) -> Section:
+    """Weights by member, and what the blend scores in sample and nested.
+
+    Args:
+        report: the scores.
+        blend: the weights of each fold; None until the blend is done.
+    """
+    if blend is None:
+        return Section("The blend", [Words("There is no blend yet.", "note")])
+    found, used = report.blend, sorted(blend.weighted(), key=lambda pair: -pair[1])
+    test = number(report.test.lwlrap if report.test else None)
+    rows = [
+        ["tuned, scored on clips that the weights saw (in sample)", number(found.oof_lwlrap), "-", test],
+        ["tuned, scored on other folds (nested: the honest one)", number(found.oof_lwlrap_nested),
+         bounds(found.interval), "-"],
+        ["uniform weights", number(found.uniform_oof_lwlrap), "-", "-"],
+        ["greedy selection (in sample)", number(found.greedy_oof_lwlrap), "-", "-"],
+    ]  # fmt: skip
+    if found.paper_oof_lwlrap is not None:
+        rows.append(["the paper's weights", number(found.paper_oof_lwlrap), "-", "-"])
+    intro = (
+        f"The blend is a weighted mean of the scores of {count(len(used), 'member')} of {len(blend.members)}; a member "
+        "is a condition at one cycle, head and pad, averaged over the folds' networks. Each test clip takes "
+        f"{count(found.predictions or 0, 'prediction')}. The nested score tunes the weights once more without each "
+        "fold and scores that fold."
+    )
+    places = {member: index for index, member in enumerate(blend.members)}
+    folds = [
+        [weights[places[member]] for weights in blend.result.fold_weights] for member, _ in used
+    ]  # without each fold
+    table = [
+        [_name(member), f"{weight:.3f}", bounds((min(of), max(of))) if of else "-"]
+        for (member, weight), of in zip(used, folds, strict=True)
+    ]
+    scores = Table(["weights", "out-of-fold", "95 %", "test"], rows, "lwlrap of the blend", strong=frozenset({1}))
+    named = [_name(member) for member, _ in used[:MOST_BARS]]
+    text = f"Weights of the {len(named)} heaviest members." if len(used) > MOST_BARS else "Weights of the members."
+    return Section(
+        marked("The blend", "blend" in report.leaky),
+        [
+            Words(intro),
+            scores.filled(),
+            Picture(bars(named, [weight for _, weight in used[:MOST_BARS]], "weight"), text),
+            Table(["member", "weight", "tuned without each fold"], table, "weights"),
+        ],
+    )
+
+
+def _name(member: Member) -> str:
+    head = "" if member.head == "curated" else f", {member.head} head"
+    return f"{member.condition}, cycle {member.cycle}{head}, pad {member.pad}"

@@ -46,6 +46,7 @@ OTHER_PROGRAMS = {
     "mlflow": "serves until it is stopped",
     "aws": "needs an account", "AMI": "needs an account", "SG": "needs an account", "TRUST": "sets a variable",
     "for": "needs an account", "done": "ends a loop", "gcloud": "needs an account",
+    "sbatch": "needs Slurm; tests/whole/cluster runs the script", "squeue": "needs Slurm",
     "docker": "builds an image", "helm": "needs Kubernetes", "kubectl": "needs Kubernetes",
     "HEAD": "needs Kubernetes",
 }  # fmt: skip

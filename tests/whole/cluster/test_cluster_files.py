@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 import warnings
 from functools import cache
 from pathlib import Path
@@ -250,3 +251,43 @@ def test_the_documented_commands_are_found() -> None:
         "sonogrid launch",
         "sonogrid report",
     } <= starts
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Instructions of the Dockerfile with what follows them, lines that are continued joined."""
+    text = (ROOT / "docs/cluster/Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+
+
+def test_the_image_is_built_from_the_constraints_with_the_whole_project() -> None:
+    names = [name for name, _ in instructions()]
+    assert names[0] == "FROM"
+    assert {*names} <= {"FROM", "RUN", "WORKDIR", "COPY", "USER"}
+    copied = [source for name, rest in instructions() if name == "COPY" for source in rest.split()[:-1]]
+    for source in copied:
+        assert (ROOT / source).exists(), source
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name.rstrip("*") for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    modules = {f"{name}.py" for name in project["tool"]["setuptools"]["py-modules"]}
+    assert packages | modules | {"pyproject.toml", "constraints.txt", project["project"]["readme"]} == {*copied}
+    (install,) = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
+    words = shlex.split(install)
+    assert words[words.index("--constraint") + 1] == "constraints.txt"
+    assert words[-1] == ".[cluster]"
+    assert "==3.11" in f"=={dict(instructions())['FROM'].removeprefix('python:')}"
+    assert project["project"]["requires-python"].startswith(">=3.11")
+
+
+def test_kuberay_runs_the_image_as_its_user(manifest: dict[str, dict[str, Any]]) -> None:
+    spec = manifest["RayCluster"]["spec"]
+    groups = (spec["headGroupSpec"], *spec["workerGroupSpecs"])
+    images = {part["image"] for group in groups for part in group["template"]["spec"]["containers"]}
+    assert images == {"IMAGE"}, "the name that README.md builds and replaces"
+    page = (ROOT / "docs/cluster/README.md").read_text(encoding="utf-8")
+    assert "docker build --file docs/cluster/Dockerfile --tag IMAGE ." in page
+    users = [rest for name, rest in instructions() if name == "USER"]
+    assert users == ["ray"]
+    (made,) = [rest for name, rest in instructions() if "useradd" in rest]
+    assert made.endswith(" ray")
+    assert "wget" in dict(enumerate(rest for name, rest in instructions() if name == "RUN"))[0], "KubeRay's probes"

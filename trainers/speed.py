@@ -1,6 +1,6 @@
 """How fast this machine trains a condition: a few real steps of the real loop, on noise as long as the dataset's clips.
 
-    python -m trainers.speed < CASES > SPEEDS      JSON lists, measured in a process of its own
+    python -m trainers.speed < CASES > SPEEDS      JSON, measured in a process of its own, and when that had started
 
 Several of these processes at once measure what jobs that share a machine take from each other.
 """
@@ -8,6 +8,7 @@ Several of these processes at once measure what jobs that share a machine take f
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,13 @@ def _clips(rng: np.random.Generator, arrays: Sequence[np.ndarray], trained: int,
 
 
 def _main() -> None:
+    ready = time.time()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     speeds = [
         measure(TrainSettings.model_validate_json(json.dumps(settings)), classes, bands, lengths, device)
         for settings, classes, bands, lengths in json.load(sys.stdin)
     ]
-    print(json.dumps(speeds))
+    print(json.dumps({"ready": ready, "speeds": speeds}))
 
 
 if __name__ == "__main__":

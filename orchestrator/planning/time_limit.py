@@ -21,9 +21,8 @@ AIM = 0.9
 LEAST_SHARE = 0.3
 """Of the epochs; rather than train less, conditions are left out, until only one is left."""
 PREDICT_S = 1.0
-"""Start of a prediction, in a process that has trained before."""
-BLEND_S = 10.0
-BLEND_S_PER_CLIP = 0.01
+"""Of a prediction beside its clips: networks are loaded, results are written."""
+BLEND_S_PER_CLIP = 0.05
 HALVINGS = 12
 
 
@@ -128,5 +127,5 @@ def predicted_s(
     wanted = whole.closure(signature for (name, _), signature in whole.predict.items() if name in kept)
     part = Plan(wanted, tuple(planned for planned in plan.nodes if planned.node.signature in wanted.nodes))
     seconds = {planned.node.signature: of(planned.node) for planned in part.pending}
-    blend_s = BLEND_S + BLEND_S_PER_CLIP * len(folds["curated"])
+    blend_s = BLEND_S_PER_CLIP * len(folds["curated"])
     return machine.start_s + machine.features_s + makespan_s(part, seconds, machine.slots) + blend_s

@@ -21,7 +21,6 @@ from features.shards import FeatureExtractor
 from features.words import listed, short
 from orchestrator.grids.recipe import Recipe
 from orchestrator.grids.shorten import shortened
-from orchestrator.planning.cost import START_UP_S
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.time_limit import Choice, Machine, Speed, choose
 from orchestrator.run.bound import Run
@@ -31,10 +30,12 @@ from orchestrator.run.selection import Selection, plan_of
 
 __all__ = ["duration", "within"]
 
-RAY_S = 20.0
-"""Start of Ray, and what a launch does before and after its jobs."""
-INLINE_S, INLINE_JOB_S = 5.0, 0.5
-"""The same in one process, and the start of a training there."""
+RAY_STARTS = 8
+"""Start of Ray, and what a launch does before and after its jobs, in starts of a process."""
+JOB_STARTS = 3
+"""The start of a training on Ray likewise: a Ray Train job starts two processes."""
+INLINE_STARTS = 2
+"""A launch in one process; trainings need no start there."""
 LENGTHS = 24
 """Clips whose lengths the measurement has."""
 CLIPS = 4
@@ -86,12 +87,12 @@ def _in_words(recipe: Recipe, choice: Choice, limit_s: float) -> str:
 
 def _measured_choice(run: Run, plan: Plan, execution: Execution, limit_s: float) -> Choice:
     slots = _slots(run.recipe, execution)
-    speeds = _speeds(run, slots)
+    speeds, start_s = _speeds(run, slots)
     is_ray = execution.executor == "ray"
     machine = Machine(
         slots=slots,
-        start_s=RAY_S if is_ray else INLINE_S,
-        job_s=START_UP_S if is_ray else INLINE_JOB_S,
+        start_s=start_s * (RAY_STARTS if is_ray else INLINE_STARTS),
+        job_s=start_s * JOB_STARTS if is_ray else 0.0,
         features_s=_features_s(run, plan, _cores() if is_ray else 1),
     )
     choice = choose(plan, run.recipe, run.manifest, speeds, machine, limit_s)
@@ -120,8 +121,11 @@ def _slots(recipe: Recipe, execution: Execution) -> int:
     return max(1, min(cores, int(torch.cuda.device_count() / execution.gpus_per_job)))
 
 
-def _speeds(run: Run, slots: int) -> dict[str, Speed]:
-    """Speed of each condition, while as many processes as trainings will run measure at once."""
+def _speeds(run: Run, slots: int) -> tuple[dict[str, Speed], float]:
+    """Speed of each condition, and seconds that a process takes to start.
+
+    As many processes as trainings will run measure at once.
+    """
     cases: dict[str, list[Any]] = {}
     keys: dict[str, str] = {}
     for name, condition in run.recipe.conditions.items():
@@ -137,21 +141,22 @@ def _speeds(run: Run, slots: int) -> dict[str, Speed]:
     with ThreadPoolExecutor(at_once) as pool:
         measured = list(pool.map(_measure, [json.dumps(list(cases.values()))] * at_once))
     found = {
-        key: Speed(*(fmean(speeds[row][part] for speeds in measured) for part in (0, 1)))
+        key: Speed(*(fmean(speeds[row][part] for speeds, _ in measured) for part in (0, 1)))
         for row, key in enumerate(cases)
     }
-    return {name: found[key] for name, key in keys.items()}
+    return {name: found[key] for name, key in keys.items()}, fmean(start_s for _, start_s in measured)
 
 
-def _measure(cases: str) -> list[tuple[float, float]]:
-    """Measure in a process of its own, which leaves no memory of a GPU taken."""
+def _measure(cases: str) -> tuple[list[tuple[float, float]], float]:
+    """Measure in a process of its own, which leaves no GPU memory taken; the last number is how long it started."""
     command = [sys.executable, "-m", "trainers.speed"]
+    began = time.time()
     done = subprocess.run(command, input=cases, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         cause = (done.stderr.strip().splitlines() or ["it was ended"])[-1]
         raise JobError(f"the speed of this machine can't be measured ({short(cause)}): leave out --time-limit")
-    measured: list[tuple[float, float]] = json.loads(done.stdout)
-    return measured
+    measured = json.loads(done.stdout)
+    return measured["speeds"], measured["ready"] - began
 
 
 def _startable(settings: Mapping[str, Any]) -> dict[str, Any]:

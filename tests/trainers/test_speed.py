@@ -51,7 +51,10 @@ def test_a_process_of_its_own() -> None:
         [TINY.model_dump(mode="json"), 3, 8, [20, 30]],
         [waveform.model_dump(mode="json"), 3, None, [20_600, 30_000]],
     ]
+    began = time.time()
     done = subprocess.run(
         [sys.executable, "-m", "trainers.speed"], input=json.dumps(cases), capture_output=True, text=True, check=True
     )
-    assert [len(speed) for speed in json.loads(done.stdout)] == [2, 2]
+    printed = json.loads(done.stdout)
+    assert [len(speed) for speed in printed["speeds"]] == [2, 2]
+    assert began < printed["ready"] < time.time()

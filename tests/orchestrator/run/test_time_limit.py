@@ -48,7 +48,7 @@ def test_a_launch_keeps_to_what_was_measured_once(
     launch = ["launch", str(tmp_path / "grid.yaml"), "--data", str(small_data), "--out", str(tmp_path / "run")]
     launch += ["--executor", "inline", "--time-limit", "1m20s"]
     slow = Speed(step_s=1.0, clip_s=0.1)  # so that little has to run
-    monkeypatch.setattr(module, "_speeds", lambda *_: {"plain": slow, "A": slow})
+    monkeypatch.setattr(module, "_speeds", lambda *_: ({"plain": slow, "A": slow}, 3.0))
     monkeypatch.setattr(module, "_features_s", lambda *_: 1.0)
     assert main(launch) == 0
     said = capsys.readouterr().out
@@ -75,7 +75,8 @@ def test_a_launch_keeps_to_what_was_measured_once(
 
 
 def test_every_condition_is_measured(run: Run) -> None:
-    speeds = module._speeds(run, 2)
+    speeds, start_s = module._speeds(run, 2)
+    assert start_s > 0.1, "torch was imported"
     assert [*speeds] == ["plain", "A"]
     assert all(speed.step_s > 0 and speed.clip_s >= 0 for speed in speeds.values())
     assert speeds["A"].step_s > speeds["plain"].step_s, "it has two streams"
@@ -109,7 +110,7 @@ def test_what_does_not_go_together(selection: Selection, execution: Execution, w
 
 
 def test_too_little_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_speeds", lambda *_: dict.fromkeys(("plain", "A"), Speed(0.01, 0.001)))
+    monkeypatch.setattr(module, "_speeds", lambda *_: (dict.fromkeys(("plain", "A"), Speed(0.01, 0.001)), 3.0))
     with pytest.raises(InputError) as caught:
         within(run, Selection(), INLINE, 2)
     assert str(caught.value) == (

@@ -287,7 +287,7 @@ def test_kuberay_runs_the_image_as_its_user(manifest: dict[str, dict[str, Any]])
     page = (ROOT / "docs/cluster/README.md").read_text(encoding="utf-8")
     assert "docker build --file docs/cluster/Dockerfile --tag IMAGE ." in page
     users = [rest for name, rest in instructions() if name == "USER"]
-    assert users == ["ray"]
+    assert users == ["1000"]
     (made,) = [rest for name, rest in instructions() if "useradd" in rest]
-    assert made.endswith(" ray")
+    assert made == "useradd --create-home --uid 1000 ray"
     assert "wget" in dict(enumerate(rest for name, rest in instructions() if name == "RUN"))[0], "KubeRay's probes"

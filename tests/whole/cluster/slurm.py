@@ -59,11 +59,8 @@ class Slurm:
         ]
         self.hosts = Hosts(folder / "hosts", shares)
         self.nodes: list[Host] = [self.hosts.add(f"node-{number + 1}", "private") for number in range(nodes)]
-        token = (
-            self.nodes[0]
-            .run(f"{sys.prefix}/bin/ray get-auth-token --generate; cat ~/.ray/auth_token")
-            .stdout.split()[-1]
-        )
+        self.nodes[0].run(f"{sys.prefix}/bin/ray get-auth-token --generate")
+        token = self.nodes[0].run("cat ~/.ray/auth_token").stdout.strip()
         for node in self.nodes[1:]:  # a home folder that all nodes share
             node.run(f"mkdir -p ~/.ray && printf %s {token} > ~/.ray/auth_token && chmod 600 ~/.ray/auth_token")
 

@@ -38,6 +38,7 @@ from orchestrator.api import (
     plan,
     report,
     resume,
+    review,
     score,
     serve,
     status,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
     from orchestrator.report.types import LabelScores, Report
+    from orchestrator.review.write import Review
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
     from orchestrator.tagger.tagger import Tagger
@@ -80,6 +82,7 @@ __all__ = [
     "PricedPlan",
     "Recipe",
     "Report",
+    "Review",
     "Selection",
     "SonogridError",
     "Status",
@@ -99,6 +102,7 @@ __all__ = [
     "plan",
     "report",
     "resume",
+    "review",
     "score",
     "serve",
     "status",
@@ -118,6 +122,7 @@ _DEFERRED = {
     "LaunchResult": "orchestrator.launch",
     "Recipe": "orchestrator.grids.recipe",
     "Report": "orchestrator.report.types",
+    "Review": "orchestrator.review.write",
     "Selection": "orchestrator.run.selection",
     "Status": "orchestrator.views.status",
     "Tagger": "orchestrator.tagger.tagger",

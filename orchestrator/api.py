@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.cost import Cost
     from orchestrator.planning.plan import Plan
     from orchestrator.report.types import LabelScores, Report
+    from orchestrator.review.write import Review
     from orchestrator.run.bound import Run
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncoderFile", "PricedPlan", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
-    "plan", "report", "resume", "score", "serve", "status", "submission", "sync", "tune", "ui",
+    "plan", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -410,6 +411,26 @@ def report(run: Place, *, html: Place | None = None, md: Place | None = None, cs
 
         write_pages(bound, found, places)
     return found
+
+
+def review(run: Place, *, to: Place | None = None, top: int = 50) -> Review:
+    """Find labels of a run's dataset that are likely wrong or missing; writes a page to listen to and a CSV to edit.
+
+    Args:
+        run: RUN folder of which a condition is done.
+        to: folder for `review.html` and `labels.csv`, which must not be there yet; by default RUN/review.
+        top: largest number of clips of each subset.
+
+    Raises:
+        InputError: there is no run in the folder, or a file exists.
+        DataError: a clip of the dataset cannot be read.
+        StoreError: a result is damaged.
+    """
+    from orchestrator.review.write import review as write
+
+    if top < 1:
+        raise InputError(f"--top is {top}: give at least 1")
+    return write(_open(run), Path(run) / "review" if to is None else Path(to), top)
 
 
 def tune(run: Place, *, trials: int | None = None, budget: int | None = None) -> TunedAgain:

@@ -10,9 +10,9 @@ import sonogrid
 PUBLIC = [
     "DataError", "DatasetSummary", "EncoderFile", "Execution", "Exported", "FetchError", "Fetched", "GridError",
     "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Report",
-    "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError", "TunedAgain", "__version__",
-    "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs", "plan", "report", "resume",
-    "score", "status", "submission", "sync", "tune", "ui",
+    "Review", "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError", "TunedAgain",
+    "__version__", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs", "plan", "report",
+    "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 

@@ -77,6 +77,11 @@ examples:
   sonogrid export runs/demo --to small.onnx --condition A --precision int8
   sonogrid export runs/demo --to demo.tagger                 one file for sonogrid predict
 """
+REVIEW_EXAMPLES = """\
+examples:
+  sonogrid review runs/demo                                  writes runs/demo/review/review.html and labels.csv
+  sonogrid launch demo --data DATA --out runs/demo --relabel runs/demo/review/labels.csv
+"""
 REPORT_EXAMPLES = """\
 examples:
   sonogrid report runs/demo                                  tables on the terminal
@@ -98,6 +103,7 @@ def _parser() -> terminal.Parser:
     verbs = parser.add_subparsers(required=True, metavar="VERB", title="verbs")
     _verbs_that_run(verbs)
     _verbs_that_read(verbs)
+    _verbs_that_show(verbs)
     return parser
 
 
@@ -245,12 +251,27 @@ def _verbs_that_read(verbs: Any) -> None:
     )
     _json(score)
 
+
+def _verbs_that_show(verbs: Any) -> None:
     report = _verb(verbs, "report", verb.report, "print the scores of a run, or write them as a page", REPORT_EXAMPLES)
     _run(report)
     report.add_argument("--html", type=Path, metavar="FILE", help="write a page with pictures that needs no network")
     report.add_argument("--md", type=Path, metavar="FILE", help="write the same without pictures, as Markdown")
     report.add_argument("--csv", type=Path, metavar="FILE", help="write the figures as CSV, one row per figure")
     _json(report)
+
+    review = _verb(
+        verbs, "review", verb.review, "list labels that are likely wrong, to hear and to edit", REVIEW_EXAMPLES
+    )
+    _run(review)
+    review.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where review.html and labels.csv are written (default: RUN/review)"
+    )
+    review.add_argument(
+        "--top", type=terminal.whole(1, 10**6), default=50, metavar="N",
+        help="largest number of clips of each subset (default: %(default)s)",
+    )  # fmt: skip
+    _json(review)
 
     ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow, served on localhost")
     _run(ui)

@@ -265,6 +265,19 @@ def report(arguments: Arguments, console: Console) -> int:
     return 0
 
 
+def review(arguments: Arguments, console: Console) -> int:
+    found = api.review(arguments.run, to=arguments.to, top=arguments.top)
+    if arguments.json:
+        print_json(found.as_dict())
+        return 0
+    for subset, words in found.judged.items():
+        doubtful = [one for one in found.suspects if one.subset == subset and (one.wrong or one.missing)]
+        console.print(f"{subset}: {count(len(doubtful), 'clip')} with a doubtful label. {words}", soft_wrap=True)
+    console.print(f"wrote {found.page}", soft_wrap=True)
+    console.print(f"wrote {found.table}: edit its column labels and give it to launch --relabel", soft_wrap=True)
+    return 0
+
+
 def ui(arguments: Arguments, console: Console) -> int:
     return api.ui(arguments.run, port=arguments.port, console=console)
 

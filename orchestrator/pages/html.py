@@ -7,7 +7,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from features.words import printable
 from orchestrator.pages.document import Block, Document
 
-__all__ = ["SAFE", "environment", "to_html"]
+__all__ = ["SAFE", "render", "to_html"]
 
 SAFE = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 """Content-Security-Policy of a page: it loads nothing, whatever it contains."""
@@ -15,11 +15,11 @@ SAFE = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-in
 
 def to_html(document: Document) -> str:
     """The whole file."""
-    return environment().get_template("page.html.j2").render(document=document, policy=SAFE)
+    return render("page.html.j2", document=document)
 
 
-def environment() -> Environment:
-    """Templates that escape whatever they are given."""
+def render(template: str, **values: object) -> str:
+    """A template of `templates/`, filled with values, all of which are escaped."""
     folder = files("orchestrator.pages") / "templates"
     sources = {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir()}
     made = Environment(
@@ -27,7 +27,7 @@ def environment() -> Environment:
     )
     made.filters["form"] = _form
     made.filters["printable"] = printable
-    return made
+    return made.get_template(template).render(policy=SAFE, **values)
 
 
 def _form(block: Block) -> str:

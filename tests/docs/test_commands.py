@@ -68,10 +68,11 @@ def test_a_command_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     clip = next(iter(sorted((small_data / "test").glob("*.wav"))))
+    (tmp_path / "relabel.csv").write_text("subset,fname,labels\n")
     stand_ins = {
         "RUN": copy.folder, "runs/mine": copy.folder, "runs/demo": copy.folder, "DATA": small_data, "GRID": tiny_grid,
         "mine.yaml": tiny_grid, "CSV": small_data / "test_labels.csv", "NAME": "A-all", "new.wav": clip,
-        "recordings": small_data / "test",
+        "recordings": small_data / "test", "labels.csv": tmp_path / "relabel.csv",
         "runs/demo/data/test/0c836b82.wav": clip, "conditions.A.epochs=30": "conditions.A.epochs=1",
     }  # fmt: skip
     words = [str(stand_ins.get(word, word)) for word in words_of(line)[1:]]

@@ -36,6 +36,7 @@ from orchestrator.api import (
     load_grid,
     logs,
     plan,
+    register,
     report,
     resume,
     review,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
     from orchestrator.tagger.tagger import Tagger
+    from orchestrator.tracking.models import Registered
     from orchestrator.tune import TunedAgain
     from orchestrator.views.status import Status
 
@@ -81,6 +83,7 @@ __all__ = [
     "LaunchResult",
     "PricedPlan",
     "Recipe",
+    "Registered",
     "Report",
     "Review",
     "Selection",
@@ -100,6 +103,7 @@ __all__ = [
     "load_grid",
     "logs",
     "plan",
+    "register",
     "report",
     "resume",
     "review",
@@ -121,6 +125,7 @@ _DEFERRED = {
     "LabelScores": "orchestrator.report.types",
     "LaunchResult": "orchestrator.launch",
     "Recipe": "orchestrator.grids.recipe",
+    "Registered": "orchestrator.tracking.models",
     "Report": "orchestrator.report.types",
     "Review": "orchestrator.review.write",
     "Selection": "orchestrator.run.selection",

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from orchestrator.run.bound import Run
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
+    from orchestrator.tracking.models import Registered
     from orchestrator.tune import TunedAgain
     from orchestrator.views.status import Status
 
 __all__ = [
     "EncoderFile", "PricedPlan", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
-    "plan", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
+    "plan", "register", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -523,6 +524,21 @@ def sync(run: Place) -> None:
     from orchestrator.tracking.mirror import bring_up_to_date
 
     bring_up_to_date(_open(run))
+
+
+def register(run: Place) -> Registered:
+    """Register the blend in MLflow under the name of the grid, once MLflow is up to date with the store.
+
+    It becomes `models:/GRID@champion` if its nested out-of-fold lwlrap is higher than the champion's on the same data.
+
+    Raises:
+        InputError: there is no run in the folder.
+        StoreError: the blend is not done yet.
+        TrackingError: MLflow cannot be reached.
+    """
+    from orchestrator.tracking.models import register as register_blend
+
+    return register_blend(_open(run))
 
 
 def ui(run: Place, *, port: int = 5000, console: Console | None = None) -> int:

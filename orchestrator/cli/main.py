@@ -185,6 +185,10 @@ def _verbs_that_read(verbs: Any) -> None:
     sync = _verb(verbs, "sync", verb.sync, "bring MLflow up to date with the store")
     _run(sync)
 
+    register = _verb(verbs, "register", verb.register, "register the blend in MLflow; the best is the champion")
+    _run(register)
+    _json(register)
+
     tune = _verb(verbs, "tune", verb.tune, "tune the weights of the blend again")
     _run(tune)
     tune.add_argument(

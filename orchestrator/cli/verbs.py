@@ -282,6 +282,17 @@ def ui(arguments: Arguments, console: Console) -> int:
     return api.ui(arguments.run, port=arguments.port, console=console)
 
 
+def register(arguments: Arguments, console: Console) -> int:
+    found = api.register(arguments.run)
+    if arguments.json:
+        print_json(found.as_dict())
+        return 0
+    part = "as champion" if found.champion else "not as champion"
+    console.print(f"{found.name} version {found.version} {part}: lwlrap {found.score:.4f}, {found.reason}")
+    console.print(f"models:/{found.name}/{found.version}")
+    return 0
+
+
 def serve(arguments: Arguments, console: Console) -> int:
     return api.serve(arguments.run, port=arguments.port, console=console)
 

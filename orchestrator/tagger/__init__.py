@@ -9,6 +9,8 @@
     ffmpeg.py       files that libsndfile does not read
     files.py        the files that a command line names: folders, patterns, a list on standard input
     tables.py       scores as CSV, JSON, JSON Lines or Parquet; labels for Audacity
+    registered.py   taggers in MLflow's registry
+    served.py       a `.tagger` file as MLflow loads it
 
 The scores are those that the run's own `predict` jobs would have computed for the same clips: every member with a
 weight, averaged over the folds.

@@ -20,6 +20,7 @@ from orchestrator.tagger.batches import Clip, blend, cores, one_thread_per_core
 from orchestrator.tagger.calibration import Calibration
 from orchestrator.tagger.members import Condition, calibrate, load_conditions, member_weights
 from orchestrator.tagger.package import ENDING, read_package
+from orchestrator.tagger.registered import model_uri, registered_file
 from orchestrator.tagger.sounds import Sound, check_file, read_sound, readable
 
 __all__ = ["Segment", "Tagger", "Threshold", "ranked", "require_audio"]
@@ -96,7 +97,8 @@ class Tagger:
         """Load the networks of all members with a weight, of every fold.
 
         Args:
-            run: the RUN folder of a finished run, or a `.tagger` file that `sonogrid export` made of one.
+            run: the RUN folder of a finished run, or a `.tagger` file that `sonogrid export` made of one,
+                or a registered model of MLflow: 'models:/NAME@champion', 'models:/NAME/VERSION'.
             device: where to compute; by default the first GPU if there is one, else the CPU.
             condition: use all members of this condition, with equal weights, instead of the blend.
             members: use at most so many members of the blend, those with the highest weights: faster, less exact.
@@ -106,6 +108,9 @@ class Tagger:
             StoreError: the blend is not done yet, or a file of the store is missing or damaged.
         """
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if (uri := model_uri(run)) is not None:
+            with registered_file(uri) as file:
+                return cls.load(file, place, condition=condition, members=members)
         if Path(run).suffix == ENDING and not Path(run).is_dir():
             if condition is not None or members is not None:
                 raise InputError(f"{run} is used as it was exported: choose a condition or members when you export")

@@ -1,9 +1,10 @@
-"""MLflow as a view of the store. The only room that imports MLflow.
+"""MLflow as a view of the store. Outside this room, only the loader of registered models imports MLflow.
 
     connection.py  where MLflow keeps its runs; a client that gives up quickly
     runs.py        the runs of one experiment; every write is made once
     mirror.py      which runs, metrics, tags and files a grid has there
     thread.py      mirrors while a grid runs
+    models.py      the blend as a registered model
     server.py      `sonogrid ui`
 
 Invariants: everything here is made from the store, so MLflow can be lost and filled again. Mirroring twice adds

@@ -11,7 +11,7 @@ from orchestrator.cli.main import _parser, main
 
 VERBS = [
     "demo", "check", "plan", "launch", "resume", "status", "logs", "sync", "tune", "predict", "submission", "score",
-    "report", "ui", "serve",
+    "report", "ui", "serve", "register",
 ]  # fmt: skip
 
 

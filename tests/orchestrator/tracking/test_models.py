@@ -1,0 +1,102 @@
+"""The blend as a registered model: MLflow's own store, its registry, and its scoring server."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import requests
+
+from features.errors import StoreError
+from orchestrator.run.bound import Run
+from orchestrator.store.marks import DoneMark
+from orchestrator.tagger.tagger import Tagger
+from orchestrator.tracking import models
+from orchestrator.tracking.models import _verdict, register
+from tests.fixtures.services import free_port
+
+
+def test_a_blend_is_registered_once_with_all_that_belongs_to_it(
+    copy: Run, own_mlflow: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, again = register(copy), register(copy)
+    assert (first.version, first.champion, again.version) == ("1", True, "1")
+    client = mlflow.MlflowClient()
+    version = client.get_model_version_by_alias(copy.recipe.name, "champion")
+    logged = client.get_logged_model(version.source.rpartition("/")[2])
+    assert str(logged.status) == "READY"
+    scores = {metric.key: metric for metric in logged.metrics}
+    assert scores["oof_lwlrap_nested"].value == pytest.approx(first.score)
+    run = client.get_run(version.run_id)
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.digest == scores["oof_lwlrap_nested"].dataset_digest
+    assert [output.model_id for output in run.outputs.model_outputs] == [logged.model_id]
+
+    uri = f"models:/{copy.recipe.name}@champion"
+    path = sorted(small_data.glob("test/*.wav"))[0]
+    wanted = Tagger.load(copy.folder).scores([path])
+    np.testing.assert_allclose(Tagger.load(uri).scores([path]), wanted, atol=2e-6)
+    model = mlflow.pyfunc.load_model(uri)
+    assert model.metadata.signature.inputs.input_names() == ["audio"]
+    found = model.predict(pd.DataFrame({"audio": [path.read_bytes()]}))
+    np.testing.assert_allclose(found.to_numpy(), wanted, atol=2e-6)
+    files = [path.name for path in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if path.is_file()]
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pt"))]
+
+
+def test_only_a_better_clean_score_on_the_same_data_makes_a_champion() -> None:
+    tags = {models.SCORE: "0.8", models.DATA: "a", models.LEAKY: "false"}
+    assert _verdict(tags, None) == (True, "it is the first")
+    assert _verdict(tags, tags | {models.SCORE: "0.79"}) == (True, "better than 0.7900 before")
+    assert _verdict(tags, tags) == (False, "the champion has 0.8000")
+    assert not _verdict(tags, tags | {models.SCORE: "0.1", models.DATA: "b"})[0]
+    assert _verdict(tags | {models.LEAKY: "true"}, None) == (False, "its score is leaky")
+
+
+def test_a_run_without_a_blend_is_refused(copy: Run) -> None:
+    assert copy.graph.blend is not None
+    copy.store.drop_marks(copy.store.name(copy.graph.nodes[copy.graph.blend]), DoneMark)
+    with pytest.raises(StoreError, match="the blend is not done yet"):
+        register(replace(copy))
+
+
+@pytest.mark.long
+def test_the_scoring_server_of_mlflow_tags_a_posted_file(
+    copy: Run, own_mlflow: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    register(copy)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{copy.recipe.name}@champion"]
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--env-manager", "local", "--port", str(port)], stdout=log, stderr=log,
+            env={**os.environ, "PATH": folders}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        for _ in range(600):
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            try:
+                requests.get(f"http://127.0.0.1:{port}/ping", timeout=2).raise_for_status()
+                break
+            except requests.RequestException:
+                time.sleep(0.2)
+        path = sorted(small_data.glob("test/*.wav"))[0]
+        body = {"dataframe_split": {"columns": ["audio"], "data": [[base64.b64encode(path.read_bytes()).decode()]]}}
+        answer = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=120)
+        (found,) = json.loads(answer.text)["predictions"]
+        assert found == pytest.approx(dict(Tagger.load(copy.folder).tag(path, top=99)), abs=2e-6)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.whole.cluster.hosts import Host, Hosts, Share
 
-__all__ = ["DATA", "ROOT", "SHARED", "Slurm"]
+__all__ = ["DATA", "SBATCH", "SCONTROL", "SHARED", "Slurm"]
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path("/mnt/shared")

@@ -6,6 +6,7 @@ import json
 import os
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from features.errors import DataError, FetchError, InputError
 from features.fetch import fetch as module
 from features.fetch.fetch import fetch
 from features.fetch.sources import DATASETS
+from orchestrator.cli.main import main
 from tests.features.fetch.conftest import Told
 from tests.fixtures.file_server import FileServer
 from tests.fixtures.zips import cut, zipped
@@ -185,3 +187,24 @@ def test_every_dataset_has_folders_of_its_own() -> None:
         folders = [package.folder for package in dataset.packages]
         assert len({*folders}) == len(folders)
         assert os.sep not in "".join(folders)
+
+
+def test_the_verb_says_what_to_type_next(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(DATASETS, "esc50", replace(DATASETS["esc50"], server=server.url))
+    data = tmp_path / "ESC-50"
+    assert main(["fetch", "esc-50", str(data)]) == 1
+    assert capsys.readouterr().err == (
+        f"sonogrid: {server.url}{ESC50} answers 404 Not Found: look whether the dataset has moved\n"
+    )
+    server.files[ESC50] = zipped({"ESC-50-33c8/meta/esc50.csv": b"x", "ESC-50-33c8/audio/a.wav": b"y"})
+    assert main(["fetch", "esc-50", str(data)]) == 0
+    said = capsys.readouterr().out
+    assert "ESC-50 from https://github.com/karolpiczak/ESC-50: 1 file\n" in said
+    assert said.endswith(
+        f"next:\n  sonogrid init {data}\n  sonogrid check {data}\n"
+        f"  sonogrid launch default --data {data} --out runs/ESC-50\n"
+    )
+    assert main(["fetch", "esc51", str(data)]) == 2
+    assert "did you mean 'esc50'?" in capsys.readouterr().err

@@ -1,12 +1,24 @@
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
-from features.errors import StoreError
+import trainers.predict
+from features.errors import JobError, StoreError
 from orchestrator.blending.predictions import Predictions
-from orchestrator.jobs.predict import load_networks
+from orchestrator.jobs.execution import JobExecution
+from orchestrator.jobs.inputs import Inputs
+from orchestrator.jobs.predict import PredictSpec, load_networks
+from orchestrator.jobs.spec import JobSpec
 from orchestrator.run.bound import Run
 from orchestrator.store.results import PredictResult
+from trainers.checkpoints import snapshot_path
+from trainers.network import Tagger
+from trainers.settings import PooledSettings
+from trainers.weights import save_snapshot
 
 
 def test_networks_are_one_per_snapshot(inline_run: Run) -> None:
@@ -38,3 +50,82 @@ def test_a_teacher_predicts_the_noisy_clips_at_their_own_pads(inline_run: Run) -
     assert sorted(path.name for path in folder.glob("*.npy")) == ["noisy.npy"]
     scores = Predictions.open(folder, inline_run.manifest).read("noisy")
     assert scores.shape == (2, 1, 1, len(inline_run.manifest.subset("noisy")), 6)
+
+
+def test_networks_have_the_weights_of_their_snapshots(inline_run: Run, tmp_path: Path) -> None:
+    condition = inline_run.recipe.conditions["A"]
+    features = condition.features.model_copy(update={"n_mels": 20})
+    train = condition.train.model_copy(update={"network": PooledSettings(), "multitask": True, "cycles": 2})
+    condition = condition.model_copy(update={"features": features, "train": train})
+    saved = [Tagger(PooledSettings(), 3, noisy_head=True, bands=20) for _ in range(2)]
+    for cycle, network in enumerate(saved, 1):
+        save_snapshot(snapshot_path(tmp_path, cycle), network, {})
+    for network, found in zip(saved, load_networks(tmp_path, condition, 3, torch.device("cpu")), strict=True):
+        for name, weights in network.state_dict().items():
+            torch.testing.assert_close(found.state_dict()[name], weights, rtol=0, atol=0)
+
+
+@dataclass
+class Folder:
+    """Stands in for an attempt."""
+
+    folder: Path
+    beats: int = 0
+
+    def progress(self) -> None:
+        self.beats += 1
+
+
+def job_of(run: Run, **form: Any) -> tuple[PredictSpec, JobSpec, Inputs]:
+    """The prediction job of condition A, fold 1, which reads clips in another way, and repeats short ones."""
+    spec = run.claim(run.graph.nodes[run.graph.predict["A", 1]], JobExecution())
+    assert isinstance(spec.work, PredictSpec)
+    condition = spec.work.condition
+    train = condition.train.model_copy(update={"padding": "repeat"})
+    work = replace(
+        spec.work,
+        condition=condition.model_copy(update={"train": train}),
+        form=spec.work.form.model_copy(update={"part": "crops", "crops": 2, **form}),
+    )
+    return work, spec, Inputs(spec.manifest, spec.inputs, run.store)
+
+
+def test_clips_are_predicted_as_the_condition_says(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, given = list[dict[str, Any]](), list[np.ndarray]()
+    real = trainers.predict.predict
+
+    def predict(*arguments: Any, **more: Any) -> np.ndarray:
+        asked.append({"pads": arguments[3], **more})
+        given.append(real(*arguments, **more))
+        return given[-1]
+
+    monkeypatch.setattr(trainers.predict, "predict", predict)
+    work, spec, inputs = job_of(copy)
+    attempt = Folder(tmp_path)
+    work.do(spec, inputs, attempt)  # type: ignore[arg-type]
+    assert work.subsets == ("curated", "test")
+    for call in asked:
+        assert (call["pads"], call["heads"], call["padding"]) == ((2, 4), ("curated", "noisy"), "repeat")
+        assert (call["read"], call["crop"]) == (work.form, work.condition.train.crops[-1])
+    assert attempt.beats > 0
+    for subset, scores in zip(work.subsets, given, strict=True):
+        np.testing.assert_array_equal(np.load(tmp_path / f"{subset}.npy"), scores)
+        assert scores.any()
+
+
+def test_of_no_clips_there_are_no_scores(copy: Run, tmp_path: Path) -> None:
+    work, spec, inputs = job_of(copy)
+    without = replace(copy.manifest, clips=copy.manifest.clips[copy.manifest.clips["subset"] != "test"])
+    vars(inputs)["manifest"] = without
+    work.do(spec, inputs, Folder(tmp_path))  # type: ignore[arg-type]
+    scores = np.load(tmp_path / "test.npy")
+    assert (scores.shape, scores.dtype) == ((2, 2, 2, 0, 6), np.float32)
+
+
+def test_a_score_that_is_no_number_is_an_error(copy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = trainers.predict.predict
+    monkeypatch.setattr(trainers.predict, "predict", lambda *a, **k: real(*a, **k) * np.float32("nan"))
+    work, spec, inputs = job_of(copy)
+    with pytest.raises(JobError, match="predict-A-1: a score of the curated clips is not finite"):
+        work.do(spec, inputs, Folder(tmp_path))  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("*.npy"))

@@ -59,6 +59,8 @@ def test_networks_have_the_weights_of_their_snapshots(inline_run: Run, tmp_path:
     condition = condition.model_copy(update={"features": features, "train": train})
     saved = [Tagger(PooledSettings(), 3, noisy_head=True, bands=20) for _ in range(2)]
     for cycle, network in enumerate(saved, 1):
+        for weights in network.parameters():
+            torch.nn.init.uniform_(weights)
         save_snapshot(snapshot_path(tmp_path, cycle), network, {})
     for network, found in zip(saved, load_networks(tmp_path, condition, 3, torch.device("cpu")), strict=True):
         for name, weights in network.state_dict().items():

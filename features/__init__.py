@@ -14,6 +14,7 @@ Data, in the order in which it flows:
     summary.py     what `check` returns: classes, subsets and notes
     settings.py    settings of data and features
     mel.py         power mel spectrograms, equal to librosa's
+    graphs.py      the same as torch modules that other runtimes can execute
     encoder.py     frozen encoders: windows of samples in, embeddings out
     encoder_onnx.py, encoder_pt2.py   their two file formats
     encoder_export.py  writes such a file from a module of torch

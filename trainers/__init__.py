@@ -12,6 +12,9 @@
     network.py           trunk and heads; trunks in resnet.py, seresnext.py, envnet.py
     pooled.py            statistics over time, a trunk of its own or beside one
     folded.py            networks without batch norms, for evaluation
+    soup.py              the mean of the weights of several networks
+    packing.py           weights in fewer bits
+    network_graph.py     a network and what prediction does around it, for export as a graph
     losses.py            losses by name
     semi.py              semi-supervised methods by name
     schedule.py          learning rate of a step

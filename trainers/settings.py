@@ -224,6 +224,13 @@ class PredictSettings(ReadSettings):
         description="heads whose scores are kept; the noisy head adds members to the blend and is never a teacher",
     )
 
+    soup: bool = Field(
+        False,
+        exclude_if=unless(False),
+        description="also predict with the mean of the weights of all cycles' snapshots; as a member, it is the cycle "
+        "after the last",
+    )
+
     @field_validator("heads")
     @classmethod
     def _curated_first(cls, heads: tuple[str, ...]) -> tuple[str, ...]:

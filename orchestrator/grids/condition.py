@@ -30,6 +30,8 @@ class ConditionSettings(Settings):
             )
         if "noisy" in self.predict.heads and not self.train.multitask:
             raise ValueError("predict.heads: a noisy head exists only with multitask")
+        if self.predict.soup and self.train.cycles == 1:
+            raise ValueError("predict.soup: one cycle has one snapshot, and nothing to average; leave soup out")
         crop, clips = max(self.train.crops), 2 * self.train.batch_size  # clips and their mixup partners
         gb = 4e-9 * clips * crop * (self.features.bands or 1)
         if gb > MAX_BATCH_GB:
@@ -38,6 +40,11 @@ class ConditionSettings(Settings):
                 f"{MAX_BATCH_GB:g} GB: lower one of them"
             )
         return self
+
+    @property
+    def predicting(self) -> int:
+        """Networks of a fold that predict: a snapshot per cycle and, after them, the mean of their weights."""
+        return self.train.cycles + self.predict.soup
 
 
 def parents(train: TrainSettings) -> dict[str, str]:

@@ -56,7 +56,11 @@ class EnsemblePart(Settings):
     """Which predictions of a condition are members of an ensemble."""
 
     cycles: tuple[int, ...] | None = Field(
-        None, min_length=1, strict=False, description="cycles whose snapshots are used, from 1; default: all"
+        None,
+        min_length=1,
+        strict=False,
+        description="cycles whose snapshots are used, from 1; default: all; with `predict.soup`, one more is the mean "
+        "of their weights",
     )
     pads: tuple[int, ...] | None = Field(
         None, min_length=1, strict=False, description="pads that are used; default: all that are predicted"
@@ -136,7 +140,7 @@ def check_ensembles(
 
 
 def _check_part(field: str, name: str, part: EnsemblePart, condition: ConditionSettings) -> None:
-    cycles = range(1, condition.train.cycles + 1)
+    cycles = range(1, condition.predicting + 1)
     there: tuple[tuple[str, Sequence[object] | None, Sequence[object], str], ...] = (
         ("cycles", part.cycles, cycles, f"{name} has cycles 1 to {len(cycles)}"),
         ("pads", part.pads, condition.predict.pads, f"{name} is predicted at {_listed(condition.predict.pads)}"),

@@ -64,7 +64,9 @@ class PredictSpec(Work):
         train, form = self.condition.train, self.form
         torch.set_num_threads(train.threads)
         manifest, device = inputs.manifest, device_of(spec.execution)
-        networks = load_networks(inputs.folders["train"][0], self.condition, len(manifest.classes), device)
+        networks = load_networks(
+            inputs.folders["train"][0], self.condition, len(manifest.classes), device, soup=form.soup
+        )
         result = PredictResult(len(networks), tuple(form.heads), tuple(form.pads), self.labels_seen)
         predictions = Predictions(attempt.folder, manifest, self.held_out, result)
         for subset in self.subsets:
@@ -84,10 +86,13 @@ class PredictSpec(Work):
         return result.to_json()
 
 
-def load_networks(folder: Path, condition: ConditionSettings, classes: int, device: "torch.device") -> "list[Tagger]":
-    """The taggers of a finished training job, one per snapshot, cycle 1 first."""
+def load_networks(
+    folder: Path, condition: ConditionSettings, classes: int, device: "torch.device", *, soup: bool
+) -> "list[Tagger]":
+    """The taggers of a finished training job, one per snapshot, cycle 1 first, then the mean of their weights."""
     from trainers.checkpoints import snapshot_path
     from trainers.network import Tagger
+    from trainers.soup import mean_of
     from trainers.weights import load_snapshot
 
     networks = []
@@ -96,4 +101,4 @@ def load_networks(folder: Path, condition: ConditionSettings, classes: int, devi
         network = Tagger(train.network, classes, noisy_head=train.multitask, bands=bands)
         load_snapshot(snapshot_path(folder, cycle), network)
         networks.append(network.to(device))
-    return networks
+    return [*networks, mean_of(networks)] if soup else networks

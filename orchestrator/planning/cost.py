@@ -171,8 +171,9 @@ class _Counter:
 
     def _prediction(self, node: Node) -> NodeCost:
         condition = self._condition(node)
-        network, cycles = condition.train.network, condition.train.cycles
+        network = condition.train.network
         predict = PredictSettings.model_validate(node.payload["predict"])
+        cycles = condition.train.cycles + predict.soup
         heads, flops, count = len(predict.heads), 0.0, 0
         for subset in (name for name in self.folds if name in node.inputs):
             clips = self._clips(node, subset, held_out=subset == "curated")

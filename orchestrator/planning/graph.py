@@ -249,7 +249,9 @@ class _Builder:
         if key not in self.graph.taught:
             train = self.training(name, held_out, number)
             own = self.recipe.conditions[name].predict
-            predict = own.model_copy(update={"pads": pads, "heads": ("curated",)}).model_dump(mode="json")
+            predict = own.model_copy(update={"pads": pads, "heads": ("curated",), "soup": False}).model_dump(
+                mode="json"
+            )
             title = f"predict-noisy-{self._title(name, number)}-{split_name(held_out)}"
             self.graph.taught[key] = (train, self._predict(title, name, held_out, train, ("noisy",), predict))
         return self.graph.taught[key][1]
@@ -281,7 +283,7 @@ class _Builder:
         shards = self.features(condition.features)
         inputs: dict[str, tuple[str, ...]] = {"train": (train,)}
         inputs |= {subset: shards[subset] for subset in subsets}
-        passes = condition.train.cycles * len(predict["pads"]) * len(predict["heads"])
+        passes = condition.predicting * len(predict["pads"]) * len(predict["heads"])
         cost = 0.02 * passes * sum(self.counts[subset] for subset in subsets)
         more = {"held_out": held_out, "cost": cost, "cpus": float(condition.train.threads), "trains": True}
         return self.graph.add(title, "predict", payload, inputs, condition=name, **more)

@@ -86,7 +86,7 @@ def member_weights(run: Run, condition: str | None = None, members: int | None =
         row = run.recipe.conditions[condition]
         every = [
             Member(condition, cycle + 1, head, pad)
-            for cycle in range(row.train.cycles)
+            for cycle in range(row.predicting)
             for head in row.predict.heads
             for pad in row.predict.pads
         ]
@@ -112,7 +112,7 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
     conditions = []
     for name, condition in recipe.conditions.items():
         pads, heads = condition.predict.pads, condition.predict.heads
-        weights = np.zeros((condition.train.cycles, len(heads), len(pads)))
+        weights = np.zeros((condition.predicting, len(heads), len(pads)))
         for member, weight in chosen.items():
             if member.condition == name:
                 weights[member.cycle - 1, heads.index(member.head), pads.index(member.pad)] = weight
@@ -123,7 +123,8 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
         nodes = [graph.nodes[graph.train[name, fold]] for fold in range(recipe.data.folds)]
         if any(store.state(node).state != "done" for node in nodes):
             raise StoreError(f"{run.folder}: {name} is not trained yet; finish it with: sonogrid resume {run.folder}")
-        folds = [load_networks(store.results(node), condition, len(run.manifest.classes), device) for node in nodes]
+        classes, soup = len(run.manifest.classes), condition.predict.soup
+        folds = [load_networks(store.results(node), condition, classes, device, soup=soup) for node in nodes]
         for network in (network for fold in folds for network in fold):
             fold_norms(network)
             network.to(memory_format=torch.channels_last)  # twice as fast on a CPU in EnvNet

@@ -13,8 +13,12 @@ from orchestrator.jobs.execution import JobExecution
 from orchestrator.jobs.inputs import Inputs
 from orchestrator.jobs.predict import PredictSpec, load_networks
 from orchestrator.jobs.spec import JobSpec
+from orchestrator.launch import resume
+from orchestrator.report.scores import mean_predictions
 from orchestrator.run.bound import Run
 from orchestrator.store.results import PredictResult
+from orchestrator.tagger.tagger import Tagger as RunTagger
+from tests.fixtures.harm import INLINE, QUIET
 from trainers.checkpoints import snapshot_path
 from trainers.network import Tagger
 from trainers.settings import PooledSettings
@@ -23,10 +27,26 @@ from trainers.weights import save_snapshot
 
 def test_networks_are_one_per_snapshot(inline_run: Run) -> None:
     folder = inline_run.store.results(inline_run.graph.nodes[inline_run.graph.train["A", 0]])
-    networks = load_networks(folder, inline_run.recipe.conditions["A"], 6, torch.device("cpu"))
+    condition = inline_run.recipe.conditions["A"]
+    networks = load_networks(folder, condition, 6, torch.device("cpu"), soup=False)
     assert len(networks) == 2
     first, second = (next(network.parameters()) for network in networks)
     assert not torch.equal(first, second)
+    *snapshots, mean = load_networks(folder, condition, 6, torch.device("cpu"), soup=True)
+    assert len(snapshots) == 2
+    torch.testing.assert_close(next(mean.parameters()), (first + second) / 2)
+
+
+def test_a_soup_is_a_member_that_a_tagger_uses(copy: Run) -> None:
+    """With the scores that the run's own job computed; a teacher's labels stay those of its snapshots."""
+    assert resume(copy.folder, INLINE, QUIET, changes=("conditions.A.predict.soup=true",)).ok
+    run = Run.open(copy.folder)
+    assert run.graph.train == copy.graph.train
+    assert run.graph.taught == copy.graph.taught
+    found = mean_predictions(run)["A"]
+    assert {member.cycle for member in found.members} == {1, 2, 3}
+    clips = [run.data_root / path for path in run.manifest.subset("test")["path"]]
+    np.testing.assert_allclose(RunTagger.load(run.folder, condition="A").scores(clips), found.test, atol=2e-6)
 
 
 def test_a_prediction_has_every_axis_and_lists_it(inline_run: Run) -> None:
@@ -62,7 +82,9 @@ def test_networks_have_the_weights_of_their_snapshots(inline_run: Run, tmp_path:
         for weights in network.parameters():
             torch.nn.init.uniform_(weights)
         save_snapshot(snapshot_path(tmp_path, cycle), network, {})
-    for network, found in zip(saved, load_networks(tmp_path, condition, 3, torch.device("cpu")), strict=True):
+    for network, found in zip(
+        saved, load_networks(tmp_path, condition, 3, torch.device("cpu"), soup=False), strict=True
+    ):
         for name, weights in network.state_dict().items():
             torch.testing.assert_close(found.state_dict()[name], weights, rtol=0, atol=0)
 

@@ -161,7 +161,8 @@ def build_manifest(
     Raises:
         DataError: every problem, one sentence each; with `skip_bad`, only problems of the dataset as a whole.
     """
-    layout = find_layout(root) if relabel is None else relabel.apply(find_layout(root))
+    layout = find_layout(root)
+    changed = layout if relabel is None else relabel.apply(layout)
     group_by = settings.group_by or layout.group_by
     column_problems, group_columns = _group_columns(layout.parts, group_by)
     if column_problems:
@@ -180,13 +181,25 @@ def build_manifest(
         raise DataError(problems)
     probes.save()
 
-    notes = [*layout.notes, *_rare_classes(records, layout), *_same_audio(records), *_above_full_scale(records)]
+    notes = [*changed.notes, *_rare_classes(records, layout), *_same_audio(records), *_above_full_scale(records)]
     fold_problems, fold_notes = assign_folds(records, layout, settings, group_by, set(group_columns))
     if fold_problems:
         raise DataError(fold_problems)
     notes += fold_notes
+    if changed is not layout:  # after the folds are drawn, which the labels balance: no clip changes its fold
+        records = _relabelled(records, changed)
     table = pa.Table.from_pylist(records, _SCHEMA)
     return Manifest(_frame(table), layout.classes, tuple(problems), tuple(notes))
+
+
+def _relabelled(records: Sequence[dict[str, Any]], layout: Layout) -> list[dict[str, Any]]:
+    """Manifest rows with the labels of a layout, without clips that it leaves out."""
+    labels = {(subset, row.clip): list(row.labels) for subset, part in layout.parts.items() for row in part.rows}
+    found = [record for record in records if (record["subset"], record["clip"]) in labels]
+    return [
+        record if record["subset"] == "test" else {**record, "labels": labels[record["subset"], record["clip"]]}
+        for record in found
+    ]
 
 
 def _group_columns(parts: Mapping[str, Part], group_by: str | None) -> tuple[list[str], dict[str, str]]:

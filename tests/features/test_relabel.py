@@ -72,3 +72,14 @@ def test_clips_and_labels_that_are_not_there_are_named(small_data: Path, tmp_pat
         "new.csv names curated clip gone.wav, which the dataset does not have",
         f"new.csv labels {clip} with Nonsense, not in the list of classes: use a class of the dataset",
     ]
+
+
+def test_no_clip_changes_its_fold_even_if_labels_balance_the_folds(small_data: Path, tmp_path: Path) -> None:
+    settings = DataSettings(folds=2, stratify=True)
+    before = build_manifest(small_data, settings)
+    rows = [f"{subset},{before.subset(subset)['clip'].iloc[0]},Tone," for subset in ("curated", "noisy")]
+    rows.append(f"curated,{before.subset('curated')['clip'].iloc[1]},,")
+    after = build_manifest(small_data, settings, relabel=Relabel.read(written(tmp_path / "new.csv", *rows)))
+    folds = before.clips.set_index(["subset", "clip"])["fold"]
+    for subset, clip, fold in after.clips[["subset", "clip", "fold"]].itertuples(index=False):
+        assert folds[subset, clip] == fold

@@ -269,9 +269,16 @@ def _small(patches: Patches) -> None:
         patches.set(module, "json", Json)
     for kind in list(orchestrator.jobs.registry.KINDS):
         patches.set(orchestrator.jobs.registry, "KINDS", {**orchestrator.jobs.registry.KINDS, kind: SimulatedWork})
-    for name in ("print_start", "print_end", "print_report", "print_mlflow_warning", "write_reports", "_score"):
+    for name in (
+        "print_start",
+        "print_end",
+        "print_report",
+        "print_mlflow_warning",
+        "write_reports",
+        "write_pages",
+        "_score",
+    ):
         patches.set(launch, name, _nothing)
-    patches.set(launch, "build_report", lambda _: None)
     patches.set(launch, "LaunchView", Quiet)
     patches.set(launch, "interruptible", _interruptible)
     patches.set(launch, "node_costs", lambda *_: {})

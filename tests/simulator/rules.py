@@ -211,7 +211,9 @@ class Rules:
         if owner is not process and first < since and late:
             what = "removes" if after is None else "writes"
             raise self.broken(f"one owner: {process.name} {what} {key}, though {owner.name} has taken over")
-        if key not in self.owners or (owner is not process and first >= since):
+        if after is None and owner is process:
+            self.owners.pop(key, None)  # it has ended: an earlier one that wakes now is in nobody's way
+        elif key not in self.owners or (owner is not process and first >= since):
             self.owners[key] = process, self.kernel.now
 
     # --- jobs

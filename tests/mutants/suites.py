@@ -9,7 +9,7 @@ JOBS = "tests/orchestrator/jobs"
 PLANNING = "tests/orchestrator/planning"
 IN_A_FOLDER = ("-k", "not s3")
 """What the stores share is tested in a folder, where it is quick."""
-OBJECTS = (f"{STORE}/objects/test_objects.py",)
+OBJECTS = (f"{STORE}/objects/test_objects.py", f"{STORE}/objects/test_base.py", f"{STORE}/objects/test_s3.py")
 SUITES: dict[str, tuple[str, ...]] = {
     "orchestrator/store/base.py": (
         f"{STORE}/test_base.py", f"{STORE}/test_base_answers.py", f"{STORE}/test_local.py", f"{STORE}/test_layout.py",

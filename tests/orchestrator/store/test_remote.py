@@ -19,10 +19,12 @@ from orchestrator.launch import launch
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.run.selection import Selection, plan_of, prepare
+from orchestrator.store.layout import attempt_place
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.store.objects.open import open_object_store
 from orchestrator.store.open import open_store
+from orchestrator.store.remote import UNFINISHED_HISTORY, RemoteNodeStore
 from orchestrator.views.status import read_status
 from tests.fixtures.harm import INLINE, QUIET, Compare
 from trainers.history import HISTORY
@@ -214,6 +216,7 @@ LEAVE = """
 import sys
 from pathlib import Path
 from orchestrator.store.open import open_store
+from orchestrator.store.remote import UNFINISHED_HISTORY, RemoteNodeStore
 store = open_store(sys.argv[1])
 folder = store.begin("node", 1)
 (folder / "checkpoint").write_bytes(b"x" * 1000)
@@ -239,3 +242,30 @@ def test_scratch_of_a_killed_attempt_is_removed_and_that_of_a_living_one_stays(s
     for folder in (ours, other):
         store.end(folder)
         assert not folder.exists()
+
+
+NODE = Node("train-A-0", "train", {}, {}, "0123456789abcdef" * 4)
+
+
+@pytest.fixture
+def store(s3: str) -> RemoteNodeStore:
+    return RemoteNodeStore(f"{s3}/nodes")
+
+
+def test_a_history_that_broke_off_in_a_character_is_read_as_far_as_it_goes(store: RemoteNodeStore) -> None:
+    name = store.name(NODE)
+    attempt = store.claim(NODE, "run").attempt
+    record = json.dumps({"epoch": 1, "lwlrap": 0.5}).encode() + b"\n"
+    store.storage.write(f"{attempt_place(name, attempt)}/{UNFINISHED_HISTORY}", record + "é".encode()[:1])
+    assert RemoteNodeStore(store.url).history(NODE) == [{"epoch": 1, "lwlrap": 0.5}]
+
+
+def test_scratch_folders_are_made_when_they_are_needed_and_end_with_the_store(store: RemoteNodeStore) -> None:
+    name = store.name(NODE)
+    claim = store.claim(NODE, "run")
+    assert store.earlier(name) == []
+    assert not list(store.root.glob("*.scratch"))
+    folder = store.begin(name, claim.attempt)
+    assert folder.is_dir()
+    store.close()
+    assert not list(store.root.glob("*.scratch"))

@@ -22,7 +22,6 @@ WITHOUT = {
     "orchestrator/store/interfaces.py": "abstract methods alone: tested where they are implemented",
     "orchestrator/store/objects/gcs.py": "one contract for all object stores: tested in test_objects.py beside it",
     "orchestrator/store/objects/local.py": "one contract for all object stores: tested in test_objects.py beside it",
-    "orchestrator/store/objects/s3.py": "one contract for all object stores: tested in test_objects.py beside it",
 }
 """Modules without a test file of their own, each with the reason."""
 

@@ -9,10 +9,11 @@ import sonogrid
 
 PUBLIC = [
     "DataError", "DatasetSummary", "EncoderFile", "Execution", "Exported", "FetchError", "Fetched", "GridError",
-    "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Report",
-    "Review", "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError", "TunedAgain",
-    "__version__", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs", "plan", "report",
-    "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
+    "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Registered",
+    "Report", "Review", "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError",
+    "TunedAgain", "__version__", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
+    "plan", "register", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune",
+    "ui",
 ]  # fmt: skip
 
 

@@ -132,8 +132,8 @@ def test_an_additional_crop_keeps_a_part_of_the_repeated_clip() -> None:
 
 def inputs_of_the_trunk(network: Tagger, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     seen: list[torch.Tensor] = []
-    embed = network.embed
-    monkeypatch.setattr(network, "embed", lambda x: (seen.append(x.clone()), embed(x))[1])
+    prepare = network.prepare
+    monkeypatch.setattr(network, "prepare", lambda x: (seen.append(x.clone()), prepare(x))[1])
     return seen
 
 

@@ -1,7 +1,7 @@
 """Pictures in one style: readable in print, in grey and by the colour-blind, with text that can be searched.
 
-Colours are those of Okabe & Ito, "Color Universal Design", 2008; nothing is told by colour alone. Equal input gives the
-same bytes.
+Colours are those of Okabe & Ito, "Color Universal Design", 2008; colour is never the only sign. Equal input makes
+the same bytes.
 """
 
 import io

@@ -22,7 +22,7 @@ def serve(run: str | Path, port: int, console: Console) -> int:
     Args:
         run: what `Tagger.load` takes.
         port: of localhost; 0: any free one.
-        console: is told the address.
+        console: shows the address.
 
     Raises:
         InputError: the port is in use or not allowed.

@@ -1,8 +1,8 @@
 """The terminal of a launch while it runs.
 
-A terminal shows the grid, a cell per condition and fold, and below it what runs and how long it will still take; it is
-drawn anew every second, by a thread, as the inline executor has no time for it. Above it, and alone where there is no
-terminal, is one line per job that ended.
+A terminal shows the grid as a table, with one cell per condition and fold. Below it are the running jobs and the time
+left. A thread redraws it every second, because the inline executor blocks the main thread. One line per finished job is
+printed above the table; without a terminal, only these lines are printed.
 """
 
 import time

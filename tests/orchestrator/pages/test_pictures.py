@@ -57,7 +57,7 @@ def test_nothing_and_one_row_can_be_drawn() -> None:
 
 
 def test_colours_differ_in_grey() -> None:
-    """Printed without colour, neighbours of the first three kinds are told apart by lightness or hatch."""
+    """Printed without colour, neighbours of the first three kinds differ in lightness or hatch."""
     grey = [int(c[1:3], 16) * 0.299 + int(c[3:5], 16) * 0.587 + int(c[5:7], 16) * 0.114 for c in COLOURS]
     assert len({round(value) for value in grey}) == len(COLOURS)
 

@@ -1,4 +1,4 @@
-"""What a reader in a hurry is told."""
+"""The summary at the top of a report."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 """The driver: one process takes a RUN to its end.
 
-A launch checks the data, plans, runs what is not done, mirrors it to MLflow and writes the report. Launching again is
-resuming.
+A launch checks the data, plans, runs what is not done, mirrors it to MLflow, writes the report and registers the blend.
+Launching again is resuming.
 """
 
 import faulthandler
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from features.errors import InputError
+from features.errors import InputError, SonogridError
 from features.files import write_json
 from features.shards import require_free_space
 from features.words import count
@@ -43,6 +43,9 @@ from orchestrator.views.launch_text import print_end, print_mlflow_warning, prin
 from orchestrator.views.progress import LaunchView
 from trainers.supervisor import Stop
 
+if TYPE_CHECKING:
+    from orchestrator.tracking.models import Registered
+
 __all__ = ["LaunchResult", "launch", "resume"]
 
 
@@ -61,6 +64,8 @@ class LaunchResult:
     stopped: bool
     """Whether Ctrl-C or SIGTERM ended the launch early."""
     report: Report
+    registered: "Registered | None" = None
+    """The blend's new version in MLflow's registry; None if it has one, or is not done."""
 
     @property
     def ok(self) -> bool:
@@ -119,6 +124,7 @@ def launch(
         if trouble is not None:
             print_mlflow_warning(run, trouble, console)
         print_report(report, console)
+        registered = None if trouble is not None or summary.stopped else _register(run, console)
         given = execution.address if execution.executor == "ray" else None
         print_end(
             run,
@@ -136,7 +142,26 @@ def launch(
         blocked=tuple(plan.graph.nodes[signature].name for signature in summary.blocked),
         stopped=summary.stopped,
         report=report,
+        registered=registered,
     )
+
+
+def _register(run: Run, console: Console) -> "Registered | None":
+    """Register a new blend in MLflow and say so; what goes wrong there ends nothing."""
+    from orchestrator.tracking.models import register_new
+
+    if not _is_blended(run):
+        return None
+    again = f"sonogrid register {run.folder}"
+    try:
+        registered = register_new(run)
+    except SonogridError as error:
+        console.print(f"warning: the blend is not registered ({error}); later: {again}", style="yellow")
+        return None
+    if registered is not None:
+        copy = "" if registered.copied else f"; MLflow refers to {run.folder}, '{again}' copies its networks"
+        console.print(f"registered {registered}{copy}", soft_wrap=True)
+    return registered
 
 
 def _score(run: Run, labels: Path | None, console: Console) -> None:

@@ -287,8 +287,7 @@ def register(arguments: Arguments, console: Console) -> int:
     if arguments.json:
         print_json(found.as_dict())
         return 0
-    part = "as champion" if found.champion else "not as champion"
-    console.print(f"{found.name} version {found.version} {part}: lwlrap {found.score:.4f}, {found.reason}")
+    console.print(f"registered {found}")
     console.print(f"models:/{found.name}/{found.version}")
     return 0
 

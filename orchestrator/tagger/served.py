@@ -1,4 +1,4 @@
-"""A `.tagger` file as MLflow's python_function: `mlflow models serve` loads it by this module, without unpickling.
+"""A tagger as MLflow's python_function: `mlflow models serve` loads it by this module, without unpickling.
 
 The input is a table with the column `audio`, the bytes of an audio file in each row; over HTTP they are base64.
 The output has a row for each input and a column of scores for each class.
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import InputError
+from orchestrator.tagger.registered import REFERENCE, read_reference
 from orchestrator.tagger.tagger import Tagger
 
 __all__ = ["AUDIO", "PythonFunction", "_load_pyfunc"]
@@ -44,5 +45,6 @@ class PythonFunction:
 
 
 def _load_pyfunc(data_path: str) -> PythonFunction:
-    """Called by MLflow with the path of the `.tagger` file."""
-    return PythonFunction(Tagger.load(Path(data_path)))
+    """Called by MLflow with the path of the `.tagger` file, or of the file that refers to a RUN."""
+    path = Path(data_path)
+    return PythonFunction(Tagger.load(read_reference(path) if path.name == REFERENCE else path))

@@ -1,17 +1,18 @@
 """The blend of a run as a model of MLflow: logged with its scores and data, and registered.
 
-The model is a `.tagger` file, which `orchestrator.tagger.served` loads; nothing of it is unpickled. Registering a blend
-again finds the version that it has.
+The model is a `.tagger` file, or the path of RUN where a launch would have to copy much; `orchestrator.tagger.served`
+loads both, and unpickles nothing. Registering a blend again finds the version that it has.
 """
 
 import io
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,22 +23,30 @@ from orchestrator.blending.result import Blend
 from orchestrator.redact import one_line, redact
 from orchestrator.run.bound import Run
 from orchestrator.store.node import Node
+from orchestrator.tagger.calibration import Calibration
+from orchestrator.tagger.members import calibrate, member_weights
 from orchestrator.tagger.package import write_package
+from orchestrator.tagger.registered import REFERENCE, blend_word, write_reference
 from orchestrator.tagger.served import AUDIO
 from orchestrator.tagger.tagger import Tagger
 from orchestrator.tracking.connection import tracking_uri
 from orchestrator.tracking.mirror import bring_up_to_date
 from orchestrator.tracking.runs import Runs
 
-__all__ = ["CHAMPION", "Registered", "register"]
+__all__ = ["CHAMPION", "Registered", "register", "register_new"]
 
 CHAMPION = "champion"
+COPIED_BYTES = 500_000_000
+"""Largest size of the networks of a blend that a launch copies to MLflow without being asked."""
 LOADER = "orchestrator.tagger.served"
 SCORE = "sonogrid.oof_lwlrap_nested"
 DATA = "sonogrid.data"
 LEAKY = "sonogrid.leaky"
 RESULT = "sonogrid.result"
-"""Tags of a version: its clean score, the hash of its dataset, whether that score is leaky, and the blend's result."""
+COPIED = "sonogrid.copied"
+"""Tags of a version: its clean score, the hash of its dataset, whether that score is leaky, the blend's result, and
+whether MLflow has the networks or only the path of RUN."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,12 @@ class Registered:
     """Whether it is the champion now."""
     reason: str
     """Why, or why not."""
+    copied: bool = True
+    """Whether MLflow has the networks; otherwise it refers to RUN."""
+
+    def __str__(self) -> str:
+        part = "champion" if self.champion else "not champion"
+        return f"{self.name} v{self.version}, {part} (lwlrap {self.score:.4f}, {self.reason})"
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -68,10 +83,26 @@ def register(run: Run) -> Registered:
         StoreError: the blend is not done yet.
         TrackingError: MLflow can't be reached, or refuses to take something.
     """
-    tagger = Tagger.load(run.folder, "cpu")
+    member_weights(run)  # before MLflow is asked for anything
     bring_up_to_date(run)
+    return _asked(run, lambda registration: registration.register(copied=True))
+
+
+def register_new(run: Run) -> Registered | None:
+    """Register a finished blend as `register` does, unless it has a version; MLflow is up to date.
+
+    If its networks are larger than `COPIED_BYTES`, MLflow gets the path of RUN instead of a copy.
+
+    Raises:
+        StoreError: a file of the store is missing or damaged.
+        TrackingError: MLflow can't be reached, or refuses to take something.
+    """
+    return _asked(run, lambda registration: registration.register_new())
+
+
+def _asked(run: Run, work: Callable[["_Registration"], Made]) -> Made:
     try:
-        return _Registration(run, tagger).register()
+        return work(_Registration(run))
     except SonogridError:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
@@ -82,11 +113,11 @@ def register(run: Run) -> Registered:
 
 
 class _Registration:
-    def __init__(self, run: Run, tagger: Tagger) -> None:
+    def __init__(self, run: Run) -> None:
         from orchestrator.tracking.connection import connect
 
         assert run.graph.blend is not None
-        self.run, self.tagger = run, tagger
+        self.run = run
         self.node: Node = run.graph.nodes[run.graph.blend]
         self.name = run.recipe.name
         self.client = connect()
@@ -95,67 +126,96 @@ class _Registration:
             SCORE: f"{self.blend.oof_lwlrap_nested:.6f}",
             DATA: run.manifest.content_hash()[:36],
             LEAKY: str("blend" in run.leaky).lower(),
-            RESULT: f"{self.node.signature} {run.store.done(self.node).started:.3f}",
+            RESULT: blend_word(run),
         }
 
-    def register(self) -> Registered:
+    def register_new(self) -> Registered | None:
+        """Register the blend unless it has a version, without copying much."""
+        return None if self._versions() else self.register(copied=self._size() <= COPIED_BYTES)
+
+    def register(self, *, copied: bool) -> Registered:
+        """Find the version of the blend or make one, and compare it with the champion.
+
+        Args:
+            copied: whether MLflow gets the networks or the path of RUN.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
             self.client.create_registered_model(self.name)
         except MlflowException:  # it is there
             self.client.get_registered_model(self.name)
-        versions = self.client.search_model_versions(f"name = '{self.name}'")
-        same = next((found for found in versions if found.tags.get(RESULT) == self.tags[RESULT]), None)
-        version = str(self._new_version().version if same is None else same.version)
+        same = [found for found in self._versions() if not copied or found.tags.get(COPIED) != "false"]
+        version = str((same[0] if same else self._new_version(copied=copied)).version)
         try:
             before = self.client.get_model_version_by_alias(self.name, CHAMPION)
         except MlflowException:  # nobody is
             before = None
         champion, reason = _verdict(self.tags, None if before is None else before.tags)
-        if before is not None and str(before.version) == version:
+        if before is not None and before.tags.get(RESULT) == self.tags[RESULT]:
             champion, reason = True, "it was before"
-        elif champion:
+        if champion:
             self.client.set_registered_model_alias(self.name, CHAMPION, version)
-        return Registered(self.name, version, self.blend.oof_lwlrap_nested, champion, reason)
+        return Registered(self.name, version, self.blend.oof_lwlrap_nested, champion, reason, copied)
 
-    def _new_version(self) -> Any:
+    def _versions(self) -> list[Any]:
+        """The versions that this blend has already."""
+        found = self.client.search_model_versions(f"name = '{self.name}'")
+        return [version for version in found if version.tags.get(RESULT) == self.tags[RESULT]]
+
+    def _size(self) -> int:
+        """Bytes of the snapshots of all conditions with a weight."""
+        graph, store = self.run.graph, self.run.store
+        names = {member.condition for member in member_weights(self.run)}
+        return sum(store.done(graph.nodes[node]).n_bytes for (name, _), node in graph.train.items() if name in names)
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        return calibrate(self.run, member_weights(self.run), whole=True)
+
+    def _new_version(self, *, copied: bool) -> Any:
         """Log the model under the blend's run, and register it."""
+        tags = {**self.tags, COPIED: str(copied).lower()}
         run_id = Runs.of_experiment(self.name)[self.node.signature].id
         experiment = self.client.get_run(run_id).info.experiment_id
         params = {"members": str(sum(weight > 0 for weight in self.blend.weights))}
         params["predictions"] = str(self.blend.predictions)
         logged = self.client.create_logged_model(
-            experiment, "blend", run_id, tags=self.tags, params=params, model_type="audio tagging"
+            experiment, "blend", run_id, tags=tags, params=params, model_type="audio tagging"
         )
         with tempfile.TemporaryDirectory(prefix="sonogrid-") as folder:
-            model = self._save(Path(folder), logged.model_id, run_id)
+            model = self._save(Path(folder), logged.model_id, run_id, copied=copied)
             self.client.log_model_artifacts(logged.model_id, str(model))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self._link(run_id, logged.model_id)
         return self.client.create_model_version(
-            self.name, f"models:/{logged.model_id}", run_id, tags=self.tags, model_id=logged.model_id
+            self.name, f"models:/{logged.model_id}", run_id, tags=tags, model_id=logged.model_id
         )
 
-    def _save(self, folder: Path, model_id: str, run_id: str) -> Path:
+    def _save(self, folder: Path, model_id: str, run_id: str, *, copied: bool) -> Path:
         """Write the model in MLflow's form to a folder."""
         import mlflow
         from mlflow.models import Model, ModelSignature
         from mlflow.types import ColSpec, Schema
 
-        package = folder / "blend.tagger"
-        facts = {"grid": self.name, "signature": self.node.signature, "sonogrid": version_of("sonogrid"), **self.tags}
-        tagger = self.tagger
-        write_package(package, tagger.classes, tagger.conditions, tagger.calibration, facts, "fp32")
+        classes = self.run.manifest.classes
+        if copied:
+            data = folder / "blend.tagger"
+            facts = {"grid": self.name, "signature": self.node.signature, "sonogrid": version_of("sonogrid")}
+            conditions = Tagger.load(self.run.folder, "cpu").conditions
+            write_package(data, classes, conditions, self._calibration, facts | self.tags, "fp32")
+        else:
+            data = folder / REFERENCE
+            write_reference(data, self.run)
         signature = ModelSignature(
-            Schema([ColSpec("binary", AUDIO)]), Schema([ColSpec("double", name) for name in tagger.classes])
+            Schema([ColSpec("binary", AUDIO)]), Schema([ColSpec("double", name) for name in classes])
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow warns of its own classes and of its own use of pandas
             mlflow.pyfunc.save_model(
                 folder / "model",
                 loader_module=LOADER,
-                data_path=package,
+                data_path=data,
                 mlflow_model=Model(run_id=run_id, model_id=model_id),
                 signature=signature,
                 input_example=pd.DataFrame({AUDIO: [_example()]}),
@@ -170,9 +230,9 @@ class _Registration:
         data = Dataset(self.run.data_root.name, self.tags[DATA], "local", str(self.run.data_root))
         self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
         self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
-        calibration = self.tagger.calibration
+        reliability = self._calibration.after
         scores = self.blend.scores() | {
-            "brier": calibration.after.brier, "calibration_error": calibration.after.calibration_error,
+            "brier": reliability.brier, "calibration_error": reliability.calibration_error,
         }  # fmt: skip
         for name, value in scores.items():
             if value is not None:

@@ -1,9 +1,11 @@
 """The driver of a launch, on runs that are done already or refused."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from features.errors import GridError, InputError
 from features.files import read_json, write_json
@@ -15,6 +17,7 @@ from orchestrator.run.bound import Run
 from orchestrator.run.owner import own
 from orchestrator.run.selection import Selection, prepare, read_asked
 from tests.fixtures.harm import INLINE, QUIET
+from tests.fixtures.services import free_port
 
 
 def test_only_forced_jobs_run_again(copy: Run) -> None:
@@ -47,6 +50,41 @@ def test_resuming_keeps_the_labels_of_the_launch(copy: Run, tmp_path: Path) -> N
     kept = Run.open(copy.folder).manifest
     assert kept.subset("noisy").iloc[0]["labels"] == [other]
     assert any("new.csv changes the labels of 1 clip" in note for note in kept.notes)
+
+
+def test_a_new_blend_is_registered_and_the_launch_says_so(
+    copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = launch(copy, INLINE, Selection(), QUIET).registered
+    assert first is not None
+    assert (first.version, first.champion) == ("1", True)
+    assert launch(copy, INLINE, Selection(), QUIET).registered is None
+    printed = Console(file=io.StringIO())
+    second = launch(copy, INLINE, Selection(force=("blend",)), printed).registered
+    assert second is not None
+    assert not second.champion, "it scores as the first does"
+    score = f"{second.score:.4f}"
+    assert f"registered tiny v2, not champion (lwlrap {score}, the champion has {score})" in _text(printed)
+
+
+def test_a_launch_succeeds_while_the_registry_is_away(
+    copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"http://127.0.0.1:{free_port()}")
+    printed = Console(file=io.StringIO())
+    result = launch(copy, INLINE, Selection(), printed)
+    assert result.ok
+    assert result.registered is None
+    assert "warning: the blend is not registered (MLflow at sqlite:///" in _text(printed)
+    assert f"later: sonogrid register {copy.folder}" in _text(printed)
+
+
+def _text(console: Console) -> str:
+    """What was printed, in one line."""
+    assert isinstance(console.file, io.StringIO)
+    return " ".join(console.file.getvalue().split())
 
 
 def test_a_folder_of_another_grid_is_refused(copy: Run, small_data: Path) -> None:

@@ -16,12 +16,15 @@ import pandas as pd
 import pytest
 import requests
 
-from features.errors import StoreError
+from features.errors import InputError, StoreError
+from orchestrator.launch import launch
 from orchestrator.run.bound import Run
+from orchestrator.run.selection import Selection
 from orchestrator.store.marks import DoneMark
 from orchestrator.tagger.tagger import Tagger
-from orchestrator.tracking import models
+from orchestrator.tracking import bring_up_to_date, models
 from orchestrator.tracking.models import _verdict, register
+from tests.fixtures.harm import INLINE, QUIET
 from tests.fixtures.services import free_port
 
 
@@ -52,6 +55,35 @@ def test_a_blend_is_registered_once_with_all_that_belongs_to_it(
     np.testing.assert_allclose(found.to_numpy(), wanted, atol=2e-6)
     files = [path.name for path in Path(mlflow.artifacts.download_artifacts(uri)).rglob("*") if path.is_file()]
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pt"))]
+    assert models.register_new(copy) is None, "this blend has a version"
+
+
+def test_a_large_blend_is_referred_to_until_a_copy_is_asked_for(
+    copy: Run, own_mlflow: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "COPIED_BYTES", 1_000)
+    bring_up_to_date(copy)
+    reference = models.register_new(copy)
+    assert reference is not None
+    assert (reference.version, reference.champion, reference.copied) == ("1", True, False)
+    assert str(reference).startswith("tiny v1, champion (lwlrap 0.")
+    uri = f"models:/{copy.recipe.name}@champion"
+    model = Path(mlflow.artifacts.download_artifacts(uri))
+    assert sum(path.stat().st_size for path in model.rglob("*") if path.is_file()) < 20_000
+    path = sorted(small_data.glob("test/*.wav"))[0]
+    wanted = Tagger.load(copy.folder).scores([path])
+    np.testing.assert_array_equal(Tagger.load(uri).scores([path]), wanted)
+    found = mlflow.pyfunc.load_model(uri).predict(pd.DataFrame({"audio": [path.read_bytes()]}))
+    np.testing.assert_allclose(found.to_numpy(), wanted, atol=2e-6)
+    assert models.register_new(copy) is None
+
+    whole = register(copy)
+    assert (whole.version, whole.champion, whole.reason) == ("2", True, "it was before")
+    assert list(Path(mlflow.artifacts.download_artifacts(uri)).rglob("*.tagger"))
+    launch(copy, INLINE, Selection(force=("blend",)), QUIET)
+    with pytest.raises(InputError, match="has another blend than the model that refers to it"):
+        Tagger.load(f"models:/{copy.recipe.name}/1")
 
 
 def test_only_a_better_clean_score_on_the_same_data_makes_a_champion() -> None:

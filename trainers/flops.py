@@ -139,7 +139,7 @@ def training_flops(
     crops = settings.crops  # in equal shares
     steps = steps_per_epoch(train_clips, settings.batch_size)
     counted = [crop_flops(network, classes, crop, n_mels) for crop in crops]
-    streams = 1 + settings.multitask + (settings.pseudo is not None)
+    streams = len(settings.streams)
     # A semi-supervised method trains on some views and, before that, predicts as many to make their targets.
     views = settings.semi.trained_views if settings.semi else 0
     clip = fmean((streams + views) * flops.both + views * flops.forward for flops in counted)

@@ -62,7 +62,9 @@ class TrainJob:
     curated: FoldClips
     noisy: FoldClips | None = None
     soft_labels: np.ndarray | None = None
-    """(N, C) soft pseudo labels of all noisy clips."""
+    """(N, C) labels of all noisy clips by a teacher."""
+    curated_labels: np.ndarray | None = None
+    """(N, C) labels by which all curated clips are trained, if these are not `curated.targets`."""
     start_from: Path | None = None
     """Snapshot to start from."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -131,8 +133,8 @@ class _Training:
     def _make_streams(self) -> dict[str, Stream]:
         job, settings = self.job, self.job.settings
         curated = self._bank(job.curated)
-        targets = {"curated": _tensor(job.curated.targets, job.device)}
-        pools = {"curated": [self._pool(curated, job.curated.train_rows, targets["curated"])]}
+        labels = job.curated.targets if job.curated_labels is None else job.curated_labels
+        pools = {"curated": [self._pool(curated, job.curated.train_rows, _tensor(labels, job.device))]}
         self.valid: list[tuple[Head, ClipBank, FoldClips]] = [("curated", curated, job.curated)]
         if job.noisy is not None:
             noisy = self._bank(job.noisy)
@@ -279,6 +281,8 @@ class _Training:
         terms = {"curated": (settings.loss, 1.0), "noisy": (settings.noisy_loss, settings.noisy_weight)}
         if settings.pseudo is not None:
             terms["pseudo"] = (settings.pseudo.loss, settings.pseudo.weight)
+        elif settings.distill is not None:
+            terms["pseudo"] = (settings.loss, 1.0)
         return terms | self.method.terms(step)
 
     def _validate(self) -> dict[str, float]:

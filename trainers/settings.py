@@ -23,6 +23,7 @@ from trainers.registry import AUGMENTATIONS, LOSSES, Augmentations, resolve_augm
 __all__ = [
     "NETWORKS",
     "SEMI_METHODS",
+    "DistillSettings",
     "EnvNetSettings",
     "MeanTeacherSettings",
     "MixMatchSettings",
@@ -132,6 +133,39 @@ class PseudoSettings(Settings):
                 "'folds: same'"
             )
         return self
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"a condition is named twice in {', '.join(names)}; name each once")
+    return names
+
+
+class DistillSettings(Settings):
+    """Knowledge distillation (Hinton et al. 2015): a small network learns the scores of several conditions.
+
+    The teachers of a fold are the models that held it out, so that nothing a student learns from has seen its fold.
+    """
+
+    teachers: Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_different)] = Field(
+        description="conditions whose mean score is learnt, each by its own predictions (`predict`), all counting alike"
+    )
+    share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="part of the teachers' mean score in the labels of curated clips; the rest is their own label",
+    )
+    noisy: bool = Field(
+        True,
+        description="a second batch, of curated and noisy clips, whose noisy labels are the teachers' mean score alone",
+    )
+    own_label: float = Field(
+        1.0,
+        ge=1,
+        le=1e6,
+        description="factor of the odds of the classes that a noisy clip is labelled with, as in `pseudo`; 1: ignored",
+    )
 
 
 class PseudoLabelSettings(Settings):
@@ -302,6 +336,12 @@ class TrainSettings(Settings):
         False, description="after each epoch, score the noisy clips of the held-out folds by the second head"
     )
     pseudo: PseudoSettings | None = Field(None, description="train on labels that another condition predicts")
+    distill: DistillSettings | None = Field(
+        None,
+        exclude_if=unless(None),
+        description="learn the scores of other conditions; such a student is scored like any condition, and not "
+        "blended unless `members` names it",
+    )
     semi: SemiSettings | None = Field(
         None, description="semi-supervised method that uses the noisy clips without their labels"
     )
@@ -353,6 +393,9 @@ class TrainSettings(Settings):
             raise ValueError(f"lr_min {self.lr_min} is above lr_max {self.lr_max}")
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError(f"weight_decay needs 'optimizer: adamw', not {self.optimizer}")
+        if self.distill is not None and (self.pseudo is not None or self.semi is not None):
+            other = "pseudo" if self.pseudo is not None else "semi"
+            raise ValueError(f"distill and {other} both say what the noisy clips teach; leave one of them out")
         for name in self.augment:
             self._check_input_of(name)
         if self.network.kind == "envnet" and self.crops[0] < self.network.min_samples:
@@ -385,6 +428,17 @@ class TrainSettings(Settings):
     def feature_kind(self) -> Literal["mel", "waveform", "embedding"]:
         """The features that the network reads."""
         return self.network.reads
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the batches of labelled clips that each step trains on."""
+        third = self.pseudo is not None or (self.distill is not None and self.distill.noisy)
+        return ("curated", *(["noisy"] if self.multitask else []), *(["pseudo"] if third else []))
+
+    @property
+    def uses_noisy(self) -> bool:
+        """Whether the noisy clips are trained on."""
+        return len(self.streams) > 1 or self.semi is not None
 
     @property
     def crops(self) -> tuple[int, ...]:

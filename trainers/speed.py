@@ -48,22 +48,20 @@ def measure(
     rng = np.random.default_rng(0)
     arrays = [_noise(rng, length, bands) for length in lengths]
     clips = _clips(rng, arrays, STEPS * settings.batch_size, classes)
-    unlabelled = settings.multitask or settings.pseudo is not None or settings.semi is not None
     job = TrainJob(
         settings=brief,
         split="0",
         classes=classes,
         curated=clips,
-        noisy=clips if unlabelled else None,
-        soft_labels=clips.targets if settings.pseudo is not None else None,
+        noisy=clips if settings.uses_noisy else None,
+        soft_labels=clips.targets if "pseudo" in settings.streams else None,
         device=device,
         resident_bytes=10**9 if device.type == "cuda" else 0,
     )
     with tempfile.TemporaryDirectory() as folder:
         train(job, Path(folder))
         record = read_history(Path(folder))[-1]
-    streams = 1 + settings.multitask + (settings.pseudo is not None)
-    streams += settings.semi.trained_views if settings.semi is not None else 0
+    streams = len(settings.streams) + (settings.semi.trained_views if settings.semi is not None else 0)
     trained_s = STEPS * settings.batch_size * streams / record["samples_per_s"]
     return trained_s / STEPS, max(0.0, record["seconds"] - trained_s) / VALIDATED
 

@@ -1,7 +1,7 @@
 """The folder of one prediction: which clips its arrays hold, in which order; the only place that writes and reads them.
 
-    curated.npy   (cycles, heads, pads, N, C) scores of the curated clips in the held-out folds
-    noisy.npy     the same of all noisy clips, in a folder of its own and only of teachers
+    curated.npy   (cycles, heads, pads, N, C) scores of the curated clips in the predicted folds
+    noisy.npy     the same of all noisy clips, only in folders of teachers
     test.npy      the same of all test clips
 
 Clips are in manifest order. Cycles, heads and pads are listed in the result of the done-mark.
@@ -29,29 +29,29 @@ class Predictions:
     Attributes:
         folder: where the arrays are.
         manifest: the clips and classes.
-        held_out: folds whose curated clips are predicted.
+        folds: those whose curated clips are predicted.
         axes: cycles, heads and pads.
     """
 
     folder: Path
     manifest: Manifest
-    held_out: tuple[int, ...]
+    folds: tuple[int, ...]
     axes: PredictResult
 
     @classmethod
-    def open(cls, folder: Path, manifest: Manifest, held_out: tuple[int, ...] = ()) -> Self:
+    def open(cls, folder: Path, manifest: Manifest, folds: tuple[int, ...] = ()) -> Self:
         """The predictions in the folder of a finished job.
 
         Raises:
             StoreError: its done-mark is damaged.
         """
         path = folder / DoneMark.FILE
-        return cls(folder, manifest, held_out, PredictResult.of(DoneMark.from_json(read_json(path), str(path))))
+        return cls(folder, manifest, folds, PredictResult.of(DoneMark.from_json(read_json(path), str(path))))
 
     def rows(self, subset: Subset) -> np.ndarray:
         """(N,) positions in the subset of the clips that are predicted, in the order of the scores."""
-        folds = self.manifest.subset(subset)["fold"].to_numpy()
-        return np.flatnonzero(np.isin(folds, self.held_out)) if subset == "curated" else np.arange(len(folds))
+        by_clip = self.manifest.subset(subset)["fold"].to_numpy()  # (N,)
+        return np.flatnonzero(np.isin(by_clip, self.folds)) if subset == "curated" else np.arange(len(by_clip))
 
     def shape(self, subset: Subset) -> tuple[int, int, int, int, int]:
         """(cycles, heads, pads, N, C) of a subset's scores."""

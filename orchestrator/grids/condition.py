@@ -50,4 +50,5 @@ class ConditionSettings(Settings):
 def parents(train: TrainSettings) -> dict[str, str]:
     """The conditions that a condition depends on, by the field that names them."""
     found = {"init_from": train.init_from, "pseudo.teacher": train.pseudo.teacher if train.pseudo else None}
+    found |= {f"distill.teachers.{i}": name for i, name in enumerate(train.distill.teachers if train.distill else ())}
     return {field: name for field, name in found.items() if name is not None}

@@ -31,7 +31,7 @@ from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.encoders import with_changes, with_encoder
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
 from orchestrator.grids.recipe import BlendSettings, Recipe
-from trainers.settings import NETWORKS, SEMI_METHODS, PredictSettings, PseudoSettings, TrainSettings
+from trainers.settings import NETWORKS, SEMI_METHODS, DistillSettings, PredictSettings, PseudoSettings, TrainSettings
 
 __all__ = ["change_recipe", "grid_names", "load_grid", "parse_grid"]
 
@@ -54,7 +54,7 @@ WAVEFORM_NETWORKS = [
 ]
 SECTIONS: tuple[type[Settings], ...] = (
     DataSettings, MelSettings, WaveformSettings, EmbeddingSettings, BlendSettings, PredictSettings, PseudoSettings,
-    *NETWORKS, TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
+    DistillSettings, *NETWORKS, TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
 )  # fmt: skip
 # Field names of every section, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted({field for part in SECTIONS for field in part.model_fields} | {*TOP_FIELDS, *ROW_FIELDS})

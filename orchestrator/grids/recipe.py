@@ -51,7 +51,9 @@ class Recipe(Settings):
     data: DataSettings = Field(description="how the dataset is split into folds")
     conditions: dict[str, ConditionSettings] = Field(min_length=1, description="name -> condition")
     blend: BlendSettings = Field(description="search for the weights of the blend")
-    members: tuple[str, ...] = Field((), strict=False, description="conditions that are blended; default: all")
+    members: tuple[str, ...] = Field(
+        (), strict=False, description="conditions that are blended; default: all but students (`distill`)"
+    )
     paper_weights: dict[str, Annotated[float, Field(ge=0, le=1e6)]] = Field(
         default_factory=dict, description="condition -> weight of the published ensemble"
     )
@@ -140,7 +142,7 @@ class Recipe(Settings):
         above: str | None = teacher
         while above is not None:
             train = self.conditions[above].train
-            if train.pseudo is not None:
+            if train.pseudo is not None or train.distill is not None:
                 raise ValueError(f"{field} needs a teacher without pseudo labels of its own, and '{above}' has them")
             above = train.init_from
 
@@ -168,7 +170,9 @@ class Recipe(Settings):
     @property
     def blended(self) -> tuple[str, ...]:
         """Names of the conditions whose predictions are blended, in grid order."""
-        return tuple(name for name in self.conditions if not self.members or name in self.members)
+        if self.members:
+            return tuple(name for name in self.conditions if name in self.members)
+        return tuple(name for name, condition in self.conditions.items() if condition.train.distill is None)
 
     def ensemble_predictions(self, name: str) -> int:
         """Number of predictions of a test clip that an ensemble averages: members x folds."""

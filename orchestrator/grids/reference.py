@@ -24,6 +24,7 @@ from trainers.registry import AUGMENTATIONS, LOSSES, Parameter
 from trainers.settings import (
     NETWORKS,
     SEMI_METHODS,
+    DistillSettings,
     PredictSettings,
     PseudoSettings,
     RescueSettings,
@@ -103,6 +104,11 @@ LOSSES_TEXT = """\
 Names for `loss`, `noisy_loss` and `pseudo.loss`.
 """
 
+DISTILL = """\
+`distill: {teachers: [NAME, ...]}` makes a condition a student: a small network that learns the mean score of
+larger ones.
+"""
+
 SEMI = """\
 `semi: {method: NAME, ...}` trains on the noisy clips without their labels."""
 
@@ -123,6 +129,7 @@ SECTIONS: dict[type[Settings], str] = {
     TrainSettings: "conditions-and-defaults",
     **{settings: f"network-{settings.model_fields['kind'].default}" for settings in NETWORKS},
     PseudoSettings: "pseudo",
+    DistillSettings: "distill",
     **{settings: f"semi-{settings.model_fields['method'].default}" for settings in SEMI_METHODS},
     PredictSettings: "predict",
     RescueSettings: "rescue",
@@ -152,6 +159,7 @@ def reference_page() -> str:
         f"\n### losses\n\n{LOSSES_TEXT}",
         *_losses(),
         _section("pseudo", PseudoSettings, level=3),
+        _section("distill", DistillSettings, level=3, text=DISTILL),
         f"\n### semi\n\n{SEMI}",
         *(_section(SECTIONS[settings].replace("-", " "), settings, level=4) for settings in SEMI_METHODS),
         _section("predict", PredictSettings, level=3),

@@ -6,7 +6,7 @@
     attempt.py    may the attempt still write, is it alive, should it stop; its log
     inputs.py     the manifest and the results that a job reads
     registry.py   the kinds of jobs
-    shard.py, train.py, predict.py, pseudo.py, blend.py   one kind each
+    shard.py, train.py, predict.py, pseudo.py, distill.py, blend.py   one kind each
     failures.py   the class and the cause of an error
 
 A job knows neither the scheduler nor Ray: the inline executor runs it in the driver, the Ray executor in a worker, a

@@ -1,6 +1,7 @@
 """A prediction: scores of some subsets by the snapshots of a training job.
 
-Of the curated clips, those of the held-out folds are predicted; of the noisy and the test clips, all.
+Of the curated clips, those of the held-out folds are predicted, or for the labels of a student those of the other
+folds; of the noisy and the test clips, all.
 """
 
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ class PredictSpec(Work):
     """Pads and heads."""
     subsets: tuple[Subset, ...]
     """Subsets whose clips are predicted."""
-    held_out: tuple[int, ...]
+    folds: tuple[int, ...]
     """Folds of the curated clips that are predicted."""
     labels_seen: tuple[int, ...]
     """Folds whose curated labels the snapshots, or an ancestor of theirs, have seen."""
@@ -51,7 +52,7 @@ class PredictSpec(Work):
         seen = tuple(sorted(binding.labels_seen(node.signature)))
         form = PredictSettings.model_validate(node.payload["predict"])
         subsets = tuple(subset for subset in SUBSETS if subset in node.payload["clips"])
-        return cls(binding.condition_of(node), form, subsets, node.held_out, seen)
+        return cls(binding.condition_of(node), form, subsets, node.predicted_folds, seen)
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: "Attempt") -> Mapping[str, Any]:
@@ -68,7 +69,7 @@ class PredictSpec(Work):
             inputs.folders["train"][0], self.condition, len(manifest.classes), device, soup=form.soup
         )
         result = PredictResult(len(networks), tuple(form.heads), tuple(form.pads), self.labels_seen)
-        predictions = Predictions(attempt.folder, manifest, self.held_out, result)
+        predictions = Predictions(attempt.folder, manifest, self.folds, result)
         for subset in self.subsets:
             rows = predictions.rows(subset)
             scores = np.zeros(predictions.shape(subset), dtype=np.float32)

@@ -1,6 +1,7 @@
 """The kinds of jobs. A new kind is a file beside this one, a line below, and its name in `store.node.Kind`."""
 
 from orchestrator.jobs.blend import BlendSpec
+from orchestrator.jobs.distill import DistillSpec
 from orchestrator.jobs.predict import PredictSpec
 from orchestrator.jobs.pseudo import PseudoSpec
 from orchestrator.jobs.shard import ShardSpec
@@ -15,6 +16,7 @@ KINDS: dict[Kind, type[Work]] = {
     "train": TrainSpec,
     "predict": PredictSpec,
     "pseudo": PseudoSpec,
+    "distill": DistillSpec,
     "blend": BlendSpec,
 }
 

@@ -1,7 +1,7 @@
 """What a job has to know: an attempt at a node, the work to do there, and how to execute it.
 
 Specs are small, the same for every executor, and travel to other machines. The parts that differ from kind to kind are
-in the kind's own file (`shard.py`, `train.py`, `predict.py`, `pseudo.py`, `blend.py`), as a subclass of `Work`.
+in the kind's own file (`shard.py`, `train.py` and so on), as a subclass of `Work`.
 """
 
 from abc import ABC, abstractmethod

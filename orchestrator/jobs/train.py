@@ -84,7 +84,8 @@ class TrainSpec(Work):
             classes=len(inputs.manifest.classes),
             curated=curated,
             noisy=self._clips(inputs, "noisy"),
-            soft_labels=load_npy(folders["pseudo"][0] / "labels.npy") if "pseudo" in folders else None,
+            soft_labels=self._labels(folders, "noisy"),
+            curated_labels=self._labels(folders, "curated"),
             start_from=_last_snapshot(folders["init"][0]) if "init" in folders else None,
             device=device_of(execution),
             resident_bytes=resident_bytes(execution),
@@ -92,6 +93,12 @@ class TrainSpec(Work):
             earlier=earlier,
             unrescued=unrescued,
         )
+
+    def _labels(self, folders: Mapping[str, Sequence[Path]], subset: str) -> np.ndarray | None:
+        """(N, C) labels of a subset by teachers; None if there are none."""
+        if "distill" in folders and (subset == "curated" or "pseudo" in self.condition.train.streams):
+            return load_npy(folders["distill"][0] / f"{subset}.npy")
+        return load_npy(folders["pseudo"][0] / "labels.npy") if "pseudo" in folders and subset == "noisy" else None
 
     def _clips(self, inputs: Inputs, subset: str) -> "FoldClips | None":
         """The clips of a subset, split by the held-out folds; None if the job does not use the subset."""

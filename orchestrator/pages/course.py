@@ -15,7 +15,10 @@ from orchestrator.store.node import Node
 
 __all__ = ["Job", "course_section", "finished_jobs"]
 
-KINDS = {"shard": "features", "train": "training", "predict": "prediction", "pseudo": "soft labels", "blend": "blend"}
+KINDS = {
+    "shard": "features", "train": "training", "predict": "prediction", "pseudo": "soft labels",
+    "distill": "labels of a student", "blend": "blend",
+}  # fmt: skip
 PAUSE_S = 600.0
 """Longer times in which nothing ran are left out of the picture."""
 MOST_LANES = 40

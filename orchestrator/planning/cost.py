@@ -129,6 +129,7 @@ class _Counter:
             "train": self._training,
             "predict": self._prediction,
             "pseudo": self._soft_labels,
+            "distill": self._distilled_labels,
             "blend": self._blend,
         }
 
@@ -146,6 +147,11 @@ class _Counter:
     def _soft_labels(self, _: Node) -> NodeCost:
         return NodeCost(predictions_bytes=self._scores(len(self.folds["noisy"])))
 
+    def _distilled_labels(self, node: Node) -> NodeCost:
+        return NodeCost(
+            predictions_bytes=self._scores(sum(len(self.folds[subset]) for subset in node.payload["clips"]))
+        )
+
     def _blend(self, _: Node) -> NodeCost:
         # Of the curated clips by all weights, and by weights that have not seen their fold.
         return NodeCost(predictions_bytes=self._scores(2 * len(self.folds["curated"]) + len(self.folds["test"])))
@@ -154,7 +160,7 @@ class _Counter:
         condition = self._condition(node)
         train = condition.train
         validated = ("curated", "noisy") if train.validate_noisy else ("curated",)
-        valid = [self._clips(node, subset, held_out=True) for subset in validated]
+        valid = [self._clips(node, subset, node.held_out) for subset in validated]
         clips = self._trained_on(node.held_out)
         bands = condition.features.bands
         form: dict[str, Any] = {"network": train.network, "classes": self.classes, "noisy_head": train.multitask}
@@ -176,7 +182,7 @@ class _Counter:
         cycles = condition.train.cycles + predict.soup
         heads, flops, count = len(predict.heads), 0.0, 0
         for subset in (name for name in self.folds if name in node.inputs):
-            clips = self._clips(node, subset, held_out=subset == "curated")
+            clips = self._clips(node, subset, node.predicted_folds if subset == "curated" else None)
             count += len(clips.lengths)
             crop = condition.train.crops[-1]
             bands = condition.features.bands
@@ -191,13 +197,13 @@ class _Counter:
             self.counts[held_out] = int((~np.isin(self.folds["curated"], held_out)).sum())
         return self.counts[held_out]
 
-    def _clips(self, node: Node, subset: str, *, held_out: bool) -> Clips:
-        """The clips of a subset that a node reads, or only those in its held-out folds."""
-        key = (node.inputs[subset], subset, node.held_out if held_out else None)
+    def _clips(self, node: Node, subset: str, folds: tuple[int, ...] | None) -> Clips:
+        """The clips of a subset that a node reads, or only those in some folds."""
+        key = (node.inputs[subset], subset, folds)
         if key not in self.clips:
             shards = (self.graph.nodes[signature].shard for signature in node.inputs[subset])
             lengths = np.array([length for shard in shards if shard is not None for length in shard.lengths], np.int64)
-            self.clips[key] = Clips(lengths[np.isin(self.folds[subset], node.held_out)] if held_out else lengths)
+            self.clips[key] = Clips(lengths if folds is None else lengths[np.isin(self.folds[subset], folds)])
         return self.clips[key]
 
     def _scores(self, rows: int) -> int:

@@ -3,9 +3,13 @@
     shard (features of some clips) ──> train (condition x fold) ──> predict (condition x fold) ──> blend
                                           ^        ^        │
                                           │        │        └── predict-noisy, only of teachers
-                                          │        └── init: train of another condition, same fold
+                                          │        ├── init: train of another condition, same fold
+                                          │        └── distill (labels of a fold) <── predict-trained of its teachers
                                           └── pseudo (labels of a fold) <── predict-noisy of the teacher,
                                                                       or of the same condition's round before
+
+A student learns from a *distill* node: the labels of the clips that a fold trains on, by the models of its teachers
+that held out this fold too. They predict these clips in nodes of their own, `predict-trained-A-0`.
 
 The blend needs predictions of the curated and test clips. Only a teacher predicts the noisy clips, in nodes of their
 own. A teacher of *crossed* labels is trained once more for each pair of folds, with both held out: the labels for fold
@@ -30,7 +34,7 @@ from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.recipe import Recipe
 from orchestrator.store.node import Kind, Node, signature_of, split_name
 from orchestrator.without_gc import uncollected
-from trainers.settings import PooledSettings, PseudoSettings
+from trainers.settings import DistillSettings, PooledSettings, PseudoSettings
 
 __all__ = ["Graph", "build_graph", "subset_hash"]
 
@@ -44,6 +48,8 @@ class Graph:
         self.predict: dict[tuple[str, int], str] = {}
         self.taught: dict[tuple[str, tuple[int, ...], tuple[int, ...], int], tuple[str, str]] = {}
         """(teacher, held-out folds, pads, round) -> the train node and its predictions of the noisy clips."""
+        self.lessons: dict[tuple[str, int, bool], str] = {}
+        """(teacher, fold, with noisy clips) -> its predictions of clips that are not held out, for students."""
         self.shards: dict[tuple[str, str], tuple[str, ...]] = {}
         """(hash of the feature settings, subset) -> shards in clip order."""
         self.blend: str | None = None
@@ -83,6 +89,7 @@ class Graph:
         part.nodes = {signature: node for signature, node in self.nodes.items() if signature in wanted}
         part.train = {key: s for key, s in self.train.items() if s in wanted}
         part.predict = {key: s for key, s in self.predict.items() if s in wanted}
+        part.lessons = {key: s for key, s in self.lessons.items() if s in wanted}
         part.taught = {key: pair for key, pair in self.taught.items() if pair[1] in wanted}
         part.shards = self.shards
         part.blend = self.blend if self.blend in wanted else None
@@ -159,6 +166,7 @@ class _Builder:
                     "train": {
                         "init_from": True,
                         "pseudo": {"teacher", "rounds"},
+                        "distill": {"teachers"},
                         "rescue": True,
                         "network": {"init_from"},
                     }
@@ -193,13 +201,15 @@ class _Builder:
         }
         if isinstance(train.network, PooledSettings) and train.network.starts_at_shares:
             payload["starts_at_shares"] = True  # older results of these networks started at 0.5
-        if train.multitask or train.pseudo is not None or train.semi is not None:
+        if train.uses_noisy:
             inputs["noisy"] = shards["noisy"]
             payload["noisy"] = self.hashes["noisy"]
         if train.init_from is not None:
             inputs["init"] = (self.training(train.init_from, held_out),)
         if train.pseudo is not None:
             inputs["pseudo"] = (self.soft_labels(name, train.pseudo, held_out, number),)
+        if train.distill is not None:
+            inputs["distill"] = (self.students_labels(name, train.distill, held_out),)
         unrescued = None
         rescue = train.rescue.get(split_name(held_out))
         if rescue is not None:
@@ -256,6 +266,26 @@ class _Builder:
             self.graph.taught[key] = (train, self._predict(title, name, held_out, train, ("noisy",), predict))
         return self.graph.taught[key][1]
 
+    def students_labels(self, name: str, distill: DistillSettings, held_out: tuple[int, ...]) -> str:
+        """Labels of the clips that a student trains on, by the models of its teachers that held out the same fold."""
+        (fold,) = held_out
+        subsets: tuple[Subset, ...] = ("curated", "noisy") if distill.noisy else ("curated",)
+        payload: dict[str, Any] = {"share": distill.share, "clips": {subset: self.hashes[subset] for subset in subsets}}
+        if distill.noisy:
+            payload["own_label"] = distill.own_label
+        teachers = tuple(self.trained_prediction(teacher, fold, subsets) for teacher in distill.teachers)
+        return self.graph.add(f"distill-{name}-{fold}", "distill", payload, {"teacher": teachers}, held_out=held_out)
+
+    def trained_prediction(self, name: str, fold: int, subsets: tuple[Subset, ...]) -> str:
+        """Predictions by the curated head of the clips outside a fold, which students share."""
+        key = (name, fold, "noisy" in subsets)
+        if key not in self.graph.lessons:
+            predict = {**self.facts(name)["predict"], "heads": ["curated"]}
+            others = tuple(other for other in self.folds if other != fold)
+            title, train = f"predict-trained-{name}-{fold}", self.training(name, (fold,))
+            self.graph.lessons[key] = self._predict(title, name, (fold,), train, subsets, predict, others)
+        return self.graph.lessons[key]
+
     def prediction(self, name: str, held_out: tuple[int, ...], train: str) -> str:
         title = f"predict-{name}-{split_name(held_out)}"
         return self._predict(title, name, held_out, train, ("curated", "test"), self.facts(name)["predict"])
@@ -268,7 +298,9 @@ class _Builder:
         train: str,
         subsets: tuple[Subset, ...],
         predict: dict[str, Any],
+        folds: tuple[int, ...] | None = None,
     ) -> str:
+        """A prediction of some subsets; of the curated clips, those of the held-out folds or of the given ones."""
         condition = self.recipe.conditions[name]
         payload = {
             "network": self.facts(name)["train"]["network"],
@@ -280,6 +312,8 @@ class _Builder:
             "held_out": list(held_out),
             "clips": {subset: self.hashes[subset] for subset in subsets},
         }
+        if folds is not None:
+            payload["folds"] = list(folds)
         shards = self.features(condition.features)
         inputs: dict[str, tuple[str, ...]] = {"train": (train,)}
         inputs |= {subset: shards[subset] for subset in subsets}
@@ -302,7 +336,7 @@ class _Builder:
 
     def _train_cost(self, condition: ConditionSettings) -> float:
         train = condition.train
-        streams = 1 + train.multitask + (train.pseudo is not None) + 2 * (train.semi is not None)
+        streams = len(train.streams) + 2 * (train.semi is not None)
         clips = self.counts["curated"] * (1 - 1 / self.recipe.data.folds)
         crop = fmean(train.crops)
         work = crop / 4 if train.feature_kind == "waveform" else crop * 128

@@ -119,7 +119,8 @@ def predicted_s(
             validation = epochs * int(held_out.sum()) * speed.clip_s
             return machine.job_s + (epochs * steps + statistics) * speed.step_s + validation
         pads = PredictSettings.model_validate(node.payload["predict"]).pads
-        counts = {name: len(fold) for name, fold in folds.items()} | {"curated": int(held_out.sum())}
+        counts = {name: len(fold) for name, fold in folds.items()}
+        counts["curated"] = int(np.isin(folds["curated"], node.predicted_folds).sum())
         clips = sum(count for name, count in counts.items() if name in node.inputs)
         return PREDICT_S + train.cycles * len(pads) * clips * speed.clip_s
 

@@ -3,6 +3,7 @@
     build.py        builds the report, writes report.json and the submission
     types.py        the report as dataclasses, with its JSON form
     gains.py        what conditions and the blend gain over the simple thing
+    students.py     how much smaller a student is than the blend, and what that costs
     scores.py       lwlrap of conditions and ensembles
     bootstrap.py    95 % intervals of a score
     tables.py       the report on a terminal

@@ -28,6 +28,7 @@ from orchestrator.report.scores import (
     nested_blend,
     scores_on_test,
 )
+from orchestrator.report.students import student_reports
 from orchestrator.report.submission import write_submission
 from orchestrator.report.types import (
     BlendReport,
@@ -95,6 +96,7 @@ def build_report(run: Run) -> Report:
             *seen_sentences(run.clips_seen, run.manifest),
         ),
         leaky_on_test=tuple(leaky_on_test(recipe, run.graph, run.clips_seen, run.overlaps)),
+        students=student_reports(run, blend, oof, test),
         details=_details(run, "blend" if nested is not None else best, scored, of_best, _pair(known, on_test)),
     )
 

@@ -40,7 +40,7 @@ def print_report(report: Report, console: Console) -> None:
     if report.comparisons:
         console.print(_comparisons_table(report.comparisons))
     console.print(_blend_table(report))
-    for table in (_gains_table(report), _metrics_table(report)):
+    for table in (_gains_table(report), _students_table(report), _metrics_table(report)):
         if table.row_count:
             console.print(table)
     if report.left_out:
@@ -158,6 +158,23 @@ def _gains_table(report: Report) -> Table:
     for name, gains in known.items():
         shown = gains if has_linear else gains[1:]
         table.add_row(name, *(cell for gain in shown for cell in _gain_cells(gain or Gain(), tested)))
+    return table
+
+
+def _students_table(report: Report) -> Table:
+    """How much smaller and cheaper each student is than the blend, and what that costs; no rows without students."""
+    tested = any(one.over_blend.test_difference is not None for one in report.students)
+    columns = ["MB", "times smaller", "times fewer operations", "lwlrap", "95 %", *(("test", "95 %") if tested else ())]
+    title = "students beside the blend: size, operations, difference in lwlrap, out of fold, 95 % over resampled groups"
+    table = _table(title, "student", columns)
+    for one in report.students:
+        table.add_row(
+            marked(one.name, one.name in report.leaky),
+            f"{one.n_bytes / 1e6:.1f}",
+            f"{one.blend_bytes / one.n_bytes:.1f}",
+            f"{one.blend_clip_flops / one.clip_flops:.1f}",
+            *_gain_cells(one.over_blend, tested),
+        )
     return table
 
 

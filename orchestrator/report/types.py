@@ -12,7 +12,8 @@ from trainers.metrics import Metrics
 
 __all__ = [
     "BlendReport", "ClassReport", "ComparisonReport", "ConditionReport", "Confusion", "Details", "EnsembleReport",
-    "FoldReport", "Gain", "Interval", "LabelScores", "MemberScore", "Report", "TestScores", "WorstClip",
+    "FoldReport", "Gain", "Interval", "LabelScores", "MemberScore", "Report", "StudentReport", "TestScores",
+    "WorstClip",
 ]  # fmt: skip
 
 Interval = tuple[float, float]
@@ -138,6 +139,22 @@ class EnsembleReport:
     def scores(self) -> dict[str, float | None]:
         """The ensemble's own scores by name."""
         return {"oof_lwlrap": self.oof_lwlrap, "test_lwlrap": self.test_lwlrap}
+
+
+@dataclass(frozen=True)
+class StudentReport:
+    """A condition that learns the scores of others, beside the blend, as taggers of all folds."""
+
+    name: str
+    n_bytes: int
+    """Of the weights of its networks."""
+    blend_bytes: int
+    """Of the networks that have a weight in the blend."""
+    clip_flops: float
+    """Counted operations for a clip of mean length, without features."""
+    blend_clip_flops: float
+    over_blend: Gain
+    """Over the blend: out of fold by weights that never saw the fold."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +298,8 @@ class Report:
     """Conditions trained on a test clip (an encoder), on its copy or its group, and 'blend' if one is a member."""
     details: Details | None = None
     """None until a condition is done."""
+    students: tuple[StudentReport, ...] = ()
+    """Empty until the blend is done."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

@@ -66,7 +66,7 @@ def learned_from_noisy(graph: Graph) -> set[str]:
     learned: dict[str, bool] = {}
     for signature, node in graph.nodes.items():
         own = node.kind == "train" and bool(node.payload["train"]["multitask"])
-        own |= node.kind == "pseudo" and bool(node.payload.get("own_label"))
+        own |= node.kind in ("pseudo", "distill") and node.payload.get("own_label", 1) != 1
         learned[signature] = own or any(learned[parent] for parent in node.parents)
     return {name for (name, _), signature in graph.train.items() if learned[signature]}
 

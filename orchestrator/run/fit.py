@@ -5,12 +5,13 @@ from typing import Any
 from features.manifest import Manifest
 from features.words import listed
 from orchestrator.grids.recipe import Recipe
+from trainers.settings import TrainSettings
 
 __all__ = ["fit_recipe"]
 
 _OFF: dict[str, Any] = {"multitask": False, "validate_noisy": False, "pseudo": None, "semi": None}
 """Settings of a training that learns from curated clips alone."""
-_SHOWN = ("multitask", "pseudo", "semi")
+_SHOWN = ("multitask", "pseudo", "semi", "distill.noisy")
 
 
 def fit_recipe(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, tuple[str, ...]]:
@@ -27,7 +28,7 @@ def fit_recipe(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, tuple[str, .
     if len(manifest.subset("noisy")):
         return recipe, ()
     dropped = {
-        name: [field for field in _SHOWN if getattr(condition.train, field)]
+        name: [field for field in _SHOWN if _has(condition.train, field)]
         for name, condition in recipe.conditions.items()
     }
     dropped = {name: fields for name, fields in dropped.items() if fields}
@@ -35,7 +36,10 @@ def fit_recipe(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, tuple[str, .
         return recipe, ()
     raw = recipe.model_dump()
     for name in dropped:
-        raw["conditions"][name]["train"] |= _OFF
+        train = raw["conditions"][name]["train"]
+        train |= _OFF
+        if train.get("distill"):
+            train["distill"]["noisy"] = False
         raw["conditions"][name]["predict"]["heads"] = ("curated",)
     for ensemble in raw["ensembles"].values():
         for name in dropped.keys() & ensemble["members"].keys():
@@ -45,3 +49,9 @@ def fit_recipe(recipe: Recipe, manifest: Manifest) -> tuple[Recipe, tuple[str, .
         f"no noisy clips: {listed(list(dropped), most=20)} {'is' if len(dropped) == 1 else 'are'} trained without"
     )
     return Recipe.model_validate(raw), (f"{sentence} {', '.join(fields)}",)
+
+
+def _has(train: TrainSettings, field: str) -> bool:
+    if field == "distill.noisy":
+        return train.distill is not None and train.distill.noisy
+    return bool(getattr(train, field))

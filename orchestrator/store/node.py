@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # for annotations alone: nodes are read by commands that star
 
 __all__ = ["STAGE_VERSIONS", "Kind", "Node", "short_inputs", "signature_of", "split_name"]
 
-Kind = Literal["shard", "train", "predict", "pseudo", "blend"]
+Kind = Literal["shard", "train", "predict", "pseudo", "distill", "blend"]
 
 # Raised when a stage's code changes what it computes or the files it writes: old nodes are then not reused.
-STAGE_VERSIONS: dict[Kind, int] = {"shard": 1, "train": 4, "predict": 4, "pseudo": 2, "blend": 3}
+STAGE_VERSIONS: dict[Kind, int] = {"shard": 1, "train": 4, "predict": 4, "pseudo": 2, "distill": 1, "blend": 3}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,11 @@ class Node:
     def split(self) -> str:
         """The held-out folds in a word: '0', or '0-1' for a pair."""
         return split_name(self.held_out)
+
+    @property
+    def predicted_folds(self) -> tuple[int, ...]:
+        """Folds of the curated clips that a prediction is of: those held out, or for a student's labels the others."""
+        return tuple(self.payload.get("folds", self.held_out))
 
     @property
     def parents(self) -> tuple[str, ...]:

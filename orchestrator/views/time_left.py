@@ -18,7 +18,7 @@ __all__ = ["TimeLeft"]
 LEAST_SHARE = 0.02
 """Of a running job: with less of it done its pace is not known."""
 LEAST_COST = 1e-3
-ROUGH_S = {"blend": 5.0, "pseudo": 1.0}
+ROUGH_S = {"blend": 5.0, "pseudo": 1.0, "distill": 1.0}
 """Seconds of jobs whose operations are not counted, until one of their kind is done."""
 
 

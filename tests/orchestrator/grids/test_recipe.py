@@ -26,6 +26,8 @@ def test_blended_conditions_are_all_or_the_members_in_grid_order() -> None:
         ({"A": {"init_from": "Z"}}, {}, "conditions.A.init_from: 'Z' is not a condition; there are A"),
         ({"A": {"init_from": "B"}, "B": {"init_from": "A"}}, {}, "depend on each other in a circle: A <- B <- A"),
         ({"A": {"pseudo": {"teacher": "A"}}}, {}, "depend on each other in a circle: A <- A"),
+        ({"A": {}, "B": {"distill": {"teachers": ["A", "B"]}}}, {}, "depend on each other in a circle: A?B? ?<"),
+        ({"A": {}, "B": {"distill": {"teachers": ["A", "C"]}}}, {}, r"conditions.B.distill.teachers.1: 'C' is not a"),
         (
             {"A": {}, "B": {"init_from": "A", "network": {"kind": "resnet", "width": 8}}}, {},
             "conditions.B.init_from: 'A' has another network; equal networks are needed",

@@ -19,6 +19,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "hard": {**ROW, "pseudo": {"teacher": "A", "folds": "same", "labels": "hard"}},
     "crossed": {**ROW, "pseudo": {"teacher": "A", "folds": "crossed"}},
 }
+STUDENTS: dict[str, dict[str, Any]] = {
+    "plain": ROW,
+    "A": ROWS["A"],
+    "student": {**ROW, "distill": {"teachers": ["plain", "A"], "own_label": 4}},
+    "other": {**ROW, "seed": 1, "distill": {"teachers": ["A"], "share": 0.2}},
+    "clean": {**ROW, "distill": {"teachers": ["A"], "noisy": False}},
+}
 
 
 def graph_of(rows: dict[str, dict[str, Any]], manifest: Manifest = MANIFEST, **more: Any) -> Graph:
@@ -82,6 +89,30 @@ def test_labels_come_from_the_teachers_that_a_fold_may_have(graph: Graph) -> Non
     assert names(graph, hard) == {"teacher": ["predict-noisy-A-1"]}
     assert names(graph, crossed) == {"teacher": ["predict-noisy-A-0-1", "predict-noisy-A-1-2"]}
     assert [node.held_out for node in (every, hard, crossed)] == [(), (1,), (1,)]
+
+
+def test_a_student_learns_from_models_that_held_out_its_fold() -> None:
+    graph = graph_of(STUDENTS)
+    train, labels, lesson = (
+        named(graph, f"{name}-1") for name in ("train-student", "distill-student", "predict-trained-A")
+    )
+    assert train.payload.keys() == {"train", "held_out", "curated", "noisy"}
+    assert "teachers" not in train.payload["train"]["distill"]
+    assert names(graph, train)["distill"] == ["distill-student-1"]
+    clips = {subset: subset_hash(MANIFEST, subset) for subset in ("curated", "noisy")}
+    assert labels.payload == {"share": 0.5, "own_label": 4.0, "clips": clips}
+    assert names(graph, labels) == {"teacher": ["predict-trained-plain-1", "predict-trained-A-1"]}
+    assert (labels.held_out, lesson.held_out, lesson.predicted_folds) == ((1,), (1,), (0, 2))
+    assert names(graph, lesson)["train"] == ["train-A-1"]
+    assert lesson.payload["clips"] == clips
+    assert lesson.payload["predict"]["heads"] == ["curated"], "the noisy head is never a teacher"
+    assert names(graph, named(graph, "distill-other-1")) == {"teacher": ["predict-trained-A-1"]}, "students share them"
+    clean = named(graph, "train-clean-1")
+    assert "noisy" not in clean.inputs
+    (signature,) = named(graph, "distill-clean-1").inputs["teacher"]
+    assert graph.nodes[signature].payload["clips"].keys() == {"curated"}
+    assert names(graph, named(graph, "blend")).keys() == {"plain", "A"}, "students are not blended"
+    assert graph.closure([graph.predict["other", 0]]).lessons.keys() == {("A", 0, True)}
 
 
 def test_a_prediction_is_of_the_clips_that_are_asked_for(graph: Graph) -> None:

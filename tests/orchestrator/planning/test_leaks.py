@@ -39,6 +39,8 @@ conditions:
   all: {pseudo: {teacher: A, folds: all}}
   crossed: {pseudo: {teacher: A, folds: crossed}}
   from_all: {init_from: all}
+  student: {distill: {teachers: [A, same]}}
+  student_all: {distill: {teachers: [plain, all]}}
 members: [A, same, crossed]
 blend: {trials: 0}
 """
@@ -75,6 +77,8 @@ def test_labels_seen_follow_every_edge(graph: Graph) -> None:
     assert by_name["predict-noisy-again.1-0"] == by_name["pseudo-again.1-0"] == by_name["predict-again-0"] == {1, 2}
     assert by_name["predict-again_all-0"] == by_name["pseudo-again_all.1-all"] == {0, 1, 2}
     assert by_name["predict-all-0"] == by_name["predict-from_all-0"] == by_name["pseudo-A-all"] == {0, 1, 2}
+    assert by_name["distill-student-0"] == by_name["predict-student-0"] == {1, 2}, "its teachers held out its fold"
+    assert by_name["distill-student_all-0"] == by_name["predict-student_all-0"] == {0, 1, 2}
     assert by_name["predict-noisy-A-0-1"] == {2}, "a teacher of crossed labels holds out a pair"
     assert by_name["pseudo-A-0x"] == by_name["predict-crossed-0"] == {1, 2}
     assert not any(seen[node.signature] for node in graph.nodes.values() if node.kind == "shard")
@@ -91,9 +95,9 @@ def test_a_pair_is_trained_once_for_both_of_its_folds(graph: Graph) -> None:
 
 
 def test_leaky_conditions_are_named(graph: Graph, grid: Path) -> None:
-    assert leaky_conditions(load_grid(str(grid)), graph, {}) == ["again_all", "all", "from_all"]
+    assert leaky_conditions(load_grid(str(grid)), graph, {}) == ["again_all", "all", "from_all", "student_all"]
     blended = load_grid(str(grid), ["members=[A, from_all]"])
-    assert leaky_conditions(blended, graph, {}) == ["again_all", "all", "from_all", "blend"]
+    assert leaky_conditions(blended, graph, {}) == ["again_all", "all", "from_all", "student_all", "blend"]
 
 
 def test_predictions_keep_what_they_saw(run: Run) -> None:
@@ -125,7 +129,7 @@ def test_other_labels_in_a_fold_move_only_leaky_predictions_of_it(
                 load_npy(r.store.results(r.graph.nodes[r.graph.predict[name, fold]]) / "curated.npy")
                 for r in (run, changed)
             )
-            saw = fold != 0 or name in ("all", "again_all", "from_all")
+            saw = fold != 0 or name in ("all", "again_all", "from_all", "student_all")
             assert np.array_equal(before, after) != saw, f"{name}, fold {fold}"
 
 
@@ -145,10 +149,21 @@ def test_a_noisy_copy_of_a_clip_that_is_held_out_is_its_label_too(grid: Path, sm
     others = {0, 1, 2} - {fold}
     assert seen[f"predict-plain-{fold}"] == others
     assert seen[f"predict-A-{fold}"] == seen[f"predict-same-{fold}"] == {0, 1, 2}
-    assert run.leaky == ["A", "same", "again", "again_all", "all", "crossed", "from_all", "blend"]
+    assert run.leaky == [
+        "A",
+        "same",
+        "again",
+        "again_all",
+        "all",
+        "crossed",
+        "from_all",
+        "student",
+        "student_all",
+        "blend",
+    ]
     assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == []
     folds = prepare(load_grid(str(grid), ["defaults.noisy=folds"]), data, tmp_path / "folds")
-    assert folds.leaky == ["again_all", "all", "from_all"]
+    assert folds.leaky == ["again_all", "all", "from_all", "student_all"]
 
 
 @pytest.mark.parametrize("subset", ["curated", "noisy"])
@@ -168,7 +183,19 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
     vocabulary = [name for name in pd.read_csv(small_data / "sample_submission.csv").columns if name != "fname"]
     rows = "".join(f"{index},{name}\n" for index, name in enumerate(vocabulary))
     (grouped / "vocabulary.csv").write_text(rows, encoding="utf-8")
-    everything = ["plain", "A", "same", "again", "again_all", "all", "crossed", "from_all", "blend"]
+    everything = [
+        "plain",
+        "A",
+        "same",
+        "again",
+        "again_all",
+        "all",
+        "crossed",
+        "from_all",
+        "student",
+        "student_all",
+        "blend",
+    ]
     for data, changes in ((copied, []), (grouped, ["data.group_by=speaker"])):
         run = prepare(load_grid(str(grid), changes), data, tmp_path / f"run of {data.name}")
         assert (run.overlaps.test_curated, run.overlaps.test_noisy) == (subset == "curated", subset == "noisy")
@@ -179,8 +206,26 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
 
 def test_the_report_and_its_file_mark_them(run: Run) -> None:
     report = read_json(run.folder / "report.json")
-    assert report["leaky"] == ["again_all", "all", "from_all"]
+    assert report["leaky"] == ["again_all", "all", "from_all", "student_all"]
     assert report["leaky_on_test"] == []
+
+
+def test_the_report_says_what_students_save_and_cost(run: Run) -> None:
+    report = read_json(run.folder / "report.json")
+    student, other = report["students"]
+    assert (student["name"], other["name"]) == ("student", "student_all")
+    sizes = [sum(path.stat().st_size for path in snapshots(run, name)) for name in run.recipe.blended]
+    assert 0 < student["n_bytes"] < student["blend_bytes"] < sum(sizes)
+    assert student["n_bytes"] == pytest.approx(sum(path.stat().st_size for path in snapshots(run, "student")), rel=0.2)
+    scores = {one["name"]: one["oof_lwlrap"] for one in report["conditions"]}
+    lost = scores["student"] - report["blend"]["oof_lwlrap_nested"]
+    assert student["over_blend"]["oof_difference"] == pytest.approx(lost, abs=1e-6)
+
+
+def snapshots(run: Run, name: str) -> list[Path]:
+    """Weights of a condition's networks of all folds."""
+    folders = [run.store.results(run.graph.nodes[run.graph.train[name, fold]]) for fold in range(3)]
+    return [path for folder in folders for path in folder.glob("snapshot-*.safetensors")]
 
 
 @pytest.mark.parametrize(

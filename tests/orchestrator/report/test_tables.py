@@ -190,3 +190,13 @@ def test_conditions_with_outside_data_have_a_table_of_their_own() -> None:
     only = printed(replace(REPORT, conditions=(embedded,), outside=("E",)))
     assert only.startswith("grid tiny, conditions with outside data: lwlrap")
     assert "blend: 0 members" in only
+
+
+def test_students_have_a_table_of_what_they_save_and_cost() -> None:
+    gain = types.Gain(-0.0123, (-0.03, 0.004))
+    student = types.StudentReport("small", 1_500_000, 30_000_000, 2e6, 5e6, gain)
+    assert "students" not in printed(REPORT)
+    text = printed(replace(REPORT, students=(student,)))
+    assert cells(text, "small") == ["small", "1.5", "20.0", "2.5", "-0.012", "-0.030 to +0.004"]
+    tested = replace(student, over_blend=replace(gain, test_difference=0.01, test_interval=(-0.02, 0.04)))
+    assert cells(printed(replace(REPORT, students=(tested,))), "small")[-2:] == ["+0.010", "-0.020 to +0.040"]

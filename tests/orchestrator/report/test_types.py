@@ -113,6 +113,7 @@ def test_an_unfinished_report_has_all_keys_and_nulls() -> None:
         "warnings": ["a sentence"],
         "leaky_on_test": [],
         "details": None,
+        "students": [],
     }
 
 

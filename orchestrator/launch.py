@@ -38,7 +38,7 @@ from orchestrator.run.same import require_same
 from orchestrator.run.selection import Selection, plan_of, prepare, read_asked
 from orchestrator.store.node import Node
 from orchestrator.store.patient import patient
-from orchestrator.tracking import MirrorThread
+from orchestrator.tracking import MirrorThread, Place
 from orchestrator.views.launch_text import print_end, print_mlflow_warning, print_start
 from orchestrator.views.progress import LaunchView
 from trainers.supervisor import Stop
@@ -106,7 +106,7 @@ def launch(
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)
-        _save(run, plan, {**selection.asked(), "execution": execution.asked()})
+        _save(run, plan, {**selection.asked(), "execution": execution.asked(), **Place.of(run.folder).record()})
         print_start(run, plan, console)
         _forget(run, plan)
         running: set[str] = set()

@@ -8,12 +8,13 @@ from typing import Any
 from features.manifest import SUBSETS
 from features.words import count
 from orchestrator.grids.load import settings_of
+from orchestrator.grids.recipe import Recipe
 from orchestrator.pages.course import Job
 from orchestrator.pages.document import Block, Code, Section, Table, Words
 from orchestrator.pages.summary import duration
 from orchestrator.run.bound import Run
 
-__all__ = ["aside_section", "conditions_section", "data_section", "repeat_section"]
+__all__ = ["aside_section", "conditions_section", "data_section", "own_settings", "repeat_section"]
 
 MOST_ASIDE = 200
 """Clips that are listed one by one."""
@@ -54,19 +55,24 @@ def data_section(run: Run) -> Section:
 
 def conditions_section(run: Run) -> Section:
     """What is the same in all conditions is left out; each row is a condition with what is its own."""
-    flat = {name: settings_of(condition) for name, condition in run.recipe.conditions.items()}
+    rows = [[name, "; ".join(own) or "the usual settings"] for name, own in own_settings(run.recipe).items()]
+    text = "Settings that differ from those of most conditions. 'Repeat it' has the whole grid."
+    return Section("Conditions", [Words(text, "note"), Table(["condition", "its own settings"], rows, words=2)])
+
+
+def own_settings(recipe: Recipe) -> dict[str, list[str]]:
+    """For each condition, its settings that differ from those of most conditions, such as 'epochs 20'."""
+    flat = {name: settings_of(condition) for name, condition in recipe.conditions.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     usual = {key: Counter(_value(of.get(key)) for of in flat.values()).most_common(1)[0][0] for key in keys}
-    rows = []
-    for name, settings in flat.items():
-        own = [
+    return {
+        name: [
             f"{key.removeprefix('train.')} {_value(value)}"
             for key, value in settings.items()
             if _value(value) != usual[key]
         ]
-        rows.append([name, "; ".join(own) or "the usual settings"])
-    text = "Settings that differ from those of most conditions. 'Repeat it' has the whole grid."
-    return Section("Conditions", [Words(text, "note"), Table(["condition", "its own settings"], rows, words=2)])
+        for name, settings in flat.items()
+    }
 
 
 def _value(value: Any) -> str:

@@ -69,6 +69,8 @@ class _Asked(BaseModel):
     """The command line of the launch, and those of later ones that changed settings; older versions wrote none."""
     execution: dict[str, Any] = {}
     """Fields of `Execution` that are not the default."""
+    mlflow: str | None = None
+    """Where MLflow keeps its runs; None: the URI holds a password, or an older version wrote none."""
 
 
 class _RunFile(BaseModel):

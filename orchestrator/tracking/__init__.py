@@ -11,7 +11,8 @@ Invariants: everything here is made from the store, so MLflow can be lost and fi
 nothing. Only the driver talks to MLflow, never a worker; an outage stops no job and is reported at the end.
 """
 
+from orchestrator.tracking.connection import Place
 from orchestrator.tracking.mirror import Mirror, bring_up_to_date
 from orchestrator.tracking.thread import MirrorThread
 
-__all__ = ["Mirror", "MirrorThread", "bring_up_to_date"]
+__all__ = ["Mirror", "MirrorThread", "Place", "bring_up_to_date"]

@@ -9,11 +9,10 @@ else.
 
 import subprocess
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from features.errors import SonogridError, TrackingError
 from features.files import hash_of, sha256_file
@@ -25,41 +24,23 @@ from orchestrator.report.types import ConditionReport, Report
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
-from orchestrator.tracking.connection import Calls, tracking_uri
-from orchestrator.tracking.runs import PARENT, Mirrored, Runs, RunStatus
+from orchestrator.tracking.connection import Calls, Place
+from orchestrator.tracking.facts import Facts, best_of, cost_of, cost_of_all
+from orchestrator.tracking.runs import GENERATION, PARENT, Mirrored, Runs, RunStatus
+from orchestrator.tracking.times import JobState, Times, job_times
 
-__all__ = ["JobState", "Mirror", "bring_up_to_date"]
+__all__ = ["Mirror", "bring_up_to_date"]
 
-JobState = Literal["new", "running", "killed", "failed", "done"]
-"""State of a training job in MLflow's tag `sonogrid.state`. *killed*: it began, has not ended, and shows no sign of
-life."""
+STATE = "sonogrid.state"
+"""Tag with the state of a training job, a `JobState`."""
+NOTE = "mlflow.note.content"
+"""MLflow's own tag: the description. One that a person wrote is left alone."""
 
 STATUS: dict[JobState, RunStatus] = {
     "new": "RUNNING", "running": "RUNNING", "killed": "KILLED", "failed": "FAILED", "done": "FINISHED",
 }  # fmt: skip
-GENERATION = "sonogrid.generation"
-"""Tag of a training job's run: the generation of results that its points are of."""
 REST = 9
 """The pause after computing summaries, as a multiple of the time they took."""
-
-
-@dataclass(frozen=True)
-class Times:
-    """When work began and ended, as its job recorded it, in Unix seconds."""
-
-    started: float
-    ended: float | None
-    """None while it runs, and where no sign of life tells."""
-
-    @property
-    def started_ms(self) -> int:
-        """MLflow's form."""
-        return round(self.started * 1000)
-
-    @property
-    def ended_ms(self) -> int | None:
-        """MLflow's form."""
-        return None if self.ended is None else round(self.ended * 1000)
 
 
 class Mirror:
@@ -67,6 +48,8 @@ class Mirror:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.place = Place.of(run.folder)
+        self.facts = Facts(run)
         self.calls = Calls()
         self.rest_until = 0.0
         """When (`time.monotonic`) summaries may be computed again."""
@@ -74,9 +57,11 @@ class Mirror:
         """Conditions with nothing new: of thousands of jobs, most are done most of the time."""
         self._times_of: dict[str, Times] = {}
         """Times of the conditions that have a run in MLflow."""
+        self._generation_of: dict[str, int] = {}
+        """For these, the sum of the generations of their training jobs."""
         self._summarised: object = None
         self._trouble: SonogridError | None = None
-        self._tags = {"sonogrid.grid": run.recipe.name, "sonogrid.revision": _git_revision()}
+        self._tags = {"sonogrid.grid": run.recipe.name, "sonogrid.revision": _git_revision(), **self.facts.tags()}
 
     def sync(self, running: Collection[str] = ()) -> None:
         """Add everything that is new in the store. What is wrong with one condition does not stop the others.
@@ -125,13 +110,13 @@ class Mirror:
         except Exception as error:
             self.forget()
             _ = self._runs
-            uri = redact(tracking_uri())
+            uri = redact(self.place.uri)
             self._trouble = self._trouble or TrackingError(f"MLflow at {uri} refuses a write ({_in_words(error)})")
 
     @cached_property
     def _runs(self) -> Runs:
         """The runs in MLflow; a property that fails is computed again by the next `sync`."""
-        return Runs.of_experiment(self.run.recipe.name, self.calls)
+        return Runs.of_experiment(self.run.recipe.name, self.place, self.calls)
 
     @cached_property
     def _jobs(self) -> dict[str, list[tuple[Node, Node]]]:
@@ -148,14 +133,19 @@ class Mirror:
         begun = [(*job, state) for job, state in zip(jobs, states, strict=True) if state != "new"]
         if not begun:
             return
-        times = [self._times(node, state) for node, _, state in begun]
+        times = [job_times(self.run.store, node, state) for node, _, state in begun]
         ends = [each.ended for each in times if each.ended is not None]
         status = _joint_status(states)
         ended = max(ends, default=None) if status != "RUNNING" else None
         whole = self._times_of[name] = Times(min(each.started for each in times), ended)
+        self._generation_of[name] = sum(self.run.store.generation(node) for node, _ in jobs)
         for job, each in zip(begun, times, strict=True):
             self._apart(partial(self._fold, name, *job, each))
-        self._runs.set_status(self._parent(name), status, whole.ended_ms)
+        parent = self._parent(name)
+        if whole.ended_ms is not None and all(state == "done" for state in states):
+            tags, figures = cost_of_all([self.run.store.done(node) for node, _ in jobs])
+            self._runs.outcome(parent, tags, figures, whole.ended_ms)
+        self._runs.set_status(parent, status, whole.ended_ms)
         if all(state == "done" for state in states) and self._is_mirrored(jobs):
             self._complete.add(name)
 
@@ -177,43 +167,41 @@ class Mirror:
             return "new"
         return "running" if self.run.store.is_alive(node) else "killed"
 
-    def _times(self, node: Node, state: JobState) -> Times:
-        """When a training job began and ended, or was last seen."""
-        store, history = self.run.store, self.run.store.history(node)
-        starts = [record["time"] - record.get("seconds", 0.0) for record in history[:1]]
-        if state == "done":
-            mark = store.done(node)
-            return Times(min([mark.started, *starts]), mark.started + mark.seconds)
-        sign = store.alive(node)
-        seen = [record["time"] for record in history[-1:]]
-        if sign is not None and sign.started:
-            starts.append(sign.started)
-            seen.append(sign.time)
-        return Times(min(starts, default=time.time()), None if state == "running" else max(seen, default=None))
-
     def _parent(self, name: str) -> Mirrored:
-        graph, times = self.run.graph, self._times_of[name]
+        graph = self.run.graph
         key = hash_of({"condition": [graph.train[name, fold] for fold in range(self.run.recipe.data.folds)]})
-        tags = {**self._tags, "sonogrid.condition": name}
-        return self._runs.ensure(key, name, settings_of(self.run.recipe.conditions[name]), tags, times.started_ms)
+        tags = {**self._tags, NOTE: self.facts.of_condition(name), "sonogrid.condition": name}
+        return self._with_data(key, name, settings_of(self.run.recipe.conditions[name]), tags,
+                               self._generation_of[name], self._times_of[name])  # fmt: skip
+
+    def _with_data(
+        self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], generation: int, times: Times
+    ) -> Mirrored:
+        """The run with a key, for this generation of its results, with its dataset."""
+        mirrored = self._runs.renewed(key, name, params, {**tags, GENERATION: str(generation)}, times.started_ms)
+        self._runs.dataset(mirrored, *self.facts.dataset)
+        return mirrored
 
     def _fold(self, name: str, node: Node, prediction: Node, state: JobState, times: Times) -> None:
-        tags = {**self._tags, PARENT: self._parent(name).id, "sonogrid.condition": name, "sonogrid.fold": node.split}
-        params = {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}
         title = f"{name} fold {node.split}" + (f" round {node.round}" if node.round else "")
-        generation = self.run.store.generation(node)
-        tags[GENERATION] = str(generation)
-        mirrored = self._runs.ensure(node.signature, title, params, tags, times.started_ms)
-        if int(mirrored.tags[GENERATION]) < generation or (
-            state == "done" and mirrored.has_other_artifacts("train", self._result(node))
-        ):
+        tags = {
+            **self._tags, PARENT: self._parent(name).id, NOTE: self.facts.of_fold(name, node),
+            "sonogrid.condition": name, "sonogrid.fold": node.split,
+        }  # fmt: skip
+        about = (node.signature, title, {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}, tags,
+                 self.run.store.generation(node), times)  # fmt: skip
+        mirrored = self._with_data(*about)
+        if state == "done" and mirrored.has_other_artifacts("train", self._result(node)):
             # The job was run again after it was done. MLflow can't replace points, which may differ now.
             self._runs.delete(node.signature)
-            mirrored = self._runs.ensure(node.signature, title, params, tags, times.started_ms)
-        self._runs.metrics(mirrored, self.run.store.history(node))
-        versions = self.run.store.done(node).versions if state == "done" else {}
-        found = {f"sonogrid.version.{package}": version for package, version in versions.items()}
-        self._runs.tag(mirrored, {"sonogrid.state": state, **found})
+            mirrored = self._with_data(*about)
+        history = self.run.store.history(node)
+        self._runs.metrics(mirrored, history)
+        if state == "done" and times.ended_ms is not None:
+            tags, figures = cost_of(self.run.store.done(node))
+            self._runs.outcome(mirrored, tags | {STATE: state}, figures | best_of(history), times.ended_ms)
+        else:
+            self._runs.tag(mirrored, {STATE: state})
         self._runs.set_status(mirrored, STATUS[state], times.ended_ms)
         if state == "done":
             self._artifacts(mirrored, "train", node)
@@ -298,8 +286,8 @@ class Mirror:
         mark = self.run.store.done(node)
         times = Times(mark.started, mark.started + mark.seconds)
         params = {f"blend.{key}": value for key, value in self.run.recipe.blend.model_dump(mode="json").items()}
-        tags = {**self._tags, "sonogrid.state": "done"}
-        mirrored = self._runs.ensure(node.signature, "blend", params, tags, times.started_ms)
+        tags = {**self._tags, NOTE: self.facts.of_blend(), STATE: "done"}
+        mirrored = self._with_data(node.signature, "blend", params, tags, self.run.store.generation(node), times)
         scores = {**report.blend.scores(), "test_lwlrap": report.test.lwlrap if report.test else None}
         leaky = {"sonogrid.leaky": _flag("blend" in report.leaky)}
         for ensemble in report.ensembles:
@@ -308,7 +296,9 @@ class Mirror:
             leaky[f"sonogrid.leaky.{key}"] = _flag(ensemble.leaky)
         last = max(self._end(self.run.graph.nodes[s]) for s in self.run.graph.predict.values())
         self._runs.scores(mirrored, scores, self._known_ms(max(last, mark.started + mark.seconds)))
-        self._runs.tag(mirrored, leaky)
+        assert times.ended_ms is not None
+        tags, figures = cost_of(mark)
+        self._runs.outcome(mirrored, tags | leaky, figures, times.ended_ms)
         self._runs.set_status(mirrored, "FINISHED", times.ended_ms)
         self._artifacts(mirrored, "blend", node)
         page = self.run.folder / PAGE
@@ -323,13 +313,14 @@ def bring_up_to_date(run: Run) -> None:
         StoreError: a result or a mark is damaged; everything else was mirrored.
         TrackingError: MLflow can't be reached, or refuses to take something.
     """
+    mirror = Mirror(run)
     try:
-        Mirror(run).sync()
+        mirror.sync()
     except SonogridError:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
         raise TrackingError(
-            f"MLflow at {redact(tracking_uri())} can't be reached ({_in_words(error)}); start it and try again"
+            f"MLflow at {redact(mirror.place.uri)} can't be reached ({_in_words(error)}); start it and try again"
         ) from None
 
 

@@ -29,7 +29,8 @@ from orchestrator.tagger.package import write_package
 from orchestrator.tagger.registered import REFERENCE, blend_word, write_reference
 from orchestrator.tagger.served import AUDIO
 from orchestrator.tagger.tagger import Tagger
-from orchestrator.tracking.connection import tracking_uri
+from orchestrator.tracking.connection import Place, connect
+from orchestrator.tracking.facts import Facts
 from orchestrator.tracking.mirror import bring_up_to_date
 from orchestrator.tracking.runs import Runs
 
@@ -107,24 +108,22 @@ def _asked(run: Run, work: Callable[["_Registration"], Made]) -> Made:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
         raise TrackingError(
-            f"MLflow at {redact(tracking_uri())} did not register the blend ({type(error).__name__}: "
+            f"MLflow at {redact(Place.of(run.folder).uri)} did not register the blend ({type(error).__name__}: "
             f"{one_line(error)}); try again"
         ) from None
 
 
 class _Registration:
     def __init__(self, run: Run) -> None:
-        from orchestrator.tracking.connection import connect
-
         assert run.graph.blend is not None
-        self.run = run
+        self.run, self.place = run, Place.of(run.folder)
         self.node: Node = run.graph.nodes[run.graph.blend]
         self.name = run.recipe.name
-        self.client = connect()
+        self.client = connect(self.place)
         self.blend = Blend.read(run.store.results(self.node)).result
         self.tags = {
             SCORE: f"{self.blend.oof_lwlrap_nested:.6f}",
-            DATA: run.manifest.content_hash()[:36],
+            DATA: Facts(run).dataset[1],
             LEAKY: str("blend" in run.leaky).lower(),
             RESULT: blend_word(run),
         }
@@ -176,7 +175,7 @@ class _Registration:
     def _new_version(self, *, copied: bool) -> Any:
         """Log the model under the blend's run, and register it."""
         tags = {**self.tags, COPIED: str(copied).lower()}
-        run_id = Runs.of_experiment(self.name)[self.node.signature].id
+        run_id = Runs.of_experiment(self.name, self.place)[self.node.signature].id
         experiment = self.client.get_run(run_id).info.experiment_id
         params = {"members": str(sum(weight > 0 for weight in self.blend.weights))}
         params["predictions"] = str(self.blend.predictions)
@@ -225,10 +224,9 @@ class _Registration:
 
     def _link(self, run_id: str, model_id: str) -> None:
         """Tie model, run, dataset and scores together."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput
+        from mlflow.entities import LoggedModelOutput
 
-        data = Dataset(self.run.data_root.name, self.tags[DATA], "local", str(self.run.data_root))
-        self.client.log_inputs(run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+        data, digest, *_ = Facts(self.run).dataset  # the mirror has noted it as the run's input
         self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
         reliability = self._calibration.after
         scores = self.blend.scores() | {
@@ -236,9 +234,7 @@ class _Registration:
         }  # fmt: skip
         for name, value in scores.items():
             if value is not None:
-                self.client.log_metric(
-                    run_id, name, value, dataset_name=data.name, dataset_digest=data.digest, model_id=model_id
-                )
+                self.client.log_metric(run_id, name, value, dataset_name=data, dataset_digest=digest, model_id=model_id)
 
 
 def _verdict(tags: Mapping[str, str], before: Mapping[str, str] | None) -> tuple[bool, str]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from orchestrator.tracking.connection import Calls, WatchedClient, connect, experiment_id
+from orchestrator.tracking.connection import Calls, Place, WatchedClient, connect, experiment_id
 
-__all__ = ["PARENT", "Mirrored", "RunStatus", "Runs"]
+__all__ = ["GENERATION", "PARENT", "Mirrored", "RunStatus", "Runs"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's words for the status of a run."""
@@ -21,6 +21,10 @@ RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 KEY = "sonogrid.signature"
 """Tag by which a run is found again: the signature of its work."""
 ARTIFACTS = "sonogrid.artifacts"
+GENERATION = "sonogrid.generation"
+"""Tag: the generation of results that the run shows, of a condition the sum over its folds."""
+CONTEXT = "mlflow.data.context"
+"""MLflow's own tag: what a dataset is used for."""
 PARENT = "mlflow.parentRunId"
 """MLflow's own tag that makes a run the child of another."""
 BATCH = 900
@@ -44,14 +48,19 @@ class Mirrored:
     status: str
     ended_ms: int | None
     """When it ended; MLflow keeps this when a run starts again."""
+    datasets: set[str]
+    """Digests of the datasets that it notes as its inputs."""
     step: int | None = None
     """The last epoch that has metrics; None until MLflow was asked."""
 
     @classmethod
     def of(cls, run: Any) -> Self:
         """What is known of an MLflow `Run`."""
-        data, info = run.data, run.info
-        return cls(info.run_id, dict(data.tags), set(data.params), dict(data.metrics), info.status, info.end_time)
+        data, info, inputs = run.data, run.info, run.inputs
+        digests = {each.dataset.digest for each in inputs.dataset_inputs} if inputs else set()
+        return cls(
+            info.run_id, dict(data.tags), set(data.params), dict(data.metrics), info.status, info.end_time, digests
+        )
 
     def has_artifacts(self, place: str, result: str) -> bool:
         """Whether the files of a result were copied to a place.
@@ -76,15 +85,15 @@ class Runs:
         self._by_key: dict[str, Mirrored] = {}
 
     @classmethod
-    def of_experiment(cls, name: str, calls: Calls | None = None) -> "Runs":
+    def of_experiment(cls, name: str, place: Place, calls: Calls | None = None) -> "Runs":
         """Connect to MLflow, and read the runs of an experiment, which is created if it is missing.
 
         Raises:
             Exception: whatever MLflow raises if it cannot be reached.
         """
         calls = calls or Calls()
-        client = WatchedClient(calls.made(connect), calls)
-        runs = cls(client, experiment_id(client, name))
+        client = WatchedClient(calls.made(lambda: connect(place)), calls)
+        runs = cls(client, experiment_id(client, name, place))
         found: dict[str, list[Any]] = {}
         for run in runs._search():
             key = run.data.tags.get(KEY)
@@ -153,6 +162,16 @@ class Runs:
             self.tag(run, {PARENT: tags[PARENT]})
         return run
 
+    def renewed(
+        self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], started_ms: int
+    ) -> Mirrored:
+        """The same, but a run that shows an earlier generation of results is replaced: MLflow never changes points."""
+        run = self.ensure(key, name, params, tags, started_ms)
+        if int(run.tags[GENERATION]) < int(tags[GENERATION]):
+            self.delete(key)
+            run = self.ensure(key, name, params, tags, started_ms)
+        return run
+
     def _params(self, run: Mirrored, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
@@ -169,6 +188,46 @@ class Runs:
         if new:
             self._client.log_batch(run.id, tags=[RunTag(key, value) for key, value in new.items()])
             run.tags.update(new)
+
+    def dataset(self, run: Mirrored, name: str, digest: str, source: str, profile: str) -> None:
+        """Note the dataset that a run learned from, once.
+
+        Args:
+            run: the run.
+            name: of the dataset.
+            digest: a word for its content.
+            source: where it lies.
+            profile: what is in it, as JSON.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        if digest not in run.datasets:
+            data = Dataset(name, digest, "local", source, profile=profile)
+            self._client.log_inputs(run.id, datasets=[DatasetInput(data, [InputTag(CONTEXT, "training")])])
+            run.datasets.add(digest)
+
+    def outcome(self, run: Mirrored, tags: Mapping[str, str], figures: Mapping[str, float], known_ms: int) -> None:
+        """Note what a piece of work came to, in one call.
+
+        Args:
+            run: the run.
+            tags: tags to set.
+            figures: metrics that never change; those that the run has are left alone.
+            known_ms: when they became known, in Unix milliseconds. MLflow drops a point that it has, so two processes
+                add one point together.
+        """
+        from mlflow.entities import Metric, RunTag
+
+        new_tags = {key: value for key, value in tags.items() if run.tags.get(key) != value}
+        new = {key: value for key, value in figures.items() if key not in run.latest}
+        if new or new_tags:
+            self._client.log_batch(
+                run.id,
+                metrics=[Metric(key, value, known_ms, 0) for key, value in new.items()],
+                tags=[RunTag(key, value) for key, value in new_tags.items()],
+            )
+            run.tags.update(new_tags)
+            run.latest.update(new)
 
     def set_status(self, run: Mirrored, status: RunStatus, ended_ms: int | None = None) -> None:
         """Set the status and, unless it is RUNNING, when the work ended, in Unix milliseconds; by default now."""

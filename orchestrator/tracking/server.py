@@ -12,7 +12,7 @@ from rich.console import Console
 from features.errors import InputError, StoreError
 from orchestrator.redact import redact
 from orchestrator.run.bound import Run
-from orchestrator.tracking.connection import connect, experiment_id, tracking_uri
+from orchestrator.tracking.connection import Place, connect, experiment_id
 from orchestrator.tracking.mirror import bring_up_to_date
 
 __all__ = ["experiment_url", "serve"]
@@ -58,12 +58,13 @@ def serve(run: Run, port: int, console: Console) -> int:
         InputError: the port is in use or not allowed.
         TrackingError: MLflow can't be reached.
     """
+    place = Place.of(run.folder)
     try:
         bring_up_to_date(run)
     except StoreError as error:  # all that is not damaged can be looked at
         console.print(f"warning: {error}", style="yellow")
-    uri = tracking_uri()
-    experiment = experiment_id(connect(), run.recipe.name)
+    uri = place.uri
+    experiment = experiment_id(connect(place), run.recipe.name, place)
     if uri.startswith("http"):
         console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names:")
         console.print(redact(experiment_url(uri, experiment)), soft_wrap=True)
@@ -81,7 +82,7 @@ def serve(run: Run, port: int, console: Console) -> int:
         signal.signal(number, signal.default_int_handler)
     # The URI may hold a password, so it must not appear in the list of processes.
     environment = {**QUIET, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
-    server = subprocess.Popen(command, env=environment)
+    server = subprocess.Popen(command, env=environment, cwd=place.folder)  # it makes a folder for artifacts
     try:
         return server.wait()
     except KeyboardInterrupt:

@@ -252,7 +252,7 @@ class World:
         """The folder of a node in the store."""
         return f"{node.name}-{node.signature[:12]}"
 
-    def connect(self) -> Any:
+    def connect(self, _: Any) -> Any:
         """What the mirror talks to."""
         return self.mlflow
 

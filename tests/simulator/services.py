@@ -161,7 +161,7 @@ class MlflowServer:
         word = hashlib.md5(f"{next(self._number)}".encode(), usedforsecurity=False).hexdigest()
         self.runs[word] = {
             "experiment": experiment, "name": run_name, "tags": dict(tags), "params": {}, "points": {}, "artifacts": {},
-            "status": "RUNNING", "start": start_time, "end": None, "deleted": False,
+            "status": "RUNNING", "start": start_time, "end": None, "deleted": False, "datasets": {},
         }  # fmt: skip
         return self._shown(word)
 
@@ -175,6 +175,9 @@ class MlflowServer:
                 tags=dict(run["tags"]), params=dict(run["params"]), metrics={name: m[2] for name, m in latest.items()}
             ),
             info=SimpleNamespace(run_id=word, status=run["status"], end_time=run["end"]),
+            inputs=SimpleNamespace(
+                dataset_inputs=[SimpleNamespace(dataset=SimpleNamespace(digest=digest)) for digest in run["datasets"]]
+            ),
         )
 
     def do_get_run(self, word: str) -> Any:
@@ -206,6 +209,11 @@ class MlflowServer:
         for metric in metrics:
             run["points"][metric.key, metric.step, metric.value, metric.timestamp] = None
 
+    def do_log_inputs(self, word: str, datasets: list[Any]) -> None:
+        found = self._active(word)["datasets"]
+        for each in datasets:
+            found.setdefault(each.dataset.digest, (each.dataset.name, each.dataset.source, each.dataset.profile))
+
     def do_get_metric_history(self, word: str, name: str) -> list[Any]:
         return [SimpleNamespace(step=step) for key, step, _, _ in self.runs[word]["points"] if key == name]
 
@@ -227,6 +235,6 @@ class MlflowServer:
             if not run["deleted"]:
                 tags = {tag: keys.get(text, text) for tag, text in run["tags"].items()}
                 points = sorted((name, step, value) for name, step, value, _ in run["points"])
-                parts = {name: run[name] for name in ("name", "params", "status", "artifacts")}
+                parts = {name: run[name] for name in ("name", "params", "status", "artifacts", "datasets")}
                 shown.append({**parts, "tags": tags, "points": points})
         return sorted(shown, key=lambda run: (run["name"], run["tags"].get("sonogrid.signature", "")))

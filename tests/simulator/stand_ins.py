@@ -34,6 +34,7 @@ import orchestrator.jobs.run
 import orchestrator.launch
 import orchestrator.store.local
 import orchestrator.store.remote
+import orchestrator.tracking.connection
 import orchestrator.tracking.mirror
 import orchestrator.tracking.runs
 from features.files import hash_of, sha256_file
@@ -287,7 +288,7 @@ def _small(patches: Patches) -> None:
     patches.set(launch, "_crash_log", lambda _: contextlib.nullcontext())
     patches.set(orchestrator.tracking.mirror, "build_report", small_report)
     patches.set(orchestrator.tracking.mirror, "_git_revision", lambda: "simulated")
-    patches.set(orchestrator.tracking.mirror, "tracking_uri", lambda: "simulated")
+    patches.set(orchestrator.tracking.connection.Place, "of", classmethod(lambda cls, _: cls("simulated")))
     patches.set(orchestrator.executors.ray.executor, "free_abandoned", lambda: None)
     patches.set(features.files, "_rename_to_new", _of_disk("rename_to_new"))
     # What belongs to one history, which is not there yet.

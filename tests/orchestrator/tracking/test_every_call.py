@@ -95,7 +95,7 @@ class Trials:
     def sync(self, mirror: Mirror, fault: Fault) -> None:
         """Mirror with a fault."""
         with self.patch.context() as patch:
-            patch.setattr(runs, "connect", lambda: FaultyClient(mlflow.MlflowClient(), fault))
+            patch.setattr(runs, "connect", lambda _: FaultyClient(mlflow.MlflowClient(), fault))
             mirror.sync()
 
     def calls(self) -> list[str]:
@@ -143,6 +143,8 @@ def view(experiment: str) -> dict[str, Any]:
                 key: [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, key)]
                 for key in run.data.metrics
             },
+            "dataset": [each.dataset.digest for each in run.inputs.dataset_inputs],
+            "description": run.data.tags["mlflow.note.content"].replace(experiment, "GRID"),
             "files": sorted(
                 file.path
                 for place in client.list_artifacts(run.info.run_id)
@@ -163,8 +165,12 @@ def expected(trials: Trials) -> dict[str, Any]:
         assert each["status"] == "FINISHED"
         assert each["params"]
         assert each["points"]
+        assert len(each["dataset"]) == 1
+        assert "system/wall_seconds" in each["points"]
     assert found["plain fold 1"]["parent"] == "plain"
-    assert {len(points) for points in found["plain fold 1"]["points"].values()} == {2}, "one point per epoch"
+    of_fold = found["plain fold 1"]["points"]
+    assert {len(points) for name, points in of_fold.items() if name in ("lwlrap", "lr", "loss_curated")} == {2}
+    assert {len(points) for name, points in of_fold.items() if name.startswith(("best_", "system/"))} == {1}
     assert "predictions/test.npy" in found["plain fold 1"]["files"]
     return found
 

@@ -122,7 +122,9 @@ def test_a_job_that_was_run_again_replaces_its_run(copy: Run, own_mlflow: str) -
     after = found(own_mlflow, "tiny")
     assert after.keys() == before.keys()
     replaced = {name for name in after if after[name].info.run_id != before[name].info.run_id}
-    assert replaced == {"plain fold 0"}
+    assert replaced == {"plain", "plain fold 0"}
+    assert after["plain fold 1"].data.tags["mlflow.parentRunId"] == after["plain"].info.run_id
+    assert after["plain"].data.metrics["oof_lwlrap"] == pytest.approx(before["plain"].data.metrics["oof_lwlrap"])
     child = after["plain fold 0"].info
     assert child.start_time > before["plain fold 0"].info.end_time
     points = mlflow.MlflowClient(own_mlflow).get_metric_history(child.run_id, "lwlrap")

@@ -7,7 +7,8 @@ from typing import Any
 import mlflow
 import pytest
 
-from orchestrator.tracking.runs import LONGEST_VALUE, PARENT, Mirrored, Runs
+from orchestrator.tracking.connection import Place
+from orchestrator.tracking.runs import GENERATION, LONGEST_VALUE, PARENT, Mirrored, Runs
 
 HISTORY = [{"epoch": epoch, "lwlrap": epoch / 10, "loss": 1 / epoch, "time": float(epoch)} for epoch in (1, 2, 3)]
 
@@ -35,8 +36,8 @@ def found(run: Mirrored) -> Any:
 
 
 def test_a_run_is_found_again_by_its_key(name: str) -> None:
-    first = made(Runs.of_experiment(name))
-    again = made(Runs.of_experiment(name))
+    first = made(Runs.of_experiment(name, Place.of(Path("run"))))
+    again = made(Runs.of_experiment(name, Place.of(Path("run"))))
     assert again.id == first.id
     data = found(first).data
     assert data.tags["sonogrid.signature"] == "key"
@@ -45,11 +46,11 @@ def test_a_run_is_found_again_by_its_key(name: str) -> None:
 
 
 def test_only_new_epochs_are_added(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     runs.metrics(run, HISTORY[:1])
     runs.metrics(run, HISTORY[:2])
-    later = Runs.of_experiment(name)
+    later = Runs.of_experiment(name, Place.of(Path("run")))
     sent: list[int] = []
     log_batch = later._client.log_batch
 
@@ -66,11 +67,11 @@ def test_only_new_epochs_are_added(name: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_score_is_added_when_it_changes(name: str) -> None:
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     for value in (0.5, 0.5, None, 0.6):
         runs.scores(run, {"oof_lwlrap": value}, 2_000)
-    later = Runs.of_experiment(name)
+    later = Runs.of_experiment(name, Place.of(Path("run")))
     later.scores(later["key"], {"oof_lwlrap": 0.6}, 2_000)
     points = mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")
     assert [point.value for point in points] == [0.5, 0.6]
@@ -80,16 +81,16 @@ def test_a_score_is_added_when_it_changes(name: str) -> None:
 
 def test_a_score_that_another_process_added_is_not_added_again(name: str) -> None:
     """It may know another time for it: a prediction was found damaged, and computed again."""
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
-    other = Runs.of_experiment(name)
+    other = Runs.of_experiment(name, Place.of(Path("run")))
     runs.scores(run, {"oof_lwlrap": 0.5}, 2_000)
     other.scores(other["key"], {"oof_lwlrap": 0.5}, 3_000)
     assert [point.timestamp for point in mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")] == [2_000]
 
 
 def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path: Path) -> None:
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     file = tmp_path / "oof.npy"
     with pytest.raises(OSError, match=r"oof\.npy"):
@@ -106,14 +107,14 @@ def test_files_are_copied_once_and_an_interrupted_copy_again(name: str, tmp_path
 
 
 def test_a_run_ends_and_starts_again(name: str) -> None:
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     assert (found(run).info.status, found(run).info.start_time) == ("RUNNING", 1_000)
     runs.set_status(run, "KILLED", 5_000)
     assert (found(run).info.status, found(run).info.end_time) == ("KILLED", 5_000)
     runs.set_status(run, "KILLED")
     assert found(run).info.end_time == 5_000, "nothing better is known"
-    later = Runs.of_experiment(name)
+    later = Runs.of_experiment(name, Place.of(Path("run")))
     later.set_status(later["key"], "RUNNING")
     assert found(run).info.status == "RUNNING"
 
@@ -122,7 +123,7 @@ def test_a_run_without_its_parameters_gets_them(name: str) -> None:
     client = mlflow.MlflowClient()
     experiment = client.create_experiment(name)
     killed = client.create_run(experiment, tags={"sonogrid.signature": "key"}, run_name="A fold 0")
-    run = made(Runs.of_experiment(name))
+    run = made(Runs.of_experiment(name, Place.of(Path("run"))))
     assert run.id == killed.info.run_id
     assert found(run).data.params == {"train.epochs": "3", "text": "x" * LONGEST_VALUE}
     assert found(run).data.tags["sonogrid.fold"] == "0"
@@ -132,19 +133,47 @@ def test_of_several_runs_with_one_key_one_stays(name: str) -> None:
     client = mlflow.MlflowClient()
     experiment = client.create_experiment(name)
     doubles = [client.create_run(experiment, tags={"sonogrid.signature": "key"}).info.run_id for _ in range(3)]
-    assert made(Runs.of_experiment(name)).id == min(doubles)
+    assert made(Runs.of_experiment(name, Place.of(Path("run")))).id == min(doubles)
     assert [run.info.run_id for run in client.search_runs([experiment])] == [min(doubles)]
 
 
 def test_a_child_of_a_deleted_run_gets_the_new_parent(name: str) -> None:
-    runs = Runs.of_experiment(name)
+    runs = Runs.of_experiment(name, Place.of(Path("run")))
     parent = runs.ensure("parent", "A", {}, {}, 1_000)
     child = runs.ensure("child", "A fold 0", {}, {PARENT: parent.id}, 1_000)
     mlflow.MlflowClient().delete_run(parent.id)
-    later = Runs.of_experiment(name)
+    later = Runs.of_experiment(name, Place.of(Path("run")))
     again = later.ensure("parent", "A", {}, {}, 1_000)
     later.ensure("child", "A fold 0", {}, {PARENT: again.id}, 1_000)
     assert again.id != parent.id
     assert found(child).data.tags[PARENT] == again.id
     later.ensure("child", "A fold 0", {}, {PARENT: "of another grid"}, 1_000)
     assert found(child).data.tags[PARENT] == again.id, "two grids with one job must not take it from each other"
+
+
+def test_a_dataset_and_an_outcome_are_noted_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made(Runs.of_experiment(name, Place.of(Path("run"))))
+    for _ in range(2):
+        runs = Runs.of_experiment(name, Place.of(Path("run")))
+        for _ in range(2):
+            runs.dataset(runs["key"], "data", "digest", "/data", '{"n_classes": 3}')
+            runs.outcome(runs["key"], {"sonogrid.host": "here"}, {"best_lwlrap": 0.5}, 2_000)
+        monkeypatch.setattr(Runs, "dataset", lambda self, run, *_: {"digest"} == run.datasets or pytest.fail("again"))
+    (data,) = found(run).inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest, data.dataset.profile) == ("data", "digest", '{"n_classes": 3}')
+    assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
+    (point,) = mlflow.MlflowClient().get_metric_history(run.id, "best_lwlrap")
+    assert (point.value, point.timestamp) == (0.5, 2_000)
+    assert found(run).data.tags["sonogrid.host"] == "here"
+
+
+def test_a_run_of_an_earlier_generation_is_replaced(name: str) -> None:
+    def of(generation: int) -> str:
+        runs = Runs.of_experiment(name, Place.of(Path("run")))
+        return runs.renewed("key", "A", {}, {GENERATION: str(generation)}, 1_000).id
+
+    first = of(1)
+    assert of(1) == first
+    second = of(2)
+    assert second != first
+    assert of(1) == second, "a process that is late takes nothing back"

@@ -53,7 +53,7 @@ class SlowClient:
 def test_the_end_waits_while_mlflow_answers(inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.MlflowClient().search_experiments()  # creates the tables
     monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 3.0)
-    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 0.09 if name == "log_artifact" else 0.0))
+    monkeypatch.setattr(runs, "connect", lambda _: SlowClient(lambda name: 0.09 if name == "log_artifact" else 0.0))
     thread = MirrorThread(inline_run, set(), every_s=60.0)
     thread.start()
     began = time.monotonic()
@@ -65,7 +65,7 @@ def test_the_end_does_not_wait_for_an_answer_that_does_not_come(
     inline_run: Run, own_mlflow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator.tracking.thread.PATIENCE_S", 1.0)
-    monkeypatch.setattr(runs, "connect", lambda: SlowClient(lambda name: 4.0 if name == "search_runs" else 0.0))
+    monkeypatch.setattr(runs, "connect", lambda _: SlowClient(lambda name: 4.0 if name == "search_runs" else 0.0))
     thread = MirrorThread(inline_run, set(), every_s=60.0)
     thread.start()
     assert thread.finish() == "MLflow does not answer"

@@ -454,7 +454,7 @@ def tune(run: Place, *, trials: int | None = None, budget: int | None = None) ->
 def score(run: Place, labels: Place | None = None) -> LabelScores:
     """lwlrap on the test clips, given a CSV of their labels (`fname,labels` and optionally `usage`).
 
-    Writes RUN/score.json; later reports then have the test scores.
+    Writes RUN/score.json, and the report in RUN again with the test scores.
 
     Args:
         run: RUN folder.
@@ -464,9 +464,15 @@ def score(run: Place, labels: Place | None = None) -> LabelScores:
         InputError: the CSV does not fit the test clips.
         StoreError: the blend is not done yet.
     """
+    from orchestrator.pages import PAGE
+    from orchestrator.pages.write import write_pages
+    from orchestrator.report.build import write_reports
     from orchestrator.report.labels import score_labels
 
-    return score_labels(_open(run), None if labels is None else Path(labels))
+    bound = _open(run)
+    scores = score_labels(bound, None if labels is None else Path(labels))
+    write_pages(bound, write_reports(bound), {"html": bound.folder / PAGE})
+    return scores
 
 
 def export(

@@ -8,8 +8,8 @@ from orchestrator.grids.ensembles import Member
 from orchestrator.pages.document import Block, Picture, Section, Table, Words
 from orchestrator.pages.pictures import Dot, bars, dots
 from orchestrator.report.form import SIGNED, bounds, marked, number
-from orchestrator.report.types import ConditionReport, Gain, Report
-from trainers.metrics import Metrics
+from orchestrator.report.rows import Rows, ensemble_rows, gain_rows, metric_rows, step_rows, student_rows
+from orchestrator.report.types import ConditionReport, Report
 
 __all__ = ["blend_section", "scores_section", "steps_section"]
 
@@ -38,9 +38,13 @@ def scores_section(report: Report) -> Section:
         blocks.append(Picture(dots(rows, "lwlrap, out of fold", lines=lines), text))
     blocks += _conditions(report)
     if report.ensembles:
-        blocks.append(_ensembles(report))
-    if (metrics := _metrics(report)).rows:
-        blocks.append(metrics)
+        blocks.append(_shared(ensemble_rows(report), "ensembles with fixed weights (lwlrap)"))
+    if (students := student_rows(report)).rows:
+        blocks.append(
+            _shared(students, "students beside the blend (size, operations, difference in lwlrap out of fold)")
+        )
+    if (metrics := metric_rows(report)).rows:
+        blocks.append(_shared(metrics, "other scores, out of fold and, where there are any, on the test clips"))
     return Section("Scores", blocks)
 
 
@@ -90,43 +94,6 @@ def _condition_table(title: str, rows: Sequence[ConditionReport], report: Report
     return Table(columns, cells, f"{title} (lwlrap; {note})", strong=best).filled()
 
 
-def _ensembles(report: Report) -> Table:
-    published = any(one.published is not None for one in report.ensembles)
-    rows = [
-        [
-            marked(one.name, one.leaky),
-            str(one.predictions),
-            number(one.oof_lwlrap),
-            bounds(one.interval),
-            *([number(one.published)] if published else []),
-            number(one.test_lwlrap),
-        ]
-        for one in report.ensembles
-    ]
-    paper = ["paper"] if published else []
-    columns = ["ensemble", "predictions", "out-of-fold", "95 %", *paper, "test"]
-    return Table(columns, rows, "ensembles with fixed weights (lwlrap)").filled()
-
-
-def _metrics(report: Report) -> Table:
-    rows = [
-        (marked(one.name, one.name in report.leaky), one.oof_metrics, one.test_metrics) for one in report.conditions
-    ]
-    blend = report.blend
-    rows.append((marked("blend (honest)", "blend" in report.leaky), blend.nested_metrics, blend.test_metrics))
-    rows = [row for row in rows if any(part != Metrics() for part in row[1:])]
-    names = ["mAP", "ROC AUC", "accuracy"]
-    tested = any(test != Metrics() for *_, test in rows)
-    columns = ["", *names, *([f"test {name}" for name in names] if tested else [])]
-    cells = [[name, *_metric_cells(oof), *(_metric_cells(test) if tested else [])] for name, oof, test in rows]
-    title = "other scores, out of fold" + (" and on the test clips" if tested else "")
-    return Table(columns, cells, title).filled()
-
-
-def _metric_cells(metrics: Metrics) -> list[str]:
-    return [number(metrics.mean_average_precision), number(metrics.roc_auc), number(metrics.accuracy)]
-
-
 def steps_section(report: Report) -> Section:
     """What each step bought: differences of lwlrap with paired intervals."""
     blocks: list[Block] = []
@@ -140,28 +107,16 @@ def steps_section(report: Report) -> Section:
         text = "Gain of each step out of fold with its paired 95 % interval; one that crosses 0 leaves it open."
         blocks.append(Picture(dots(shown, "difference in lwlrap", lines=[(0.0, "no gain")]), text))
     if report.comparisons:
-        rows = [
-            [
-                marked(one.name, one.leaky),
-                one.before,
-                one.after,
-                number(one.cv_difference, SIGNED),
-                number(one.oof_difference, SIGNED),
-                bounds(one.interval, SIGNED),
-                number(one.test_difference, SIGNED),
-                bounds(one.test_interval, SIGNED),
-            ]
-            for one in report.comparisons
-        ]
-        columns = ["step", "from", "to", "cv", "out-of-fold", "95 %", "test", "95 %"]
-        blocks.append(Table(columns, rows, "gain of each step (difference in lwlrap)", words=3).filled())
-    gains = _gains(report)
+        blocks.append(_shared(step_rows(report), "gain of each step (difference in lwlrap)", words=3))
+    gains = gain_rows(report)
     simple = _simple_gains(report)
     if simple and not steps:
         text = f"Gain over {report.linear or report.best} out of fold, with its paired 95 % interval."
         blocks.append(Picture(dots(simple, "difference in lwlrap", lines=[(0.0, "no gain")]), text))
     if gains.rows:
-        blocks.append(gains)
+        blocks.append(
+            _shared(gains, "gain over the simplest and the best condition (difference in lwlrap, out of fold)")
+        )
     return Section("What each step bought", blocks or [Words("Nothing can be compared yet.", "note")])
 
 
@@ -176,24 +131,9 @@ def _simple_gains(report: Report) -> list[Dot]:
     ]
 
 
-def _gains(report: Report) -> Table:
-    """Over the linear and the best condition."""
-    pairs = [(marked(one.name, one.name in report.leaky), one.over_linear, one.over_best) for one in report.conditions]
-    blend = marked("blend (honest)", "blend" in report.leaky)
-    pairs.append((blend, report.blend.over_linear, report.blend.over_best))
-    two = report.linear not in (None, report.best)
-    known = [pair for pair in pairs if any(gain is not None and gain != Gain() for gain in pair[1:])]
-    cells = [
-        [name, *(_gain_cells(over_linear) if two else []), *_gain_cells(over_best)]
-        for name, over_linear, over_best in known
-    ]
-    over = [*([f"over {report.linear}", "95 %"] if two else []), f"over {report.best}", "95 %"]
-    return Table(["", *over], cells, "gain over the simplest and the best condition (out of fold)")
-
-
-def _gain_cells(gain: Gain | None) -> list[str]:
-    gain = gain or Gain()
-    return [number(gain.oof_difference, SIGNED), bounds(gain.interval, SIGNED)]
+def _shared(rows: Rows, title: str, words: int = 1) -> Table:
+    """A table of rows that the terminal shows too."""
+    return Table(rows.columns, rows.rows, title, words=words).filled()
 
 
 def blend_section(report: Report, blend: Blend | None) -> Section:

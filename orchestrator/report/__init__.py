@@ -6,6 +6,7 @@
     students.py     how much smaller a student is than the blend, and what that costs
     scores.py       lwlrap of conditions and ensembles
     bootstrap.py    95 % intervals of a score
+    rows.py         rows of tables that the terminal and the pages share
     tables.py       the report on a terminal
     labels.py       scores against a CSV of test labels
     submission.py   the submission CSV

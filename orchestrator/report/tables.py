@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from features.words import count, listed
-from orchestrator.report.form import SIGNED, bounds, marked, number
-from orchestrator.report.types import ComparisonReport, ConditionReport, EnsembleReport, Gain, Report
-from trainers.metrics import Metrics
+from orchestrator.report.form import bounds, marked, number
+from orchestrator.report.rows import Rows, ensemble_rows, gain_rows, metric_rows, step_rows, student_rows
+from orchestrator.report.types import ConditionReport, Report
 
 __all__ = ["print_report"]
 
@@ -36,13 +36,21 @@ def print_report(report: Report, console: Console) -> None:
     if outside:
         console.print(_conditions_table(f"{grid}, conditions with outside data: lwlrap", outside, report.leaky))
     if report.ensembles:
-        console.print(_ensembles_table(f"Table 3: ensembles, {grid}: lwlrap", report.ensembles))
+        console.print(_shared(f"Table 3: ensembles, {grid}: lwlrap", ensemble_rows(report)))
     if report.comparisons:
-        console.print(_comparisons_table(report.comparisons))
+        title = "gain of each step: difference in lwlrap, 95 % interval over resampled clips"
+        console.print(_shared(title, step_rows(report)))
     console.print(_blend_table(report))
-    for table in (_gains_table(report), _students_table(report), _metrics_table(report)):
-        if table.row_count:
-            console.print(table)
+    if (gains := gain_rows(report)).rows:
+        console.print(_shared(_gains_title(report), gains))
+    if (students := student_rows(report)).rows:
+        title = (
+            "students beside the blend: size, operations, difference in lwlrap, out of fold, 95 % over resampled groups"
+        )
+        console.print(_shared(title, students))
+    if (metrics := metric_rows(report)).rows:
+        tested = any(name.startswith("test ") for name in metrics.columns)
+        console.print(_shared("other scores, out of fold" + (" and on test clips" if tested else ""), metrics))
     if report.left_out:
         classes = count(len(report.left_out), "class", "classes")
         console.print(f"mAP and ROC AUC leave out {classes} without a clip: {listed(report.left_out)}")
@@ -90,39 +98,6 @@ def _conditions_table(title: str, conditions: Sequence[ConditionReport], leaky: 
     return table
 
 
-def _ensembles_table(title: str, ensembles: Sequence[EnsembleReport]) -> Table:
-    published = any(ensemble.published is not None for ensemble in ensembles)
-    paper = ["paper"] if published else []
-    table = _table(title, "ensemble", ["predictions", "out-of-fold", "95 %", *paper, "test"])
-    for ensemble in ensembles:
-        table.add_row(
-            marked(ensemble.name, ensemble.leaky),
-            str(ensemble.predictions),
-            number(ensemble.oof_lwlrap),
-            bounds(ensemble.interval),
-            *([number(ensemble.published)] if published else []),
-            number(ensemble.test_lwlrap),
-        )
-    return table
-
-
-def _comparisons_table(comparisons: Sequence[ComparisonReport]) -> Table:
-    title = "gain of each step: difference in lwlrap, 95 % interval over resampled clips"
-    table = _table(title, "step", ["from", "to", "cv", "out-of-fold", "95 %", "test", "95 %"])
-    for comparison in comparisons:
-        table.add_row(
-            marked(comparison.name, comparison.leaky),
-            comparison.before,
-            comparison.after,
-            number(comparison.cv_difference, SIGNED),
-            number(comparison.oof_difference, SIGNED),
-            bounds(comparison.interval, SIGNED),
-            number(comparison.test_difference, SIGNED),
-            bounds(comparison.test_interval, SIGNED),
-        )
-    return table
-
-
 def _blend_table(report: Report) -> Table:
     blend = report.blend
     counts = count(len(blend.members), "member")
@@ -142,67 +117,21 @@ def _blend_table(report: Report) -> Table:
     return table
 
 
-def _gains_table(report: Report) -> Table:
-    """Of each condition and the blend, over the linear and the best condition; no rows where nothing is known."""
-    rows = {marked(one.name, one.name in report.leaky): (one.over_linear, one.over_best) for one in report.conditions}
-    rows[marked("blend (honest)", "blend" in report.leaky)] = (report.blend.over_linear, report.blend.over_best)
-    known = {name: gains for name, gains in rows.items() if any(gain and gain != Gain() for gain in gains)}
-    has_linear = report.linear not in (None, report.best)  # the gains over one condition are shown once
-    tested = any(gain and gain.test_difference is not None for gains in known.values() for gain in gains)
-    over = [f"over {name}" for name in ((report.linear,) if has_linear else ()) + (report.best,)]
-    title = "gain over the linear and the best condition" if has_linear else "gain over the best condition"
-    if report.linear is not None and report.linear == report.best:
-        title = "gain over the linear condition, which is the best"
-    columns = [cell for name in over for cell in (name, "95 %", *(("test", "95 %") if tested else ()))]
-    table = _table(f"{title}: difference in lwlrap, out of fold, 95 % over resampled groups of clips", "", columns)
-    for name, gains in known.items():
-        shown = gains if has_linear else gains[1:]
-        table.add_row(name, *(cell for gain in shown for cell in _gain_cells(gain or Gain(), tested)))
-    return table
-
-
-def _students_table(report: Report) -> Table:
-    """How much smaller and cheaper each student is than the blend, and what that costs; no rows without students."""
-    tested = any(one.over_blend.test_difference is not None for one in report.students)
-    columns = ["MB", "times smaller", "times fewer operations", "lwlrap", "95 %", *(("test", "95 %") if tested else ())]
-    title = "students beside the blend: size, operations, difference in lwlrap, out of fold, 95 % over resampled groups"
-    table = _table(title, "student", columns)
-    for one in report.students:
-        table.add_row(
-            marked(one.name, one.name in report.leaky),
-            f"{one.n_bytes / 1e6:.1f}",
-            f"{one.blend_bytes / one.n_bytes:.1f}",
-            f"{one.blend_clip_flops / one.clip_flops:.1f}",
-            *_gain_cells(one.over_blend, tested),
+def _gains_title(report: Report) -> str:
+    over = "gain over the best condition"
+    if report.linear is not None:
+        same = report.linear == report.best
+        over = (
+            "gain over the linear condition, which is the best"
+            if same
+            else "gain over the linear and the best condition"
         )
+    return f"{over}: difference in lwlrap, out of fold, 95 % over resampled groups of clips"
+
+
+def _shared(title: str, rows: Rows) -> Table:
+    """A table of rows that the pages have too."""
+    table = _table(title, rows.columns[0], rows.columns[1:])
+    for row in rows.rows:
+        table.add_row(*row)
     return table
-
-
-def _gain_cells(gain: Gain, tested: bool) -> list[str]:
-    cells = [number(gain.oof_difference, SIGNED), bounds(gain.interval, SIGNED)]
-    test = [number(gain.test_difference, SIGNED), bounds(gain.test_interval, SIGNED)]
-    return cells + test if tested else cells
-
-
-def _metrics_table(report: Report) -> Table:
-    """mAP, ROC AUC and, where each clip has one label, accuracy; no rows where nothing is known."""
-    blend, leaky = report.blend, report.leaky
-    rows = {marked(one.name, one.name in leaky): (one.oof_metrics, one.test_metrics) for one in report.conditions}
-    rows[marked("blend (honest)", "blend" in leaky)] = (blend.nested_metrics, blend.test_metrics)
-    rows = {name: parts for name, parts in rows.items() if any(part != Metrics() for part in parts)}
-    tested = any(test != Metrics() for _, test in rows.values())
-    single = any(part.accuracy is not None for parts in rows.values() for part in parts)
-    columns = ["mAP", "ROC AUC", *(["accuracy"] if single else [])]
-    table = _table(
-        "other scores, out of fold" + (" and on test clips" if tested else ""),
-        "",
-        columns + ([f"test {name}" for name in columns] if tested else []),
-    )
-    for name, parts in rows.items():
-        shown = parts if tested else parts[:1]
-        table.add_row(name, *(cell for part in shown for cell in _metric_cells(part)[: len(columns)]))
-    return table
-
-
-def _metric_cells(metrics: Metrics) -> list[str]:
-    return [number(metrics.mean_average_precision), number(metrics.roc_auc), number(metrics.accuracy)]

@@ -2,6 +2,8 @@
 
     connection.py  where MLflow keeps its runs; a client that gives up quickly
     runs.py        the runs of one experiment; every write is made once
+    facts.py       what a run says about itself: description, dataset, cost
+    times.py       when a job began and ended
     mirror.py      which runs, metrics, tags and files a grid has there
     thread.py      mirrors while a grid runs
     models.py      the blend as a registered model

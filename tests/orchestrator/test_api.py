@@ -97,7 +97,9 @@ def test_bad_input_raises(tiny_grid: Path, small_data: Path, tmp_path: Path) -> 
 def test_files_of_a_finished_run(copy: Run, small_data: Path) -> None:
     assert api.submission(copy.folder).name == "submission.csv"
     assert api.submission(copy.folder, ensemble="A-all").name == "submission-A-all.csv"
+    page = (copy.folder / "report.html").read_text()
     scores = api.score(copy.folder, small_data / "test_labels.csv")
+    assert (copy.folder / "report.html").read_text() != page, "it has the test scores now"
     assert 0 <= scores.lwlrap <= 1
     test = api.report(copy.folder).test
     assert test is not None

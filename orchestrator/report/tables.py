@@ -41,16 +41,9 @@ def print_report(report: Report, console: Console) -> None:
         title = "gain of each step: difference in lwlrap, 95 % interval over resampled clips"
         console.print(_shared(title, step_rows(report)))
     console.print(_blend_table(report))
-    if (gains := gain_rows(report)).rows:
-        console.print(_shared(_gains_title(report), gains))
-    if (students := student_rows(report)).rows:
-        title = (
-            "students beside the blend: size, operations, difference in lwlrap, out of fold, 95 % over resampled groups"
-        )
-        console.print(_shared(title, students))
-    if (metrics := metric_rows(report)).rows:
-        tested = any(name.startswith("test ") for name in metrics.columns)
-        console.print(_shared("other scores, out of fold" + (" and on test clips" if tested else ""), metrics))
+    for title, shared in _below_the_blend(report).items():
+        if shared.rows:
+            console.print(_shared(title, shared))
     if report.left_out:
         classes = count(len(report.left_out), "class", "classes")
         console.print(f"mAP and ROC AUC leave out {classes} without a clip: {listed(report.left_out)}")
@@ -117,16 +110,20 @@ def _blend_table(report: Report) -> Table:
     return table
 
 
-def _gains_title(report: Report) -> str:
-    over = "gain over the best condition"
+def _below_the_blend(report: Report) -> dict[str, Rows]:
+    """Title -> gains, students and other scores; no rows where nothing is known."""
+    over = "the best condition"
     if report.linear is not None:
         same = report.linear == report.best
-        over = (
-            "gain over the linear condition, which is the best"
-            if same
-            else "gain over the linear and the best condition"
-        )
-    return f"{over}: difference in lwlrap, out of fold, 95 % over resampled groups of clips"
+        over = "the linear condition, which is the best" if same else "the linear and the best condition"
+    metrics = metric_rows(report)
+    tested = " and on test clips" if any(name.startswith("test ") for name in metrics.columns) else ""
+    return {
+        f"gain over {over}: difference in lwlrap, out of fold, 95 % over resampled groups of clips": gain_rows(report),
+        "students beside the blend: size, operations, difference in lwlrap, out of fold, 95 % over resampled groups":
+            student_rows(report),
+        f"other scores, out of fold{tested}": metrics,
+    }  # fmt: skip
 
 
 def _shared(title: str, rows: Rows) -> Table:

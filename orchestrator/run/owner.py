@@ -4,8 +4,9 @@ The owner holds a lock on `RUN/owner.lock`, which the kernel releases when the p
 `RUN/owner.json` names the process, with a counter that goes up every few seconds: a file system may not share locks
 between machines, so an owner on another machine counts as dead only when its counter stands still.
 
-Each owner has a number, one more than the last one in `RUN/owners.json`. An owner that was suspended, and taken for
-dead, finds a larger number in `owner.json` or in a claim when it wakes, and ends.
+Each owner has a number of its own, taken by making the file `RUN/owners/<number>`. An owner that was suspended and
+taken for dead, or began at the same moment as another one, finds a larger number in `owner.json` or in a claim, and
+ends.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from features.errors import InputError, StoreError
-from features.files import read_json, write_json
+from features.files import create, read_json, write_json
 
 __all__ = ["Owner", "OwnerSign", "current_owner", "own"]
 
@@ -56,7 +57,7 @@ class Owner:
         self.took_over: str | None = None
         """The owner that died before, in words; None if there was none."""
         self.was_replaced = False
-        """Whether another process took the run over, believing this one dead: it was suspended. It has to end."""
+        """Whether another process took the run over: this one was suspended, or both began at once. It has to end."""
 
     def look(self) -> bool:
         """Look whether this process is still the owner."""
@@ -71,8 +72,8 @@ class Owner:
         """Raise StoreError if another process has taken the run over."""
         if not self.look():
             raise StoreError(
-                f"{self.folder} was taken over by {current_owner(self.folder) or 'another process'} while this one was "
-                f"suspended; follow it with: sonogrid status {self.folder} --watch"
+                f"{self.folder} was taken over by {current_owner(self.folder) or 'another process'}, as this one was "
+                f"suspended or both began at once; follow it with: sonogrid status {self.folder} --watch"
             )
 
 
@@ -96,7 +97,6 @@ def own(folder: Path) -> Iterator[Owner]:
 
     Raises:
         InputError: a live process owns it.
-        StoreError: `owners.json` can't be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "owner.lock").open("a") as lock:
@@ -126,11 +126,12 @@ def own(folder: Path) -> Iterator[Owner]:
 
 
 def _next_number(folder: Path) -> int:
-    """The number of a new owner."""
-    path = folder / "owners.json"
-    last = read_json(path) if path.exists() else 0
-    number = 1 + (last if isinstance(last, int) else 0)
-    write_json(path, number)
+    """The number of a new owner, one above the last. No two processes get the same one, even without locks."""
+    taken = folder / "owners"
+    names = os.listdir(taken) if taken.exists() else []  # noqa: PTH208 - names are all that is needed
+    number = 1 + max((int(name) for name in names if name.isdecimal()), default=0)
+    while not create(taken / str(number), b""):
+        number += 1  # another process took it first, or NFS shows the folder as it was
     return number
 
 

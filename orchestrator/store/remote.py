@@ -290,7 +290,10 @@ def _layout(keys: Iterable[str]) -> Layout:
 
 def _remove_if_unused(folder: Path) -> None:
     """Remove a scratch folder whose process has ended. Called with the root locked."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return  # its process has ended and removed it meanwhile, which takes no lock of the root
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

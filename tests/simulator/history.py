@@ -30,7 +30,7 @@ from tests.simulator.disk import Disk
 from tests.simulator.events import happen
 from tests.simulator.faults import AT_CALL, Fault, Faults, draw_faults
 from tests.simulator.kernel import KERNEL, BrokenRuleError, Host, Kernel, Process
-from tests.simulator.rules import RESULT, Rules, expected_result
+from tests.simulator.rules import MOMENT_S, RESULT, Rules, expected_result
 from tests.simulator.services import Bucket, MlflowServer, S3Client, open_bucket
 from tests.simulator.stand_ins import DISK, WORLD, Quiet, stand_ins
 from tests.simulator.work import RULES, grid
@@ -320,10 +320,12 @@ class World:
             except InputError as error:
                 ends.append("refused" if "is being run by" in str(error) else f"InputError: {error}")
             except (SonogridError, OSError) as error:
-                ends.append("replaced" if "was taken over by" in str(error) else f"{type(error).__name__}: {error}")
+                replaced = "was taken over by" in str(error)
+                ends.append("replaced" if replaced else f"{type(error).__name__}: {error}")
                 if isinstance(error, StoreAwayError) and run is not None:
                     raise self.rules.broken(f"a store that is away is not waited for: {error}") from error
-                if not process.errors and not process.disturbed:
+                excused = process.errors or process.disturbed or (replaced and self.began_together(process))
+                if not excused:
                     raise self.rules.broken(
                         f"a driver without faults of its own ends with {type(error).__name__}: {error}"
                     ) from error
@@ -333,6 +335,12 @@ class World:
         driver.memory["run"] = number
         self.drivers.append(driver)
         return driver, ends
+
+    def began_together(self, driver: Process) -> bool:
+        """Whether another driver of the run became its owner at the same moment: hosts may share no locks."""
+        run, since = driver.memory["run"], driver.memory["owner since"]
+        others = (other for other in self.drivers if other is not driver and other.memory["run"] == run)
+        return any(abs(other.memory.get("owner since", -1e9) - since) < MOMENT_S for other in others)
 
     def open_executor(self, run: Run, execution: Execution, stopping: Callable[[], Any]) -> Executor:
         """The executor of a driver."""

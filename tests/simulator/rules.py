@@ -14,7 +14,7 @@ from orchestrator.store.node import Node
 from tests.simulator.faults import Faults
 from tests.simulator.kernel import BrokenRuleError, Kernel, Process
 
-__all__ = ["RESULT", "Rules", "expected_result"]
+__all__ = ["MOMENT_S", "RESULT", "Rules", "expected_result"]
 
 RESULT = "result.json"
 MOMENT_S = 6.0

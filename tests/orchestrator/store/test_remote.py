@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,24 @@ def test_scratch_of_a_killed_attempt_is_removed_and_that_of_a_living_one_stays(s
     for folder in (ours, other):
         store.end(folder)
         assert not folder.exists()
+
+
+def test_scratch_that_its_process_removes_at_this_moment_is_left_alone(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that ends takes no lock of the host's cache."""
+    store = open_store(f"{s3}/store")
+    theirs = store.begin("node", 1)
+    real = Path.glob
+
+    def glob(folder: Path, pattern: str) -> Iterator[Path]:
+        for path in real(folder, pattern):
+            store.end(path)
+            yield path
+
+    monkeypatch.setattr(Path, "glob", glob)
+    store.end(store.begin("node", 2))
+    assert not theirs.exists()
 
 
 NODE = Node("train-A-0", "train", {}, {}, "0123456789abcdef" * 4)

@@ -1,5 +1,6 @@
 """`sonogrid init`: look at a folder of sounds, say what is there, and write its dataset.yaml."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +39,15 @@ class Initialised:
     """Files that are missing, not readable or not listed, and other oddities, one sentence each."""
     problems: tuple[str, ...]
     """Rows that can't be used, one sentence each."""
+    clips: Mapping[str, int]
+    """Subset -> its clips, in the lists."""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
             "path": str(self.path), "written": self.written, "dataset": self.dataset.model_dump(mode="json"),
             "found": list(self.found), "notes": list(self.notes), "problems": list(self.problems),
+            "clips": dict(self.clips),
         }  # fmt: skip
 
 
@@ -69,13 +73,13 @@ def init(root: Path, *, force: bool = False) -> Initialised:
     oddities = [*notes, *_missing(layout), *_unreadable(layout), *layout.notes]
     classes = count(len(layout.classes), "class", "classes")
     found = [f"{root}: {dataset.about}; {classes}: {listed(layout.classes)}"]
+    clips = {subset: len(layout.parts[subset].rows) for subset in dataset.parts}
     for subset, sources in dataset.parts.items():
-        clips = count(len(layout.parts[subset].rows), "clip")
-        found += [f"{subset}: {clips}, {' + '.join(_in_words(source) for source in sources)}"]
+        found += [f"{subset}: {count(clips[subset], 'clip')}, {' + '.join(_in_words(source) for source in sources)}"]
     if not kept:
         with atomic(path) as temporary:
             temporary.write_text(_HEAD + dataset.as_yaml(), encoding="utf-8")
-    return Initialised(path, dataset, not kept, tuple(found), tuple(oddities), layout.problems)
+    return Initialised(path, dataset, not kept, tuple(found), tuple(oddities), layout.problems, clips)
 
 
 def _recognise(root: Path) -> tuple[Dataset, list[str]]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Arguments = argparse.Namespace
 
+MANY_CLIPS = 1_000
+"""Training clips for which `init` proposes the grid `default` instead of `small`."""
+
 
 def demo(arguments: Arguments, console: Console) -> int:
     from features.synthetic import generate
@@ -70,7 +73,8 @@ def init(arguments: Arguments, console: Console) -> int:
     console.print(f"wrote {made.path}" if made.written else f"{made.path} says so already")
     console.print("next:")
     console.print(f"  sonogrid check {arguments.data}")
-    console.print(f"  sonogrid launch small --data {arguments.data} --out runs/{made.path.absolute().parent.name}")
+    grid = "default" if sum(made.clips[subset] for subset in made.clips if subset != "test") >= MANY_CLIPS else "small"
+    console.print(f"  sonogrid launch {grid} --data {arguments.data} --out runs/{made.path.absolute().parent.name}")
     return 0
 
 

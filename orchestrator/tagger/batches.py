@@ -1,8 +1,9 @@
-"""Scores of many clips on all cores: clips of similar length go through a network together.
+"""Scores of many clips on all cores: clips that are padded to one length go through a network together.
 
-A clip's score does not depend on the clips beside it (`trainers.predict`), so they may be chosen for speed: a network
-takes a fifth of the time for a clip among others of its length than for one alone. A thread takes one such group at a
-time, as several threads inside a small network would mostly wait for each other.
+A clip's score does not depend on the clips beside it (`trainers.predict`), so they may be chosen for speed: a ResNet
+takes a third of the time for a clip among seven others than for one alone, and every new shape of a batch costs as much
+as several clips, since torch compiles its convolutions for it. A thread takes one such group at a time, as several
+threads inside a small network would mostly wait for each other.
 """
 
 import os
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.tagger.members import Condition
+from trainers.predict import own_lengths
 
 __all__ = ["Clip", "blend", "cores", "groups_by_length", "one_thread_per_core"]
 
@@ -22,7 +24,9 @@ Clip = Sequence[np.ndarray]
 
 GROUP_CLIPS = 32
 GROUP_VALUES = 1 << 20
-"""Largest group on a CPU: clips, and values of their features. More would leave the caches and take more memory."""
+GROUP_SAMPLES = 1 << 18
+"""Largest group on a CPU: clips, and values of their features or samples. More would leave the caches and take more
+memory; what a network makes of samples is sixteen times as large."""
 DEVICE_CLIPS = 512
 DEVICE_VALUES = 1 << 25
 """Largest group on a GPU."""
@@ -50,11 +54,10 @@ def blend(
         device: where the networks are.
         pool: its threads score the groups.
     """
-    limits = (GROUP_CLIPS, GROUP_VALUES) if device.type == "cpu" else (DEVICE_CLIPS, DEVICE_VALUES)
     tasks = [
         (condition, kind, group)
         for condition, kind in zip(conditions, kinds, strict=True)
-        for group in groups_by_length([clip[kind].shape for clip in clips], *limits)
+        for group in _groups([clip[kind].shape for clip in clips], condition.read.patience, device)
     ]
 
     def score(task: tuple[Condition, int, NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -69,19 +72,27 @@ def blend(
     return total
 
 
-def groups_by_length(shapes: Sequence[tuple[int, ...]], most: int, most_values: int) -> list[NDArray[np.int64]]:
-    """Rows of clips, given the shapes of their features, the shortest first, divided into groups.
+def _groups(shapes: Sequence[tuple[int, ...]], patience: float, device: torch.device) -> list[NDArray[np.int64]]:
+    lengths = own_lengths(np.array([shape[0] for shape in shapes]), patience)
+    tail = int(np.prod(shapes[0][1:]))
+    if device.type != "cpu":
+        return groups_by_length(lengths, DEVICE_CLIPS, DEVICE_VALUES // tail)
+    return groups_by_length(lengths, GROUP_CLIPS, (GROUP_VALUES if len(shapes[0]) > 1 else GROUP_SAMPLES) // tail)
+
+
+def groups_by_length(lengths: NDArray[np.int64], most: int, most_rows: int) -> list[NDArray[np.int64]]:
+    """Indices of clips, given the lengths to which they are padded, the shortest first, divided into groups.
+
+    A group has clips of one length, and is no larger than it must be for their number of groups.
 
     Args:
-        shapes: (length[, values per frame]) of each clip.
+        lengths: (N,) frames or samples.
         most: largest number of clips in a group.
-        most_values: largest number of values in a group of more than one clip, each padded to the longest.
+        most_rows: largest number of frames or samples in a group of more than one clip.
     """
-    groups: list[list[int]] = []
-    for row in np.argsort([shape[0] for shape in shapes], kind="stable").tolist():
-        group = groups[-1] if groups else []
-        if not group or len(group) == most or (len(group) + 1) * int(np.prod(shapes[row])) > most_values:
-            groups.append([row])
-        else:
-            group.append(row)
-    return [np.array(group) for group in groups]
+    order = np.argsort(lengths, kind="stable")
+    found: list[NDArray[np.int64]] = []
+    for same in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        size = max(1, min(most, most_rows // int(lengths[same[0]])))
+        found += np.array_split(same, -(-len(same) // size))
+    return found

@@ -25,6 +25,7 @@ def test_it_says_what_is_there_and_writes_it_down(folders: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folders.rglob("*.wav")} == before
     assert [path.name for path in folders.iterdir() if path.is_file()] == ["dataset.yaml"]
     assert made.as_dict()["dataset"]["curated"][0]["audio"] == "."
+    assert made.clips == {"curated": 4}
 
 
 def test_a_dataset_yaml_is_not_replaced_silently(folders: Path, clip: Clip, text: Text) -> None:

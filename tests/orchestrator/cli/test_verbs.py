@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from features.aisfx_wheel import LICENCE
 from features.encoder import Encoder
@@ -16,6 +18,21 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     capsys.readouterr()
     assert main([str(argument) for argument in arguments]) == 0
     return capsys.readouterr().out
+
+
+def test_init_proposes_a_grid_of_the_size_of_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = tmp_path / "data" / "dog" / "0.wav"
+    for name in ("dog", "cat"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    soundfile.write(first, np.zeros(8, np.int16), 16_000)
+    (tmp_path / "data" / "cat" / "0.wav").hardlink_to(first)
+    assert f"sonogrid launch small --data {tmp_path / 'data'} --out runs/data\n" in said(
+        capsys, "init", tmp_path / "data"
+    )
+    for number in range(1, 999):
+        (first.parent / f"{number}.wav").hardlink_to(first)
+    assert json.loads(said(capsys, "init", tmp_path / "data", "--json"))["clips"] == {"curated": 1000}
+    assert "sonogrid launch default --data " in said(capsys, "init", tmp_path / "data")
 
 
 def test_check(small_data: Path, capsys: pytest.CaptureFixture[str]) -> None:

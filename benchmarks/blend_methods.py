@@ -13,8 +13,8 @@ from orchestrator.blending.contest import Contest
 from orchestrator.blending.search import choose
 from orchestrator.blending.selection import select
 from orchestrator.blending.stacking import stack
-from orchestrator.blending.studies import open_studies
 from orchestrator.grids.recipe import BlendSettings
+from orchestrator.studies.record import open_studies
 
 __all__ = [
     "bagged",

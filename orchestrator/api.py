@@ -434,21 +434,34 @@ def review(run: Place, *, to: Place | None = None, top: int = 50) -> Review:
     return write(_open(run), Path(run) / "review" if to is None else Path(to), top)
 
 
-def tune(run: Place, *, trials: int | None = None, budget: int | None = None) -> TunedAgain:
-    """Tune the weights of the blend again.
+def tune(
+    run: Place,
+    *,
+    trials: int | None = None,
+    budget: int | None = None,
+    sampler: str = "tpe",
+    storage: str | None = None,
+    console: Console | None = None,
+) -> TunedAgain:
+    """Search the weights of the blend on, from the trials that there are. The blend changes only for a clear gain.
 
     Args:
         run: RUN folder.
-        trials: by default as many as the grid says.
-        budget: largest number of predictions of the blend; by default as many as the grid says.
+        trials: number of trials of each study, those of earlier searches included; by default as many as the grid says.
+        budget: largest number of predictions of the blend; by default as before.
+        sampler: what proposes trials: 'tpe', 'cmaes' or 'gp'.
+        storage: URL of a database for the studies, in which several processes may search at once; by default
+            SONOGRID_OPTUNA_STORAGE, else RUN/optuna.journal.
+        console: shows what is searched; by default nothing is printed.
 
     Raises:
-        InputError: `trials` or `budget` is too small.
-        StoreError: predictions are missing.
+        InputError: `trials` or `budget` is too small, there is no such sampler, or another process runs the run.
+        StoreError: predictions are missing, or the database fails.
     """
     from orchestrator.tune import tune_again
 
-    return tune_again(Path(run), trials, budget)
+    say = (console or _quiet()).print
+    return tune_again(Path(run), trials, budget, sampler=sampler, storage=storage, say=say)
 
 
 def score(run: Place, labels: Place | None = None) -> LabelScores:

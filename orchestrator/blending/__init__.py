@@ -1,4 +1,4 @@
-"""Ensemble weights, tuned on out-of-fold predictions. The only room that imports Optuna.
+"""Ensemble weights, tuned on out-of-fold predictions.
 
     predictions.py  the predictions of a finished job, with checked shapes
     members.py      all members of an ensemble, stitched from the folds' predictions
@@ -8,7 +8,8 @@
     bagging.py      both on resamples of the clips, averaged
     search.py       how they are mixed, and Optuna's search for a better mixture
     tune.py         weights and their nested score: `tune_blend`
-    studies.py      where trials are recorded: a journal file or a shared database
+    about.py        what a study of weights says of itself
+    continued.py    more trials for a study
     result.py       `BlendResult`, and `Blend`: the file blend.json
     run.py          the work of the blend's job
 

@@ -5,21 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.files import save_npy
 from features.manifest import Manifest
-from orchestrator.blending.members import stitch
+from orchestrator.blending.members import Members, stitch
 from orchestrator.blending.result import Blend
-from orchestrator.blending.studies import database_url
-from orchestrator.blending.tune import tune_blend
+from orchestrator.blending.tune import Parts, tune_blend
 from orchestrator.grids.ensembles import member_weights
 from orchestrator.grids.recipe import BlendSettings
+from orchestrator.studies.storage import database_url
 
-__all__ = ["run_blend"]
+__all__ = ["find_parts", "run_blend"]
+
+Inputs = Mapping[str, Sequence[Path]]
 
 
 def run_blend(
-    inputs: Mapping[str, Sequence[Path]],
+    inputs: Inputs,
     manifest: Manifest,
     settings: BlendSettings,
     paper: Mapping[str, float] | None,
@@ -42,20 +45,19 @@ def run_blend(
     Returns:
         The facts for the done-mark.
     """
-    # The node's signature holds no order of conditions, but the search depends on the order of members.
-    found = stitch(dict(sorted(inputs.items())), manifest)
-    clips = manifest.subset("curated")
-    folds = clips["fold"].to_numpy()
+    found = _stitched(inputs, manifest)
+    folds = manifest.subset("curated")["fold"].to_numpy()
     result = tune_blend(
         found.oof,
         manifest.targets("curated"),
         folds,
         settings,
         journal=folder / "study.journal",
-        groups=np.unique(clips["group"].to_numpy(), return_inverse=True)[1],
-        paper=None if paper is None else member_weights(found.members, paper).tolist(),
+        groups=_groups(manifest),
+        paper=_weights(found, paper),
         database=database_url(),
         study=study or folder.name,
+        members=list(map(str, found.members)),
     )
     weights = np.array(result.weights)
     nested = np.empty(found.oof.shape[1:], dtype=np.float32)
@@ -71,3 +73,29 @@ def run_blend(
         "oof_lwlrap": result.oof_lwlrap,
         "oof_lwlrap_nested": result.oof_lwlrap_nested,
     }
+
+
+def find_parts(
+    inputs: Inputs, manifest: Manifest, settings: BlendSettings, paper: Mapping[str, float] | None
+) -> tuple[Members, Parts]:
+    """The members of a blend, and the weights that are found on all clips and without each fold; see `run_blend`."""
+    found = _stitched(inputs, manifest)
+    folds = manifest.subset("curated")["fold"].to_numpy()
+    truth, published = manifest.targets("curated"), _weights(found, paper)
+    return found, Parts.of(found.oof, truth, folds, settings, groups=_groups(manifest), paper=published)
+
+
+def _stitched(inputs: Inputs, manifest: Manifest) -> Members:
+    # The node's signature holds no order of conditions, but the search depends on the order of members.
+    return stitch(dict(sorted(inputs.items())), manifest)
+
+
+def _groups(manifest: Manifest) -> NDArray[np.int64]:
+    """(N,) the group of each curated clip, as a number."""
+    groups: NDArray[np.int64] = np.unique(manifest.subset("curated")["group"].to_numpy(), return_inverse=True)[1]
+    return groups
+
+
+def _weights(found: Members, paper: Mapping[str, float] | None) -> list[float] | None:
+    """(M,) published weights of the members, if there are any."""
+    return None if paper is None else list(map(float, member_weights(found.members, paper)))

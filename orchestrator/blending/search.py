@@ -7,24 +7,30 @@ bagged greedy selection, one selection, stacking, uniform and published weights.
 better by three standard errors: on few clips, the best of many trials is lucky more often than it is better.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
+from orchestrator.blending.about import about_study
 from orchestrator.blending.bagging import BAGS, ROUNDS, Bagged, Mixture
 from orchestrator.blending.contest import Floats
-from orchestrator.blending.studies import Studies
 from orchestrator.grids.recipe import BlendSettings
+from orchestrator.studies.record import Studies, Tried
 
-__all__ = ["choose"]
+__all__ = [
+    "Params", "baselines", "best_of", "best_trial", "can_search", "choose", "mixture_of", "space_of", "value_of",
+    "weights_by_name",
+]  # fmt: skip
 
 SIMPLER = 1.0
 """Standard errors by which bagged greedy selection alone must be better than the default."""
 SURE = 3.0
 """Standard errors by which the best trial must be better."""
 
-Params = dict[str, float]
+Params = Mapping[str, float]
 
 SPACE: dict[str, BaseDistribution] = {
     "bags": IntDistribution(1, BAGS, step=BAGS - 1),  # one selection on all clips, or all bags: some are never better
@@ -35,58 +41,102 @@ SPACE: dict[str, BaseDistribution] = {
 PUBLISHED: dict[str, BaseDistribution] = {"share of published weights": FloatDistribution(0, 1)}
 
 
-def choose(bagged: Bagged, groups: NDArray[np.int64], settings: BlendSettings, studies: Studies, name: str) -> Mixture:
+def choose(
+    bagged: Bagged,
+    groups: NDArray[np.int64],
+    settings: BlendSettings,
+    studies: Studies,
+    name: str,
+    members: Sequence[str] = (),
+) -> Mixture:
     """The mixture to use: the default, or what is better on clips that weights never saw.
 
     Args:
         bagged: the weights to mix.
         groups: (N,) group of each clip.
-        settings: number of trials, seed.
+        settings: number of trials, seed; or mixtures that were found before, which are not searched again.
         studies: where trials are recorded. Those that are there are not run again.
         name: of the study.
+        members: names of the members, for people who look at the study.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    usual = Mixture()
-    if not bagged.scored.any() or len(bagged.uniform) == 1:
-        return usual
+    if not can_search(bagged):
+        return Mixture()
+    if settings.mixtures:
+        given = settings.mixtures.get(name)
+        return best_of(bagged, groups, [] if given is None else [Mixture(**given.model_dump())])
+    if settings.trials == 0:
+        return best_of(bagged, groups, [])
+    return best_of(bagged, groups, [mixture_of(_search(bagged, settings, studies, name, members))])
+
+
+def can_search(bagged: Bagged) -> bool:
+    """Whether there are several members, and clips that can tell which mixture of them is better."""
+    return bool(bagged.scored.any()) and len(bagged.uniform) > 1
+
+
+def best_of(bagged: Bagged, groups: NDArray[np.int64], found: Sequence[Mixture]) -> Mixture:
+    """The first of the mixtures that a search found if it is clearly better than the usual one; else that one."""
     scored = groups[bagged.contest.clips[bagged.scored]]
-    greedy = Mixture(stacked=0.0)
+    usual, greedy = Mixture(), Mixture(stacked=0.0)
     if _is_better(bagged.out_of_bag(greedy) - bagged.out_of_bag(usual), scored, SIMPLER):
         usual = greedy
-    if settings.trials == 0:
-        return usual
-    space = SPACE if bagged.published is None else SPACE | PUBLISHED
-    best = _mixture(_search(bagged, space, settings, studies, name))
-    return best if _is_better(bagged.out_of_bag(best) - bagged.out_of_bag(usual), scored, SURE) else usual
+    for mixture in found[:1]:
+        if _is_better(bagged.out_of_bag(mixture) - bagged.out_of_bag(usual), scored, SURE):
+            return mixture
+    return usual
 
 
-def _search(
-    bagged: Bagged, space: dict[str, BaseDistribution], settings: BlendSettings, studies: Studies, name: str
-) -> Params:
+def space_of(bagged: Bagged) -> dict[str, BaseDistribution]:
+    """What is searched."""
+    return SPACE if bagged.published is None else SPACE | PUBLISHED
+
+
+def value_of(bagged: Bagged, params: Params) -> float:
+    """What a trial is worth: lwlrap of clips that its weights never saw."""
+    return float(bagged.out_of_bag(mixture_of(params)).mean())
+
+
+def weights_by_name(bagged: Bagged, params: Params, members: Sequence[str]) -> dict[str, float]:
+    """The weights that a trial leads to, the largest first; members without one are left out."""
+    weights = bagged.weights(mixture_of(params))
+    pairs = zip(members, weights.round(4).tolist(), strict=True)
+    return dict(sorted(((name, weight) for name, weight in pairs if weight > 0), key=lambda pair: -pair[1]))
+
+
+def _search(bagged: Bagged, settings: BlendSettings, studies: Studies, name: str, members: Sequence[str]) -> Params:
     """The parameters of the best trial, the first of equals."""
-    record = studies.open(name)
+    space = space_of(bagged)
+    record = studies.open(name, about_study(name, len(bagged.uniform), {}))
     tried = record.tried[: settings.trials]
     known = len(tried)
     if known < settings.trials:
         # The sampler's own study is kept in memory: in a journal, each parameter of each trial would be a separate
         # write. After an interruption, the same questions and the recorded values bring it back to the same state.
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=settings.seed))
-        for baseline, params in _baselines(space).items():
-            study.enqueue_trial(params, user_attrs={"baseline": baseline})
+        for baseline, params in baselines(space).items():
+            study.enqueue_trial(dict(params), user_attrs={"baseline": baseline})
         for number in range(settings.trials):
             trial = study.ask(space)
-            value = tried[number][1] if number < known else float(bagged.out_of_bag(_mixture(trial.params)).mean())
+            value = tried[number].value if number < known else value_of(bagged, trial.params)
             study.tell(trial, value)
             if number >= known:
-                record.add(trial.params, space, value, trial.user_attrs)
-                tried.append((trial.params, value))
-    return tried[int(np.argmax([value for _, value in tried]))][0]
+                about = trial.user_attrs
+                if members:
+                    about = {**about, "weights": weights_by_name(bagged, trial.params, members)}
+                record.add(trial.params, space, value, about)
+                tried.append(Tried(trial.params, value, about))
+    return best_trial(tried).params
 
 
-def _baselines(space: dict[str, BaseDistribution]) -> dict[str, Params]:
+def best_trial(tried: Sequence[Tried]) -> Tried:
+    """The trial with the highest value, the first of equals."""
+    return tried[int(np.argmax([trial.value for trial in tried]))]
+
+
+def baselines(space: dict[str, BaseDistribution]) -> dict[str, Params]:
     """Parameters of the weightings that the search has to beat, by name."""
-    bagged: Params = dict.fromkeys(space, 0.0) | {"bags": BAGS, "rounds": ROUNDS}
-    baselines = {
+    bagged = dict.fromkeys(space, 0.0) | {"bags": BAGS, "rounds": ROUNDS}
+    found: dict[str, Params] = {
         "default": bagged | {"share of stacked weights": 0.5},
         "bagged greedy": bagged,
         "greedy": bagged | {"bags": 1},
@@ -94,11 +144,12 @@ def _baselines(space: dict[str, BaseDistribution]) -> dict[str, Params]:
         "uniform": bagged | {"share of uniform weights": 1.0},
     }
     if "share of published weights" in space:
-        baselines["published"] = bagged | {"share of published weights": 1.0}
-    return baselines
+        found["published"] = bagged | {"share of published weights": 1.0}
+    return found
 
 
-def _mixture(params: Params) -> Mixture:
+def mixture_of(params: Params) -> Mixture:
+    """The mixture that a trial's parameters mean."""
     return Mixture(
         bags=int(params["bags"]),
         rounds=int(params["rounds"]),

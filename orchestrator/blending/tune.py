@@ -13,21 +13,105 @@ greedy selection on all clips chooses them; the bags weight them.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.blending.bagging import bag_all
+from orchestrator.blending.bagging import Bagged, Mixture, bag_all
 from orchestrator.blending.contest import Floats
 from orchestrator.blending.result import BlendResult
 from orchestrator.blending.search import choose
-from orchestrator.blending.studies import open_studies
 from orchestrator.grids.recipe import BlendSettings
+from orchestrator.studies.record import open_studies
 
-__all__ = ["tune_blend"]
+__all__ = ["Parts", "tune_blend"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The sets of clips on which weights are found: all clips, and all but those of each fold.
+
+    Attributes:
+        names: 'all folds' and 'without fold K', of the studies.
+        bagged: the weights found on each set.
+        folds: (N,) the fold of each clip.
+        groups: (N,) the group of each clip.
+        uniform: (M,) equal weights.
+        published: (M,) published weights, or None.
+        inputs: hash of all that the weights depend on.
+    """
+
+    names: tuple[str, ...]
+    bagged: tuple[Bagged, ...]
+    folds: NDArray[np.integer]
+    groups: NDArray[np.int64]
+    uniform: Floats
+    published: Floats | None
+    inputs: str
+
+    @classmethod
+    def of(
+        cls,
+        oof: NDArray[np.float32],
+        truth: NDArray[np.bool_],
+        folds: NDArray[np.integer],
+        settings: BlendSettings,
+        *,
+        groups: NDArray[np.int64] | None = None,
+        paper: Sequence[float] | None = None,
+    ) -> "Parts":
+        """Find weights on all sets of clips; see `tune_blend`."""
+        oof = np.asarray(oof, dtype=np.float32)  # (M, N, C)
+        positive = np.asarray(truth) > 0  # (N, C)
+        _check(oof, positive, folds)
+        limit = _limit(settings.budget, len(oof), len(np.unique(folds)))
+        groups = np.arange(len(folds)) if groups is None else groups
+        published = None if paper is None else _normalised(paper, members=len(oof))
+        more = () if published is None else (published,)
+        labelled = _labelled(positive, folds)
+        parts = np.stack([np.ones(len(folds), dtype=bool), *(folds != fold for fold in labelled)])  # (S, N)
+        found = bag_all(
+            oof,
+            positive,
+            groups,
+            parts,
+            seed=settings.seed,
+            limit=None if limit == len(oof) else limit,
+            published=published,
+        )
+        return cls(
+            names=("all folds", *(f"without fold {fold}" for fold in labelled)),
+            bagged=tuple(found),
+            folds=folds,
+            groups=groups,
+            uniform=np.full(len(oof), 1 / len(oof)),
+            published=published,
+            inputs=_fingerprint(oof, positive, folds, groups, *more, np.array([settings.seed, limit])),
+        )
+
+    def result(self, mixtures: Sequence[Mixture]) -> BlendResult:
+        """The weights by a mixture for each set of clips, and their scores."""
+        contest = self.bagged[0].contest
+        names = np.unique(self.folds)
+        weights, *others = (bagged.weights(mixture) for bagged, mixture in zip(self.bagged, mixtures, strict=True))
+        without = {int(name.rpartition(" ")[2]): other for name, other in zip(self.names[1:], others, strict=True)}
+        held_out = [
+            contest.precisions(contest.mix(without[fold]))[self.folds[contest.clips] == fold] for fold in without
+        ]
+        return BlendResult(
+            weights=tuple(weights.tolist()),
+            oof_lwlrap=contest.score(weights),
+            oof_lwlrap_nested=float(np.concatenate(held_out).mean()),
+            uniform_oof_lwlrap=contest.score(self.uniform),
+            paper_oof_lwlrap=None if self.published is None else contest.score(self.published),
+            greedy_oof_lwlrap=contest.score(self.bagged[0].on_all[-1]),
+            predictions=int(np.count_nonzero(weights)) * len(names),
+            mixture=asdict(mixtures[0]),
+            fold_weights=tuple(tuple(without.get(fold, weights).tolist()) for fold in names.tolist()),
+        )
 
 
 def tune_blend(
@@ -41,6 +125,7 @@ def tune_blend(
     paper: Sequence[float] | None = None,
     database: str | None = None,
     study: str = "",
+    members: Sequence[str] = (),
 ) -> BlendResult:
     """Tune ensemble weights on out-of-fold predictions and estimate their score on clips they were not tuned on.
 
@@ -58,6 +143,7 @@ def tune_blend(
         paper: (M,) published weights, on any scale.
         database: SQLAlchemy URL of an Optuna storage to use instead of the journal.
         study: name of the studies in the database, before 'all folds' or 'without fold K'.
+        members: (M,) names; trials then have their weights by name.
 
     Returns:
         The weights and their scores. The scores equal `lwlrap(truth, blend)` except for rounding in near-ties.
@@ -68,48 +154,13 @@ def tune_blend(
         InputError: the URL of the database is wrong, or its driver is missing.
         StoreError: the database fails.
     """
-    oof = np.asarray(oof, dtype=np.float32)  # (M, N, C)
-    positive = np.asarray(truth) > 0  # (N, C)
-    _check(oof, positive, folds)
-    names = np.unique(folds)
-    n_folds = len(names)
-    limit = _limit(settings.budget, len(oof), n_folds)
-    groups = np.arange(len(folds)) if groups is None else groups
-    uniform = np.full(len(oof), 1 / len(oof))
-    published = None if paper is None else _normalised(paper, members=len(oof))
-
-    more = () if published is None else (published,)
-    inputs = _fingerprint(oof, positive, folds, groups, *more, np.array([settings.seed, limit]))
-    labelled = _labelled(positive, folds)
-    parts = np.stack([np.ones(len(folds), dtype=bool), *(folds != fold for fold in labelled)])  # (S, N)
-    found = bag_all(
-        oof,
-        positive,
-        groups,
-        parts,
-        seed=settings.seed,
-        limit=None if limit == len(oof) else limit,
-        published=published,
-    )
-    contest = found[0].contest
-    with open_studies(journal, inputs, database, study) as studies:
-        studied = [choose(found[0], groups, settings, studies, "all folds")]
-        for fold, bagged in zip(labelled, found[1:], strict=True):
-            studied.append(choose(bagged, groups, settings, studies, f"without fold {fold}"))
-    weights, *others = (bagged.weights(mixture) for bagged, mixture in zip(found, studied, strict=True))
-    without = dict(zip(labelled.tolist(), others, strict=True))
-    held_out = [contest.precisions(contest.mix(without[fold]))[folds[contest.clips] == fold] for fold in without]
-    return BlendResult(
-        weights=tuple(weights.tolist()),
-        oof_lwlrap=contest.score(weights),
-        oof_lwlrap_nested=float(np.concatenate(held_out).mean()),
-        uniform_oof_lwlrap=contest.score(uniform),
-        paper_oof_lwlrap=None if published is None else contest.score(published),
-        greedy_oof_lwlrap=contest.score(found[0].on_all[-1]),
-        predictions=int(np.count_nonzero(weights)) * n_folds,
-        mixture=asdict(studied[0]),
-        fold_weights=tuple(tuple(without.get(fold, weights).tolist()) for fold in names.tolist()),
-    )
+    parts = Parts.of(oof, truth, folds, settings, groups=groups, paper=paper)
+    with open_studies(journal, parts.inputs, database, study) as studies:
+        chosen = [
+            choose(bagged, parts.groups, settings, studies, name, members)
+            for name, bagged in zip(parts.names, parts.bagged, strict=True)
+        ]
+    return parts.result(chosen)
 
 
 def _check(oof: NDArray[np.float32], truth: NDArray[np.bool_], folds: NDArray[np.integer]) -> None:

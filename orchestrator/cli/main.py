@@ -64,6 +64,12 @@ examples:
   sonogrid init DATA                                         a folder per class, or audio and a CSV
   sonogrid init ESC-50-master                                a published dataset, as it was unpacked
 """
+TUNE_EXAMPLES = """\
+examples:
+  sonogrid tune runs/demo --trials 200                       continues the trials that there are
+  sonogrid tune runs/demo --trials 300 --sampler cmaes
+  sonogrid tune runs/demo --budget 95                        the best weights of at most 95 predictions
+"""
 PREDICT_EXAMPLES = """\
 examples:
   sonogrid predict runs/demo dog.wav street.flac
@@ -189,14 +195,23 @@ def _verbs_that_read(verbs: Any) -> None:
     _run(register)
     _json(register)
 
-    tune = _verb(verbs, "tune", verb.tune, "tune the weights of the blend again")
+    tune = _verb(verbs, "tune", verb.tune, "search the weights of the blend on", TUNE_EXAMPLES)
     _run(tune)
     tune.add_argument(
-        "--trials", type=terminal.whole(1, 10**6), metavar="N", help="trials of the search (default: as in the grid)"
-    )
+        "--trials", type=terminal.whole(1, 10**6), metavar="N",
+        help="trials of each study, those of earlier searches included (default: as in the grid)",
+    )  # fmt: skip
     tune.add_argument(
         "--budget", type=terminal.whole(1, 10**9), metavar="K",
-        help="largest number of predictions per test clip (default: as in the grid)",
+        help="largest number of predictions per test clip (default: as before)",
+    )  # fmt: skip
+    tune.add_argument(
+        "--sampler", default="tpe", metavar="NAME", help="what proposes trials: tpe, cmaes or gp (default: %(default)s)"
+    )
+    tune.add_argument(
+        "--storage", metavar="URL",
+        help="database for the studies, in which several processes may search at once, such as sqlite:///tune.db "
+        "(default: SONOGRID_OPTUNA_STORAGE, else RUN/optuna.journal)",
     )  # fmt: skip
     _json(tune)
 

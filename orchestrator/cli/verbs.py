@@ -182,17 +182,16 @@ def sync(arguments: Arguments, console: Console) -> int:
 
 
 def tune(arguments: Arguments, console: Console) -> int:
-    tuned = api.tune(arguments.run, trials=arguments.trials, budget=arguments.budget)
+    from orchestrator.cli.tuned import print_tuned
+
+    tuned = api.tune(
+        arguments.run, trials=arguments.trials, budget=arguments.budget, sampler=arguments.sampler,
+        storage=arguments.storage, console=None if arguments.json else console,
+    )  # fmt: skip
     if arguments.json:
         print_json(tuned.as_dict())
-        return 0
-    for member, weight in tuned.blend.weighted():
-        name = f"{member.condition} cycle {member.cycle} {member.head} head pad {member.pad}"
-        console.print(f"{weight:6.3f}  {name}")
-    for key, value in tuned.blend.result.scores().items():
-        if value is not None:
-            console.print(f"{key}: {value:.4f}{' (leaky)' if tuned.leaky else ''}")
-    console.print(f"predictions: {tuned.blend.result.predictions}")
+    else:
+        print_tuned(tuned, arguments.run, console)
     return 0
 
 

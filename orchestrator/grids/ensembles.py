@@ -45,6 +45,9 @@ class Member:
     head: str
     pad: int
 
+    def __str__(self) -> str:
+        return f"{self.condition} cycle {self.cycle} {self.head} head pad {self.pad}"
+
 
 def member_weights(members: Sequence[Member], by_condition: Mapping[str, float]) -> np.ndarray:
     """(M,) weights of members: the weight of each condition, divided equally among its members."""

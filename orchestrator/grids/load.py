@@ -30,7 +30,7 @@ from features.words import nearest, printable, short
 from orchestrator.grids.condition import ConditionSettings
 from orchestrator.grids.encoders import with_changes, with_encoder
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
-from orchestrator.grids.recipe import BlendSettings, Recipe
+from orchestrator.grids.recipe import BlendSettings, MixtureSettings, Recipe
 from trainers.settings import NETWORKS, SEMI_METHODS, DistillSettings, PredictSettings, PseudoSettings, TrainSettings
 
 __all__ = ["change_recipe", "grid_names", "load_grid", "parse_grid"]
@@ -53,8 +53,9 @@ WAVEFORM_NETWORKS = [
     settings.model_fields["kind"].default for settings in NETWORKS if vars(settings).get("reads") == "waveform"
 ]
 SECTIONS: tuple[type[Settings], ...] = (
-    DataSettings, MelSettings, WaveformSettings, EmbeddingSettings, BlendSettings, PredictSettings, PseudoSettings,
-    DistillSettings, *NETWORKS, TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings, PublishedSettings,
+    DataSettings, MelSettings, WaveformSettings, EmbeddingSettings, BlendSettings, MixtureSettings, PredictSettings,
+    PseudoSettings, DistillSettings, *NETWORKS, TrainSettings, *SEMI_METHODS, EnsemblePart, EnsembleSettings,
+    PublishedSettings,
 )  # fmt: skip
 # Field names of every section, to suggest the nearest one for a misspelt name.
 VOCABULARY = sorted({field for part in SECTIONS for field in part.model_fields} | {*TOP_FIELDS, *ROW_FIELDS})

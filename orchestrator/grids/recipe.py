@@ -13,12 +13,23 @@ from pydantic import Field, model_validator
 from features.settings import DataSettings, Settings
 from orchestrator.grids.condition import ConditionSettings, parents
 from orchestrator.grids.ensembles import EnsembleSettings, PublishedSettings, check_ensembles, ensemble_members
+from trainers.network_settings import unless
 
-__all__ = ["BlendSettings", "Recipe"]
+__all__ = ["BlendSettings", "MixtureSettings", "Recipe"]
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]{0,63}")  # part of a folder's name
 MAX_TRAININGS = 50_000
 MAX_CHAIN = 100
+
+
+class MixtureSettings(Settings):
+    """How the weights of the blend are mixed."""
+
+    bags: int = Field(ge=1, le=20, description="resamples of the clips whose weights are averaged; 1: all clips once")
+    rounds: int = Field(ge=1, le=15, description="rounds of each greedy selection")
+    stacked: float = Field(ge=0, le=1, description="share of the stacked weights; the rest is greedy selection")
+    uniform: float = Field(0.0, ge=0, le=1, description="share of the uniform weights in the result")
+    published: float = Field(0.0, ge=0, le=1, description="share of the published weights in the result")
 
 
 class BlendSettings(Settings):
@@ -37,6 +48,12 @@ class BlendSettings(Settings):
         ge=1,
         le=10**9,
         description="largest number of predictions in the blend (members with a weight x folds); default: no limit",
+    )
+    mixtures: dict[str, MixtureSettings] = Field(
+        default_factory=dict,
+        exclude_if=unless({}),
+        description="what `sonogrid tune` has found: 'all folds' or 'without fold K' -> mixture; used instead of a "
+        "search where it is better than the default by three standard errors",
     )
 
 

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from features.settings import DataSettings, EmbeddingSettings, MelSettings, Settings, WaveformSettings
 from orchestrator.grids.ensembles import EnsemblePart, EnsembleSettings, PublishedSettings
-from orchestrator.grids.recipe import BlendSettings, Recipe
+from orchestrator.grids.recipe import BlendSettings, MixtureSettings, Recipe
 from trainers.registry import AUGMENTATIONS, LOSSES, Parameter
 from trainers.settings import (
     NETWORKS,
@@ -134,6 +134,7 @@ SECTIONS: dict[type[Settings], str] = {
     PredictSettings: "predict",
     RescueSettings: "rescue",
     BlendSettings: "blend",
+    MixtureSettings: "mixtures",
     EnsembleSettings: "ensembles",
     EnsemblePart: "ensemble-members",
     PublishedSettings: "published",
@@ -165,6 +166,7 @@ def reference_page() -> str:
         _section("predict", PredictSettings, level=3),
         _section("rescue", RescueSettings, level=3),
         _section("blend", BlendSettings),
+        _section("mixtures", MixtureSettings, level=3),
         _section("ensembles", EnsembleSettings, text=ENSEMBLES),
         _section("ensemble members", EnsemblePart, level=3),
         _section("published", PublishedSettings),

@@ -11,8 +11,8 @@ from optuna.storages.journal import JournalFileBackend
 from orchestrator.blending.bagging import Bagged, Mixture, bag_all
 from orchestrator.blending.contest import Floats
 from orchestrator.blending.search import choose
-from orchestrator.blending.studies import open_studies
-from orchestrator.grids.recipe import BlendSettings
+from orchestrator.grids.recipe import BlendSettings, MixtureSettings
+from orchestrator.studies.record import open_studies
 from tests.fixtures.members import draw
 
 CLIPS = 300
@@ -62,8 +62,33 @@ def test_trials_have_names_and_begin_with_the_baselines(tmp_path: Path) -> None:
     )
     for trial, mixture in zip(trials, baselines, strict=False):
         assert trial.value == bagged.out_of_bag(mixture).mean()
+    assert "weights" not in trials[0].user_attrs  # members have no names here
     shares = {f"share of {part} weights" for part in ("stacked", "uniform", "published")}
     assert set(trials[0].params) == {"bags", "rounds", *shares}
+
+
+def test_trials_have_the_weights_by_member(tmp_path: Path) -> None:
+    bagged = alike()
+    names = [f"A cycle {number}" for number in range(60)]
+    with open_studies(tmp_path / "journal", "inputs", None, "") as studies:
+        groups = np.arange(len(np.unique(bagged.contest.clips)))
+        choose(bagged, groups, BlendSettings(trials=5), studies, "all folds", names)
+        uniform = next(trial for trial in studies.open("all folds").tried if trial.about.get("baseline") == "uniform")
+        study = optuna.load_study(study_name="inputs all folds", storage=studies.storage)
+    assert uniform.about["weights"] == dict.fromkeys(names, round(1 / 60, 4))
+    assert study.metric_names == ["lwlrap of clips that the weights never saw"]
+
+
+def test_what_was_found_before_is_used_where_it_is_better(tmp_path: Path) -> None:
+    bagged, groups = alike(), np.arange(CLIPS)
+    found = MixtureSettings(bags=20, rounds=15, stacked=0.5, uniform=0.9)
+    with open_studies(tmp_path / "journal", "inputs", None, "") as studies:
+        for name, expected in (("all folds", Mixture(uniform=0.9)), ("without fold 0", Mixture())):
+            settings = BlendSettings(trials=10, mixtures={"all folds": found})
+            assert choose(bagged, groups, settings, studies, name) == expected
+        assert studies.storage.get_all_studies() == [], "nothing is searched"
+        worse = BlendSettings(mixtures={"all folds": found.model_copy(update={"bags": 1, "uniform": 0.0})})
+        assert choose(bagged, groups, worse, studies, "all folds") == Mixture()
 
 
 def test_bagged_greedy_alone_is_used_where_it_is_better(tmp_path: Path) -> None:

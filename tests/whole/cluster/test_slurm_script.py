@@ -16,7 +16,11 @@ from tests.whole.cluster.slurm import SBATCH, SCONTROL
 
 STAND_INS = {
     "srun": 'while [[ $1 == --* ]]; do shift; done; echo "srun $*" >> "$FOLDER/calls"; exec "$@"',
-    "ray": 'case $1 in status) echo "  1 node_a"; echo "  1 node_b" ;; start) exec sleep 5 > /dev/null 2>&1 ;; esac',
+    "ray": (
+        'case $1 in status) echo "  1 node_a"; echo "  1 node_b" ;; start) '
+        'if [ -n "$FAILS" ] && [ ! -e "$FOLDER/failed" ]; then touch "$FOLDER/failed"; exit 1; fi; '
+        'echo started >> "$FOLDER/calls"; exec sleep 5 > /dev/null 2>&1 ;; esac'
+    ),
     "sonogrid": (
         'echo "sonogrid $*" >> "$FOLDER/calls"; trap \'echo saved >> "$FOLDER/calls"; exit ${SAVES:-1}\' TERM; '
         "echo running; for _ in $(seq ${TAKES:-0}); do sleep 0.1; done; exit ${ENDS:-0}"
@@ -67,6 +71,14 @@ def test_the_job_ends_as_the_launch_does(ends: int, tmp_path: Path) -> None:
     assert "--port=20007" in next(call for call in made if "--head" in call)
     (launch,) = [call for call in calls(tmp_path) if call.startswith("sonogrid")]
     assert launch == "sonogrid launch grid --data d d --out run --address 127.0.0.1:20007"
+
+
+def test_ray_is_started_again_where_its_start_failed(tmp_path: Path) -> None:
+    job = run(tmp_path, FAILS="1", TAKES="40")
+    printed, _ = job.communicate(timeout=60)
+    assert job.returncode == 0, printed
+    assert (tmp_path / "failed").exists()
+    assert calls(tmp_path).count("started") == 2
 
 
 @pytest.mark.parametrize("name", [signal.SIGUSR1, signal.SIGTERM])

@@ -26,7 +26,7 @@ from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.tracking.connection import Calls, Place
 from orchestrator.tracking.facts import Facts, best_of, cost_of, cost_of_all
-from orchestrator.tracking.runs import GENERATION, PARENT, Mirrored, Runs, RunStatus
+from orchestrator.tracking.runs import GENERATION, PARENT, BehindError, Mirrored, Runs, RunStatus
 from orchestrator.tracking.times import JobState, Times, job_times
 
 __all__ = ["Mirror", "bring_up_to_date"]
@@ -96,6 +96,8 @@ class Mirror:
             work()
         except SonogridError as error:
             self._trouble = self._trouble or error
+        except BehindError:  # the next look at the store shows the newer results here too
+            self._summarised = None
         except Exception:
             # MLflow is away, or no longer has what was read: a person or another process deleted a run.
             self.forget()
@@ -107,6 +109,8 @@ class Mirror:
             work()
         except SonogridError as error:
             self._trouble = self._trouble or error
+        except BehindError:
+            self._summarised = None
         except Exception as error:
             self.forget()
             _ = self._runs
@@ -232,10 +236,10 @@ class Mirror:
         began = time.monotonic()
         try:
             report = build_report(self.run)
+            self._summarised = present
             for condition in report.conditions:
                 self._apart(partial(self._scores, condition, condition.name in report.leaky))
             self._apart(partial(self._blend, report))
-            self._summarised = present
         finally:
             self.rest_until = time.monotonic() + REST * (time.monotonic() - began)
 

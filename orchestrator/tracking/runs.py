@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from orchestrator.tracking.connection import Calls, Place, WatchedClient, connect, experiment_id
 
-__all__ = ["GENERATION", "PARENT", "Mirrored", "RunStatus", "Runs"]
+__all__ = ["GENERATION", "PARENT", "BehindError", "Mirrored", "RunStatus", "Runs"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's words for the status of a run."""
@@ -33,6 +33,10 @@ PARAMS = 100
 """MLflow takes at most this many parameters per call."""
 LONGEST_VALUE = 500
 NOT_METRICS = frozenset({"epoch", "time"})
+
+
+class BehindError(Exception):
+    """MLflow shows newer results than this process has seen: another one was quicker to mirror them."""
 
 
 @dataclass
@@ -165,9 +169,16 @@ class Runs:
     def renewed(
         self, key: str, name: str, params: Mapping[str, Any], tags: Mapping[str, str], started_ms: int
     ) -> Mirrored:
-        """The same, but a run that shows an earlier generation of results is replaced: MLflow never changes points."""
+        """The same, but a run that shows an earlier generation of results is replaced: MLflow never changes points.
+
+        Raises:
+            BehindError: the run shows a later generation.
+        """
         run = self.ensure(key, name, params, tags, started_ms)
-        if int(run.tags[GENERATION]) < int(tags[GENERATION]):
+        shown, generation = int(run.tags[GENERATION]), int(tags[GENERATION])
+        if shown > generation:
+            raise BehindError(key)
+        if shown < generation:
             self.delete(key)
             run = self.ensure(key, name, params, tags, started_ms)
         return run

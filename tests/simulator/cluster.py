@@ -123,6 +123,8 @@ class SimulatedCluster(RayExecutor):
     def _finish(self, job: Any, error: str) -> Finished:
         end = super()._finish(job, error)
         KERNEL[0].note(f"{job.node.name} is {end.outcome}: {end.cause[:120]}")
+        if job.task is None:  # its machine died before its process began, and may be back when it does
+            self.world.rules.ended(job.spec.node, job.spec.attempt)
         return end
 
     def _end(self, job: Any) -> None:

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from orchestrator.tracking.connection import Place
-from orchestrator.tracking.runs import GENERATION, LONGEST_VALUE, PARENT, Mirrored, Runs
+from orchestrator.tracking.runs import GENERATION, LONGEST_VALUE, PARENT, BehindError, Mirrored, Runs
 
 HISTORY = [{"epoch": epoch, "lwlrap": epoch / 10, "loss": 1 / epoch, "time": float(epoch)} for epoch in (1, 2, 3)]
 
@@ -176,4 +176,6 @@ def test_a_run_of_an_earlier_generation_is_replaced(name: str) -> None:
     assert of(1) == first
     second = of(2)
     assert second != first
-    assert of(1) == second, "a process that is late takes nothing back"
+    with pytest.raises(BehindError):
+        of(1)
+    assert of(2) == second, "a process that is late takes nothing back, and adds nothing"

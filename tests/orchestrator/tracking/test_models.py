@@ -103,6 +103,44 @@ def test_a_run_without_a_blend_is_refused(copy: Run) -> None:
 
 
 @pytest.mark.long
+def test_a_launch_registers_its_blend_at_a_tracking_server(
+    copy: Run, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The networks go through MLflow's own HTTP server, and come back through it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    stores = ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}", "--artifacts-destination", str(tmp_path)]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, *stores], env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}, cwd=tmp_path,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        _wait_for(server, f"http://127.0.0.1:{port}/health", tmp_path / "log")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        registered = launch(copy, INLINE, Selection(), QUIET).registered
+        assert registered is not None
+        assert (registered.version, registered.champion, registered.copied) == ("1", True, True)
+        path = sorted(small_data.glob("test/*.wav"))[0]
+        found = Tagger.load(f"models:/{copy.recipe.name}@champion").scores([path])
+        np.testing.assert_allclose(found, Tagger.load(copy.folder).scores([path]), atol=2e-6)
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    for _ in range(900):
+        assert server.poll() is None, log.read_text()
+        try:
+            requests.get(url, timeout=2).raise_for_status()
+            return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+@pytest.mark.long
 def test_the_scoring_server_of_mlflow_tags_a_posted_file(
     copy: Run, own_mlflow: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,13 +155,7 @@ def test_the_scoring_server_of_mlflow_tags_a_posted_file(
             env={**os.environ, "PATH": folders}, start_new_session=True,
         )  # fmt: skip
     try:
-        for _ in range(600):
-            assert server.poll() is None, (tmp_path / "log").read_text()
-            try:
-                requests.get(f"http://127.0.0.1:{port}/ping", timeout=2).raise_for_status()
-                break
-            except requests.RequestException:
-                time.sleep(0.2)
+        _wait_for(server, f"http://127.0.0.1:{port}/ping", tmp_path / "log")
         path = sorted(small_data.glob("test/*.wav"))[0]
         body = {"dataframe_split": {"columns": ["audio"], "data": [[base64.b64encode(path.read_bytes()).decode()]]}}
         answer = requests.post(f"http://127.0.0.1:{port}/invocations", json=body, timeout=120)

@@ -22,6 +22,7 @@ from orchestrator.executors import open_executor
 from orchestrator.grids.load import change_recipe
 from orchestrator.interrupts import interruptible
 from orchestrator.pages import PAGE
+from orchestrator.pages.overview import refresh_overviews
 from orchestrator.pages.write import write_pages
 from orchestrator.planning.cost import in_counted_order, node_costs
 from orchestrator.planning.plan import Plan, require_nodes
@@ -119,6 +120,8 @@ def launch(
         if not summary.failed and not summary.stopped:
             _score(run, labels, console)
         report = write_reports(run)
+        if Place.of(run.folder).folder is None:  # others look at a server at once; at a file, by `sonogrid ui`
+            refresh_overviews(run)
         write_pages(run, report, {"html": run.folder / PAGE})
         trouble = mirror.finish()
         if trouble is not None:

@@ -13,6 +13,7 @@ from orchestrator.cli.main import main
 from orchestrator.export.export import Exported, export_tagger
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch
+from orchestrator.pages.overview import refresh_overviews
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, prepare, read_asked
 from tests.fixtures.harm import INLINE, QUIET, Compare
@@ -90,6 +91,7 @@ def inline_run(tmp_path_factory: pytest.TempPathFactory, small_data: Path, tiny_
     out = tmp_path_factory.mktemp("inline") / "run"
     run = prepare(load_grid(str(tiny_grid)), small_data, out)
     assert launch(run, INLINE, Selection(), QUIET).ok
+    refresh_overviews(run)  # once, not by each test that mirrors a copy
     return Run.open(out)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from features.words import count
 from orchestrator.pages.document import Block, Picture, Section, Table, Words
-from orchestrator.pages.pictures import Span, timeline
+from orchestrator.pages.pictures import Drawing, Span, timeline
 from orchestrator.pages.summary import duration
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
@@ -78,7 +78,7 @@ def course_section(jobs: Sequence[Job], total: int) -> Section:
     return Section("Cost and course", blocks)
 
 
-def _timeline(spans: Sequence[Span], left_out: float, hidden: int) -> tuple[str, str]:
+def _timeline(spans: Sequence[Span], left_out: float, hidden: int) -> tuple[Drawing, str]:
     """The picture, and what it shows."""
     total = max(span.end for span in spans)
     unit, name = (3600.0, "hours") if total > 7200 else (60.0, "minutes") if total > 240 else (1.0, "seconds")

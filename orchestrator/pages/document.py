@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-__all__ = ["Block", "Code", "Document", "Picture", "Section", "Table", "Words"]
+from orchestrator.pages.pictures import Drawing
+from orchestrator.pages.sounds import Excerpt
+
+__all__ = ["Block", "Code", "Document", "Picture", "Section", "Sound", "Table", "Words"]
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawing in SVG, made here: it enters the page as it is."""
+    """A drawing made here; as SVG it enters a page as it is."""
 
-    svg: str
+    drawing: Drawing
     text: str
     """What it shows, for those who can't see it; also its caption."""
 
 
-Block = Words | Code | Table | Picture
+@dataclass(frozen=True)
+class Sound:
+    """A sound to play, with the picture of its spectrogram."""
+
+    title: str
+    excerpt: Excerpt
+    text: str = ""
+
+
+Block = Words | Code | Table | Picture | Sound
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Section: learning curves of each condition over its folds."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from orchestrator.pages.document import Block, Picture, Section, Table, Words
@@ -9,11 +11,11 @@ from orchestrator.run.bound import Run
 __all__ = ["learning_section"]
 
 
-def learning_section(run: Run) -> Section:
-    """lwlrap on the held-out fold by epoch: the mean over folds, and the lowest and the highest fold."""
+def learning_section(run: Run, names: Iterable[str]) -> Section:
+    """lwlrap on the held-out fold by epoch, of conditions: the mean over folds, and the lowest and the highest fold."""
     panels: list[Curve] = []
     rows: list[list[str]] = []
-    for name in run.recipe.conditions:
+    for name in names:
         nodes = [run.graph.nodes[run.graph.train[name, fold]] for fold in range(run.recipe.data.folds)]
         histories = [history for node in nodes if (history := run.store.history(node))]
         if not histories:

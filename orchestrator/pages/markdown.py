@@ -1,9 +1,10 @@
-"""A document as Markdown (GitHub's tables). Pictures are left out: their numbers are in the tables beside them."""
+"""A document as Markdown (GitHub's tables). Pictures and sounds are left out: the
+numbers of pictures are in the tables beside them."""
 
 import re
 
 from features.words import printable
-from orchestrator.pages.document import Block, Code, Document, Picture, Table, Words
+from orchestrator.pages.document import Block, Code, Document, Picture, Sound, Table, Words
 
 __all__ = ["to_markdown"]
 
@@ -31,7 +32,7 @@ def _block(block: Block) -> str:
             return (f"{_plain(title)}\n\n" if title else "") + f"{fence}\n{text}\n{fence}"
         case Table():
             return _table(block)
-        case Picture():
+        case Picture() | Sound():
             return ""
 
 

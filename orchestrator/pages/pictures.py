@@ -1,18 +1,19 @@
-"""Pictures in one style: readable in print, in grey and by the colour-blind, with text that can be searched.
+"""Pictures in one style, as SVG or PNG: readable in print, in grey and by the colour-blind.
+
+Text in an SVG can be searched.
 
 Colours are those of Okabe & Ito, "Color Universal Design", 2008; colour is never the only sign. Equal input makes
 the same bytes.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Patch
@@ -21,7 +22,10 @@ from numpy.typing import NDArray
 
 from features.words import short
 
-__all__ = ["COLOURS", "Curve", "Dot", "Span", "bars", "curves", "dots", "mel_png", "timeline"]
+__all__ = [
+    "COLOURS", "Curve", "Dot", "Drawing", "Floats", "Point", "Span", "bars", "beside_diagonal", "curves", "dots",
+    "mel_png", "timeline",
+]  # fmt: skip
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Blue, vermilion, green, purple, orange, sky blue, black."""
@@ -29,6 +33,8 @@ HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "----")
 GREY = "#666666"
 WIDTH = 7.2
 """Of a picture, in inches: the text width of a page."""
+DPI = 150
+"""Dots per inch of a PNG."""
 ROW = 0.24
 """Height of a row of dots or bars, in inches."""
 ABOVE, BELOW = 0.3, 0.45
@@ -39,6 +45,31 @@ MOST_CHARACTERS = 40
 """Of a row's name."""
 
 Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture that is rendered when it is asked for."""
+
+    figure: Figure
+    salt: str
+    """Makes ids in the SVG unlike those of other pictures of a page."""
+
+    def svg(self) -> str:
+        """As SVG."""
+        file = io.StringIO()
+        with _styled(self.salt):
+            metadata = {"Date": None, "Creator": None, "Type": None, "Format": None}
+            self.figure.savefig(file, format="svg", metadata=metadata)
+        text = file.getvalue()
+        return text[text.index("<svg") :]
+
+    def png(self) -> bytes:
+        """As PNG, for places that show no SVG."""
+        file = io.BytesIO()
+        with _styled(self.salt):
+            self.figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -66,6 +97,15 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A point with an interval of y."""
+
+    x: float
+    y: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Span:
     """A piece of work on a lane, in seconds."""
 
@@ -75,8 +115,8 @@ class Span:
     end: float
 
 
-def dots(rows: Sequence[Dot], label: str, *, lines: Sequence[tuple[float, str]] = (), other: str = "") -> str:
-    """Scores with intervals, one row each, the first on top; as SVG.
+def dots(rows: Sequence[Dot], label: str, *, lines: Sequence[tuple[float, str]] = (), other: str = "") -> Drawing:
+    """Scores with intervals, one row each, the first on top.
 
     Args:
         rows: the scores.
@@ -84,7 +124,7 @@ def dots(rows: Sequence[Dot], label: str, *, lines: Sequence[tuple[float, str]] 
         lines: vertical lines (value, name), such as chance.
         other: name of the second figures.
     """
-    with _axes([row.name for row in rows], label) as (axes, svg):
+    with _axes([row.name for row in rows], label) as (axes, drawing):
         for place, row in enumerate(rows):
             if row.interval is not None:
                 axes.plot(row.interval, [place, place], color=COLOURS[0], linewidth=1.4, solid_capstyle="butt")
@@ -101,12 +141,12 @@ def dots(rows: Sequence[Dot], label: str, *, lines: Sequence[tuple[float, str]] 
         notes = ["hollow: leaky"] if any(row.hollow for row in rows) else []
         notes += [f"diamond: {other}"] if any(row.other is not None for row in rows) else []
         axes.set_xlabel(label + (f"  ({'; '.join(notes)})" if notes else ""))
-    return svg()
+    return drawing
 
 
-def bars(names: Sequence[str], values: Sequence[float], label: str) -> str:
-    """A bar for each value, the first on top; as SVG."""
-    with _axes(names, label) as (axes, svg):
+def bars(names: Sequence[str], values: Sequence[float], label: str) -> Drawing:
+    """A bar for each value, the first on top."""
+    with _axes(names, label) as (axes, drawing):
         axes.barh(range(len(values)), values, height=0.62, color=COLOURS[0])
         for place, value in enumerate(values):
             axes.annotate(
@@ -114,16 +154,16 @@ def bars(names: Sequence[str], values: Sequence[float], label: str) -> str:
             )
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, max(values, default=1) * 1.12)
-    return svg()
+    return drawing
 
 
-def curves(panels: Sequence[Curve], label: str, columns: int = 4) -> str:
-    """A small panel for each curve on common axes, with its band and a ring at the best epoch of the mean; as SVG."""
+def curves(panels: Sequence[Curve], label: str, columns: int = 4) -> Drawing:
+    """A small panel for each curve on common axes, with its band and a ring at the best epoch of the mean."""
     columns = min(columns, max(len(panels), 1))
     rows = max(-(-len(panels) // columns), 1)
     height = 0.6 + 1.5 * rows
-    with _figure(f"curves {label}", height) as (figure, svg):
-        grid = figure.subplots(
+    with _figure(f"curves {label}", height) as drawing:
+        grid = drawing.figure.subplots(
             rows, columns, sharey=True, squeeze=False,
             gridspec_kw={
                 "left": 0.09, "right": 0.985, "top": 1 - 0.25 / height, "bottom": 0.5 / height, "wspace": 0.12,
@@ -141,13 +181,13 @@ def curves(panels: Sequence[Curve], label: str, columns: int = 4) -> str:
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
-        figure.text(0.53, 0.06 / height, "epoch", ha="center")
-        figure.text(0.012, 0.5, label, va="center", rotation=90)
-    return svg()
+        drawing.figure.text(0.53, 0.06 / height, "epoch", ha="center")
+        drawing.figure.text(0.012, 0.5, label, va="center", rotation=90)
+    return drawing
 
 
-def timeline(spans: Sequence[Span], label: str, unit_s: float) -> str:
-    """Work on lanes over time, a colour and a hatch for each kind; as SVG.
+def timeline(spans: Sequence[Span], label: str, unit_s: float) -> Drawing:
+    """Work on lanes over time, a colour and a hatch for each kind.
 
     Args:
         spans: the work; the first lane is on top.
@@ -157,7 +197,7 @@ def timeline(spans: Sequence[Span], label: str, unit_s: float) -> str:
     lanes = list(dict.fromkeys(span.lane for span in spans))
     kinds = list(dict.fromkeys(span.kind for span in spans))
     handles = []
-    with _axes(lanes, label) as (axes, svg):
+    with _axes(lanes, label) as (axes, drawing):
         for number, kind in enumerate(kinds):
             colour, hatch = COLOURS[number % len(COLOURS)], HATCHES[number % len(HATCHES)]
             for place, lane in enumerate(lanes):
@@ -173,41 +213,69 @@ def timeline(spans: Sequence[Span], label: str, unit_s: float) -> str:
             handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(kinds), frameon=False,
             borderaxespad=0.2, fontsize=8,
         )  # fmt: skip
-    return svg()
+    return drawing
 
 
-def mel_png(decibels: Floats, height: int = 96, width: int = 320) -> bytes:
-    """A spectrogram (frames, bands) as a PNG, time to the right and high bands on top."""
+def beside_diagonal(points: Sequence[Point], x_label: str, y_label: str) -> Drawing:
+    """Points from 0 to 1 with intervals, beside the line on which both axes agree."""
+    height = 3.6
+    with _figure(f"{x_label} {y_label}", height) as drawing:
+        axes = drawing.figure.add_axes((0.6 / WIDTH, 0.5 / height, 3.0 / WIDTH, 3.0 / height))
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
+        for point in points:
+            axes.plot([point.x, point.x], point.interval, color=COLOURS[0], linewidth=1.4)
+        axes.plot([point.x for point in points], [point.y for point in points], "o", color=COLOURS[0], markersize=5.5)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=x_label, ylabel=y_label)
+    return drawing
+
+
+def mel_png(
+    decibels: Floats, limits: tuple[float, float] | None = None, *, height: int = 96, width: int = 320
+) -> bytes:
+    """A spectrogram (frames, bands) as a PNG, time to the right and high bands on top.
+
+    Args:
+        decibels: the spectrogram.
+        limits: decibels of the darkest and the brightest colour; by default its own extremes.
+        height: pixels.
+        width: pixels.
+    """
     frames = np.linspace(0, len(decibels) - 1, width).round().astype(int)
     bands = np.linspace(decibels.shape[1] - 1, 0, height).round().astype(int)
-    low, high = float(decibels.min()), float(decibels.max())
+    low, high = limits or (float(decibels.min()), float(decibels.max()))
     file = io.BytesIO()
     imsave(file, decibels[frames][:, bands].T, vmin=low, vmax=max(high, low + 1), cmap="cividis", format="png")
     return file.getvalue()
 
 
 @contextmanager
-def _axes(names: Sequence[str], label: str) -> Iterator[tuple[Axes, Callable[[], str]]]:
+def _axes(names: Sequence[str], label: str) -> Iterator[tuple[Axes, Drawing]]:
     """Axes with a named row for each of some values, the first on top."""
     shown = [short(name, MOST_CHARACTERS) for name in names]
     # Places are computed, as a layout engine would draw everything twice; a reader's fonts differ anyway.
     left = 0.15 + CHARACTER * max(map(len, shown), default=0)
     rows = ROW * max(len(names), 1)
     height = rows + ABOVE + BELOW
-    with _figure(label, height) as (figure, svg):
+    with _figure(label, height) as drawing:
         box = (left / WIDTH, BELOW / height, 1 - (left + 0.15) / WIDTH, rows / height)
-        axes = figure.add_axes(box)
+        axes = drawing.figure.add_axes(box)
         axes.set_xlabel(label)
         axes.set_yticks(range(len(shown)), shown)
         axes.tick_params(axis="y", length=0)
-        yield axes, svg
+        yield axes, drawing
         axes.set_ylim(len(shown) - 0.4, -0.6)
 
 
 @contextmanager
-def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Callable[[], str]]]:
-    """A figure, and what returns it as SVG once it is drawn."""
-    drawn: list[str] = []
+def _figure(salt: str, height: float) -> Iterator[Drawing]:
+    """A drawing to be filled."""
+    with _styled(salt):
+        yield Drawing(Figure(figsize=(WIDTH, height)), salt)
+
+
+@contextmanager
+def _styled(salt: str) -> Iterator[None]:
+    """The style of all pictures, until the end of the block."""
     with mpl.rc_context(
         {
             "font.family": "sans-serif",
@@ -230,10 +298,4 @@ def _figure(salt: str, height: float) -> Iterator[tuple[Figure, Callable[[], str
             "svg.hashsalt": f"sonogrid {salt}",
         }
     ):
-        figure = Figure(figsize=(WIDTH, height))
-        FigureCanvasSVG(figure)
-        yield figure, lambda: drawn[0]
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
-    text = file.getvalue()
-    drawn.append(text[text.index("<svg") :])
+        yield

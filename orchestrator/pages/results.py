@@ -1,17 +1,19 @@
 """Sections: scores of conditions and ensembles against the paper, what each step bought, the blend."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from features.words import count
 from orchestrator.blending.result import Blend
 from orchestrator.grids.ensembles import Member
 from orchestrator.pages.document import Block, Picture, Section, Table, Words
-from orchestrator.pages.pictures import Dot, bars, dots
+from orchestrator.pages.pictures import Dot, Point, bars, beside_diagonal, dots
 from orchestrator.report.form import SIGNED, bounds, marked, number
+from orchestrator.report.reliability import ReliabilityBin
 from orchestrator.report.rows import Rows, ensemble_rows, gain_rows, metric_rows, step_rows, student_rows
 from orchestrator.report.types import ConditionReport, Report
 
-__all__ = ["blend_section", "scores_section", "steps_section"]
+__all__ = ["blend_section", "gains_section", "reliability_section", "scores_section", "steps_section"]
 
 MOST_FOLDS = 8
 """Columns of folds."""
@@ -109,15 +111,45 @@ def steps_section(report: Report) -> Section:
     if report.comparisons:
         blocks.append(_shared(step_rows(report), "gain of each step (difference in lwlrap)", words=3))
     gains = gain_rows(report)
-    simple = _simple_gains(report)
-    if simple and not steps:
-        text = f"Gain over {report.linear or report.best} out of fold, with its paired 95 % interval."
-        blocks.append(Picture(dots(simple, "difference in lwlrap", lines=[(0.0, "no gain")]), text))
+    if not steps:
+        blocks += _gain_picture(report)
     if gains.rows:
         blocks.append(
             _shared(gains, "gain over the simplest and the best condition (difference in lwlrap, out of fold)")
         )
     return Section("What each step bought", blocks or [Words("Nothing can be compared yet.", "note")])
+
+
+def gains_section(report: Report, name: str) -> Section:
+    """What a condition, or the blend, gains over the simplest and the best condition, among the others."""
+    gains = gain_rows(report)
+    if not gains.rows:
+        return Section("Gain", [Words("Nothing can be compared yet.", "note")])
+    table = _shared(gains, "gain over the simplest and the best condition (difference in lwlrap, out of fold)")
+    own = frozenset(index for index, row in enumerate(gains.rows) if row[0].partition(" (")[0] == name)
+    return Section("Gain", [*_gain_picture(report), replace(table, strong=own)])
+
+
+def _gain_picture(report: Report) -> list[Block]:
+    simple = _simple_gains(report)
+    text = f"Gain over {report.linear or report.best} out of fold, with its paired 95 % interval."
+    return [Picture(dots(simple, "difference in lwlrap", lines=[(0.0, "no gain")]), text)] if simple else []
+
+
+def reliability_section(bins: Sequence[ReliabilityBin]) -> Section:
+    """How often a class is there, given the blend's score of it."""
+    points = [Point(one.score, one.true, one.interval) for one in bins]
+    text = (
+        "Nested scores taken for probabilities: of the pairs of a clip and a class with a score, the share in which "
+        "the clip has the class. On the dashed line a score is a probability; Tagger.probabilities corrects the rest."
+    )
+    rows = [
+        [f"{one.low:.1f} to {one.high:.1f}", f"{one.pairs:,}", f"{one.score:.3f}", f"{one.true:.3f}",
+         bounds(one.interval)]
+        for one in bins
+    ]  # fmt: skip
+    picture = Picture(beside_diagonal(points, "score", "share of clips with the class"), text)
+    return Section("Reliability", [picture, Table(["scores", "pairs", "mean score", "share", "95 %"], rows)])
 
 
 def _simple_gains(report: Report) -> list[Dot]:

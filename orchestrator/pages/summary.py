@@ -6,7 +6,7 @@ from orchestrator.report.form import bounds, number
 from orchestrator.report.types import ConditionReport, Gain, Report
 from orchestrator.run.bound import Run
 
-__all__ = ["duration", "summary"]
+__all__ = ["condition_words", "duration", "summary"]
 
 METRIC = (
     "Scores are lwlrap, the label-weighted label-ranking average precision: for each true label of a clip, the share "
@@ -26,6 +26,23 @@ def summary(run: Run, report: Report) -> Section:
         *(Words(sentence, "warning") for sentence in _warnings(report)),
     ]
     return Section("In short", blocks)
+
+
+def condition_words(report: Report, name: str) -> list[str]:
+    """The result of a condition, in sentences."""
+    one = next(one for one in report.conditions if one.name == name)
+    found = [
+        f"{name} scores lwlrap {_score(one.oof_lwlrap, one.interval)} on clips that its networks did not train on"
+        f"{_leaky(report, name)}: the mean of its predictions, with no epoch chosen. The mean over folds of the "
+        f"{one.cv_epoch} epoch is {number(one.cv_lwlrap)}."
+    ]
+    for other, gain in {report.linear: one.over_linear, report.best: one.over_best}.items():
+        if gain is not None and gain.oof_difference is not None:
+            found.append(f"Its gain over {other} is {_score(gain.oof_difference, gain.interval, '+.3f')}.")
+    if one.test_lwlrap is not None:
+        tainted = " (leaky)" if name in report.leaky_on_test else ""
+        found.append(f"On the test clips{tainted} it scores {number(one.test_lwlrap)}.")
+    return found
 
 
 def duration(seconds: float) -> str:

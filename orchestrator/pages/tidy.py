@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from orchestrator.report.types import Gain, Interval, Report
 from trainers.metrics import Metrics
 
-__all__ = ["COLUMNS", "to_csv"]
+__all__ = ["COLUMNS", "safe", "to_csv"]
 
 COLUMNS = ("of", "name", "figure", "value", "low", "high", "published", "leaky")
 """What it is of (condition, ensemble, ...), whose, which figure, its value, its 95 % interval, the published figure,
@@ -26,7 +26,7 @@ def to_csv(report: Report) -> str:
             continue
         low, high = interval or (None, None)
         cells = (_cell(number) for number in (value, low, high, published))
-        writer.writerow([of, _safe(name), figure, *cells, "yes" if leaky else "no"])
+        writer.writerow([of, safe(name), figure, *cells, "yes" if leaky else "no"])
     return file.getvalue()
 
 
@@ -92,6 +92,6 @@ def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """A name that no spreadsheet takes for a formula: names of classes are other people's."""
     return f"'{name}" if name.startswith(("=", "+", "-", "@", "\t", "\r")) else name

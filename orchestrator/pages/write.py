@@ -7,7 +7,6 @@ from typing import Literal
 
 from features.files import atomic
 from features.words import count
-from orchestrator.blending.result import Blend
 from orchestrator.pages.course import course_section, finished_jobs
 from orchestrator.pages.details import classes_section
 from orchestrator.pages.document import Document, Section
@@ -18,6 +17,7 @@ from orchestrator.pages.results import blend_section, scores_section, steps_sect
 from orchestrator.pages.setup import aside_section, conditions_section, data_section, repeat_section
 from orchestrator.pages.summary import summary
 from orchestrator.pages.tidy import to_csv
+from orchestrator.report.scores import finished_blend
 from orchestrator.report.types import Report
 from orchestrator.run.bound import Run
 from orchestrator.run.record import read_run_json
@@ -40,8 +40,8 @@ def report_document(run: Run, report: Report) -> Document:
         summary(run, report),
         scores_section(report),
         steps_section(report),
-        blend_section(report, _blend(run)),
-        learning_section(run),
+        blend_section(report, finished_blend(run)),
+        learning_section(run, run.recipe.conditions),
         classes_section(report),
         data_section(run),
         conditions_section(run),
@@ -71,9 +71,3 @@ def write_pages(run: Run, report: Report, places: Mapping[Form, Path]) -> None:
         with atomic(path) as temporary:
             # File names need not be valid text.
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
-
-
-def _blend(run: Run) -> Blend | None:
-    assert run.graph.blend is not None
-    node = run.graph.nodes[run.graph.blend]
-    return Blend.read(run.store.results(node)) if run.store.state(node).state == "done" else None

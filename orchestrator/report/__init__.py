@@ -5,6 +5,7 @@
     gains.py        what conditions and the blend gain over the simple thing
     students.py     how much smaller a student is than the blend, and what that costs
     scores.py       lwlrap of conditions and ensembles
+    reliability.py  how often a class is there, given its score
     bootstrap.py    95 % intervals of a score
     rows.py         rows of tables that the terminal and the pages share
     tables.py       the report on a terminal

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.files import write_json
-from orchestrator.blending.result import Blend
 from orchestrator.planning.leaks import leaky_on_test
 from orchestrator.planning.seen import outside_conditions
 from orchestrator.report.classes import class_reports, confusions, worst_clips
@@ -23,6 +22,7 @@ from orchestrator.report.scores import (
     Scores,
     blended_test,
     classes_without_clips,
+    finished_blend,
     known_labels,
     mean_predictions,
     nested_blend,
@@ -56,7 +56,7 @@ def build_report(run: Run) -> Report:
     leaky_ensembles = {name for name, ensemble in recipe.ensembles.items() if ensemble.members.keys() & set(leaky)}
     means = mean_predictions(run)
     known = known_labels(run)
-    blend, nested = _finished_blend(run), nested_blend(run)
+    blend, nested = finished_blend(run), nested_blend(run)
     truth, groups = run.manifest.targets("curated"), run.manifest.subset("curated")["group"].to_numpy()
     oof = Scores(truth, {name: mean.oof for name, mean in means.items()} | _blend_as(nested), groups)
     # Without test labels, no prediction has a score.
@@ -192,12 +192,6 @@ def _comparison(
         test_interval=test_interval,
         leaky=leaky,
     )
-
-
-def _finished_blend(run: Run) -> Blend | None:
-    assert run.graph.blend is not None
-    node = run.graph.nodes[run.graph.blend]
-    return Blend.read(run.store.results(node)) if run.store.state(node).state == "done" else None
 
 
 def write_reports(run: Run) -> Report:

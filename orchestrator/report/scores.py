@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from features.errors import InputError, StoreError
 from features.files import load_npy, read_json
 from orchestrator.blending.members import Members, stitch
+from orchestrator.blending.result import Blend
 from orchestrator.grids.ensembles import Member, ensemble_members, ensemble_weights
 from orchestrator.report.bootstrap import Bootstrap, interval
 from orchestrator.report.types import Interval, TestScores
@@ -18,8 +19,8 @@ from trainers.lwlrap import Lwlrap, lwlrap
 from trainers.metrics import Metrics, metrics_of
 
 __all__ = [
-    "Predicted", "Scores", "blended_test", "classes_without_clips", "known_labels", "mean_predictions",
-    "nested_blend", "predictions_of", "require_test_clips", "scores_on_test",
+    "Predicted", "Scores", "blended_test", "classes_without_clips", "finished_blend", "known_labels",
+    "mean_predictions", "nested_blend", "predictions_of", "require_test_clips", "scores_on_test",
 ]  # fmt: skip
 
 
@@ -136,6 +137,13 @@ def nested_blend(run: Run) -> np.ndarray | None:
         return None
     path = run.store.results(node) / "nested.npy"
     return load_npy(path) if path.exists() else None
+
+
+def finished_blend(run: Run) -> Blend | None:
+    """Members and weights; None until the blend is done."""
+    assert run.graph.blend is not None
+    node = run.graph.nodes[run.graph.blend]
+    return Blend.read(run.store.results(node)) if run.store.state(node).state == "done" else None
 
 
 def blended_test(run: Run) -> np.ndarray:

@@ -76,8 +76,17 @@ class ConditionReport:
     test_metrics: Metrics = field(default_factory=Metrics)
 
     def scores(self) -> dict[str, float | None]:
-        """The condition's own scores by name."""
-        return {"cv_lwlrap": self.cv_lwlrap, "oof_lwlrap": self.oof_lwlrap, "test_lwlrap": self.test_lwlrap}
+        """The condition's scores by name, with the 95 % interval and gains of the out-of-fold one."""
+        low, high = self.interval or (None, None)
+        return {
+            "cv_lwlrap": self.cv_lwlrap,
+            "oof_lwlrap": self.oof_lwlrap,
+            "oof_lwlrap_low": low,
+            "oof_lwlrap_high": high,
+            "test_lwlrap": self.test_lwlrap,
+            "gain_over_linear": self.over_linear.oof_difference if self.over_linear else None,
+            "gain_over_best": self.over_best.oof_difference if self.over_best else None,
+        }
 
 
 @dataclass(frozen=True)

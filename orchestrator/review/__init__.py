@@ -2,7 +2,6 @@
 
     sources.py  predictions by networks that have not seen the labels in question
     ranking.py  cleanlab's ranking of clips; the only file that imports it
-    sounds.py   the beginning of a clip as a player and a picture
     write.py    the page and the CSV
 
 Invariants: no label is judged by a network that learned from it. Nothing changes the dataset: an edited CSV is given to

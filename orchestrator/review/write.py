@@ -10,8 +10,8 @@ from typing import Any
 
 from features.files import atomic
 from orchestrator.pages.html import render
+from orchestrator.pages.sounds import SECONDS, excerpt
 from orchestrator.review.ranking import Suspect, rank
-from orchestrator.review.sounds import SECONDS, excerpt
 from orchestrator.review.sources import Judgement, judgements
 from orchestrator.run.bound import Run
 from orchestrator.run.places import require_new

@@ -10,14 +10,17 @@ else.
 import subprocess
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from features.errors import SonogridError, TrackingError
+from features.errors import SonogridError, StoreError, TrackingError
 from features.files import hash_of, sha256_file
 from orchestrator.grids.load import settings_of
 from orchestrator.pages import PAGE
+from orchestrator.pages.overview import FOLDER as OVERVIEW
+from orchestrator.pages.overview import MADE, overview_files, refresh_overviews
 from orchestrator.redact import one_line, redact
 from orchestrator.report.build import build_report
 from orchestrator.report.types import ConditionReport, Report
@@ -252,6 +255,14 @@ class Mirror:
         done = [self._end(prediction) for _, prediction in self._jobs[condition.name]]
         self._runs.scores(parent, scores, self._known_ms(max(done)))
         self._runs.tag(parent, {"sonogrid.leaky": _flag(leaky)})
+        self._overview(parent, condition.name)
+
+    def _overview(self, mirrored: Mirrored, name: str) -> None:
+        """Copy pictures, tables and sounds about a condition or the blend, if they changed."""
+        files = overview_files(self.run, name)
+        if files:
+            word = hash_of([[file.name, sha256_file(file)] for file in files])[:12]
+            self._runs.artifacts(mirrored, OVERVIEW, f"overview {word}", files)
 
     def _inputs_of_summaries(self) -> object:
         """A value that changes with the finished predictions, the blend, the test labels and the report's page."""
@@ -267,9 +278,9 @@ class Mirror:
         return path.stat().st_mtime if path.exists() else 0.0
 
     def _page_since(self) -> float:
-        """When the report was written, in Unix seconds; 0 if there is none."""
-        path = self.run.folder / PAGE
-        return path.stat().st_mtime if path.exists() else 0.0
+        """When the report, or what MLflow shows beside it, was written, in Unix seconds; 0 if there is none."""
+        pages = (self.run.folder / PAGE, self.run.folder / OVERVIEW / MADE)
+        return max((path.stat().st_mtime for path in pages if path.exists()), default=0.0)
 
     def _end(self, node: Node) -> float:
         """When a node was finished; 0 if it is not done."""
@@ -305,19 +316,22 @@ class Mirror:
         self._runs.outcome(mirrored, tags | leaky, figures, times.ended_ms)
         self._runs.set_status(mirrored, "FINISHED", times.ended_ms)
         self._artifacts(mirrored, "blend", node)
+        self._overview(mirrored, "blend")
         page = self.run.folder / PAGE
         if page.exists():
             self._runs.artifacts(mirrored, "report", f"{self._result(node)} {sha256_file(page)[:12]}", [page])
 
 
 def bring_up_to_date(run: Run) -> None:
-    """Mirror once, now.
+    """Mirror once, now, with pictures, tables and sounds of what is done.
 
     Raises:
         StoreError: a result or a mark is damaged; everything else was mirrored.
         TrackingError: MLflow can't be reached, or refuses to take something.
     """
     mirror = Mirror(run)
+    with suppress(StoreError):  # the mirror comes to the same damage, and names it
+        refresh_overviews(run)
     try:
         mirror.sync()
     except SonogridError:

@@ -277,6 +277,7 @@ def _small(patches: Patches) -> None:
         "print_mlflow_warning",
         "write_reports",
         "write_pages",
+        "refresh_overviews",
         "_score",
     ):
         patches.set(launch, name, _nothing)

@@ -4,8 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from orchestrator.pages.document import Code, Document, Picture, Section, Table, Words
+from orchestrator.pages.document import Code, Document, Picture, Section, Sound, Table, Words
 from orchestrator.pages.html import SAFE, to_html
+from orchestrator.pages.pictures import bars
+from orchestrator.pages.sounds import Excerpt
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
 
@@ -30,7 +32,8 @@ class Page(HTMLParser):
 
 def document(word: str) -> Document:
     blocks = [
-        Words(word, "warning"), Code(word, word), Code(word), Picture("<svg></svg>", word),
+        Words(word, "warning"), Code(word, word), Code(word), Picture(bars(["A"], [1.0], "weight"), word),
+        Sound(word, Excerpt(b"mp3", b"png", 1.0), word),
         Table([word, "b"], [[word, "0.5"]], word, strong=frozenset({0})),
     ]  # fmt: skip
     return Document(word, word, [Section(word, blocks)])
@@ -38,8 +41,8 @@ def document(word: str) -> Document:
 
 def test_every_block_is_on_the_page() -> None:
     page = Page(to_html(document("WORD")))
-    assert "".join(page.words).count("WORD") == 3 + 2 + 8, "title twice, subtitle, contents and heading, blocks"
-    for tag in ("h1", "h2", "nav", "table", "caption", "figure", "svg", "pre", "details"):
+    assert "".join(page.words).count("WORD") == 3 + 2 + 10, "title twice, subtitle, contents and heading, blocks"
+    for tag in ("h1", "h2", "nav", "table", "caption", "figure", "svg", "pre", "details", "audio", "img"):
         assert tag in page.tags
 
 

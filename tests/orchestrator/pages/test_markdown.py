@@ -4,6 +4,7 @@ from markdown_it import MarkdownIt
 
 from orchestrator.pages.document import Code, Document, Picture, Section, Table, Words
 from orchestrator.pages.markdown import to_markdown
+from orchestrator.pages.pictures import bars
 
 HOSTILE = "*a* | `b` [c](http://d) <e> #f"
 
@@ -22,6 +23,6 @@ def test_names_are_read_as_text() -> None:
 
 
 def test_code_stays_in_its_fence_and_pictures_are_left_out() -> None:
-    html = rendered(Code("a\n```\nb"), Picture("<svg/>", "a drawing"))
+    html = rendered(Code("a\n```\nb"), Picture(bars([], [], "weight"), "a drawing"))
     assert "<code>a\n```\nb\n</code>" in html
     assert "drawing" not in html

@@ -7,7 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.pages.pictures import COLOURS, Curve, Dot, Span, bars, curves, dots, mel_png, timeline
+from orchestrator.pages.pictures import (
+    COLOURS,
+    DPI,
+    WIDTH,
+    Curve,
+    Dot,
+    Point,
+    Span,
+    bars,
+    beside_diagonal,
+    curves,
+    dots,
+    mel_png,
+    timeline,
+)  # fmt: skip
 
 RISE = np.linspace(0.2, 0.8, 9)
 HOSTILE = 'a<b>&"$x_1$'
@@ -18,13 +32,14 @@ MADE = {
     ),
     "bars": lambda: bars([HOSTILE, "B"], [0.25, 0.75], "weight"),
     "curves": lambda: curves([Curve(HOSTILE, RISE, RISE - 0.1, RISE + 0.1)] * 5, "lwlrap"),
+    "beside_diagonal": lambda: beside_diagonal([Point(0.2, 0.3, (0.1, 0.5))], HOSTILE, "share"),
     "timeline": lambda: timeline([Span(HOSTILE, "training", 0, 60), Span("vm", "blend", 60, 61)], "minutes", 60),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_picture_is_svg_that_runs_and_loads_nothing(name: str) -> None:
-    svg = MADE[name]()
+    svg = MADE[name]().svg()
     root = ET.fromstring(svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
@@ -39,7 +54,8 @@ def test_a_picture_is_svg_that_runs_and_loads_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_picture_is_the_same_each_time(name: str) -> None:
-    assert MADE[name]() == MADE[name]()
+    assert MADE[name]().svg() == MADE[name]().svg()
+    assert MADE[name]().png() == MADE[name]().png()
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -47,13 +63,18 @@ def test_the_style_ends_with_the_picture(name: str) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    MADE[name]()
+    MADE[name]().svg()
     assert dict(mpl.rcParams) == before
 
 
 def test_nothing_and_one_row_can_be_drawn() -> None:
-    for svg in (dots([], "x"), bars([], [], "x"), curves([], "x"), dots([Dot("one", 1.0)], "x")):
-        assert svg.startswith("<svg")
+    for drawing in (dots([], "x"), bars([], [], "x"), curves([], "x"), dots([Dot("one", 1.0)], "x")):
+        assert drawing.svg().startswith("<svg")
+
+
+def test_a_png_is_as_wide_as_a_page() -> None:
+    image = Image.open(io.BytesIO(MADE["bars"]().png()))
+    assert (image.format, image.width) == ("PNG", round(WIDTH * DPI))
 
 
 def test_colours_differ_in_grey() -> None:

@@ -161,7 +161,11 @@ def test_scores_of_labels_are_flat() -> None:
 
 
 def test_scores_for_mlflow_are_named_like_the_fields() -> None:
-    assert CONDITION.scores() == {"cv_lwlrap": None, "oof_lwlrap": 0.7, "test_lwlrap": None}
+    scores = CONDITION.scores()
+    assert (scores["cv_lwlrap"], scores["oof_lwlrap"], scores["test_lwlrap"]) == (None, 0.7, None)
+    assert {name for name in scores if name.startswith(("gain_", "oof_lwlrap_"))} == {
+        "oof_lwlrap_low", "oof_lwlrap_high", "gain_over_linear", "gain_over_best"
+    }  # fmt: skip
     assert ENSEMBLE.scores() == {"oof_lwlrap": 0.9, "test_lwlrap": 0.91}
     assert set(types.BlendReport().scores()) == {
         "oof_lwlrap", "oof_lwlrap_nested", "uniform_oof_lwlrap", "paper_oof_lwlrap", "greedy_oof_lwlrap",

@@ -10,6 +10,7 @@ from features.errors import DamagedInputError, TrackingError
 from features.files import read_json, write_json
 from orchestrator.launch import launch
 from orchestrator.pages import PAGE
+from orchestrator.pages.overview import overview_files
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection
 from orchestrator.tracking import Mirror, bring_up_to_date
@@ -162,6 +163,15 @@ def test_an_outage_is_an_error_even_if_there_is_nothing_to_mirror(
     with pytest.raises(TrackingError, match="start it and try again") as caught:
         bring_up_to_date(run)
     assert "hush-hush" not in str(caught.value)
+
+
+def test_conditions_and_blend_have_pictures_tables_and_sounds(inline_run: Run, own_mlflow: str) -> None:
+    bring_up_to_date(inline_run)
+    client, runs = mlflow.MlflowClient(own_mlflow), found(own_mlflow, "tiny")
+    for name in ("plain", "blend"):
+        files = {file.path for file in client.list_artifacts(runs[name].info.run_id, "overview")}
+        assert files == {f"overview/{path.name}" for path in overview_files(inline_run, name)}
+    assert runs["plain"].data.metrics["oof_lwlrap_low"] < runs["plain"].data.metrics["oof_lwlrap"]
 
 
 def test_the_report_is_an_artifact_of_the_blend_and_replaced_when_it_changes(

@@ -10,7 +10,7 @@ import soundfile
 from PIL import Image
 
 from features.errors import DataError
-from orchestrator.review.sounds import RATE_HZ, SECONDS, excerpt
+from orchestrator.pages.sounds import RATE_HZ, SECONDS, excerpt, excerpt_of
 
 
 def content(address: str, kind: str) -> bytes:
@@ -39,3 +39,11 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_text("no sound")
     with pytest.raises(DataError, match=r"x\.wav"):
         excerpt(tmp_path / "x.wav")
+
+
+def test_samples_may_have_another_picture(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(8_000) / 4).astype(np.float32)
+    plain, other = excerpt_of(tone, 8_000), excerpt_of(tone, 8_000, np.zeros((10, 4)))
+    assert plain.mp3 == other.mp3
+    assert plain.png != other.png
+    assert plain.seconds == pytest.approx(1.0)

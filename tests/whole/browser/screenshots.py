@@ -1,0 +1,86 @@
+"""Makes the pictures of docs/img from a finished run: `python -m tests.whole.browser.screenshots runs/demo docs/img`.
+
+MLflow and the pages are seen in Chromium; a terminal is drawn by rich. Pictures get a palette, so they stay small.
+"""
+
+import argparse
+import io
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+from orchestrator.report.build import build_report
+from orchestrator.report.tables import print_report
+from orchestrator.review.write import PAGE as REVIEW
+from orchestrator.review.write import review
+from orchestrator.run.bound import Run
+from tests.whole.browser.pages import browser, served
+
+COLOURS = 96
+TERMINALS = (80, 120, 160)
+CLIPS = 6
+"""Of each subset in the label review."""
+
+
+def main() -> None:
+    """Make all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("to", type=Path)
+    arguments = parser.parse_args()
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    run = Run.open(arguments.run)
+    terminals(run, arguments.to)
+    with tempfile.TemporaryDirectory(prefix="sonogrid-") as scratch, browser() as page:
+        review(run, Path(scratch), CLIPS)
+        shoot(page, f"file://{Path(scratch).resolve() / REVIEW}", arguments.to / "review.png")
+        shoot(page, f"file://{run.folder.resolve() / 'report.html'}", arguments.to / "report.png")
+        with served(run.folder, Path(scratch) / "log") as url:
+            mlflow(page, url, arguments.to)
+
+
+def terminals(run: Run, to: Path) -> None:
+    """The report on terminals of several widths."""
+    report = build_report(run)
+    for width in TERMINALS:
+        console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
+        print_report(report, console)
+        text = console.export_svg(title=f"sonogrid report, {width} columns", unique_id="sonogrid")
+        (to / f"terminal-{width}.svg").write_text(text, encoding="utf-8")
+
+
+def mlflow(page: Any, url: str, to: Path) -> None:
+    """The table of runs, the curves of all folds, and an artifact."""
+    page.goto(url)
+    page.get_by_text("blend", exact=True).first.wait_for()
+    picture(page, to / "mlflow-table.png")
+    page.goto(f"{url}&compareRunsMode=CHART")
+    page.locator("svg .scatterlayer, canvas").first.wait_for()
+    picture(page, to / "mlflow-chart.png")
+    page.goto(url)
+    page.get_by_text("blend", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
+    page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", r"\1/artifacts/overview/reliability.png", page.url))
+    page.locator("img[src*='reliability'], img[src^='blob:']").first.wait_for()
+    picture(page, to / "mlflow-artifact.png")
+
+
+def shoot(page: Any, url: str, path: Path) -> None:
+    """The top of a page."""
+    page.goto(url)
+    picture(page, path)
+
+
+def picture(page: Any, path: Path) -> None:
+    """What is seen now."""
+    page.wait_for_timeout(3_000)  # MLflow draws in steps
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

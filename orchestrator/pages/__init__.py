@@ -10,7 +10,7 @@
     pictures.py   pictures in one style, as SVG or PNG; the only file that imports matplotlib
     sounds.py     a sound as MP3 and as a picture
     summary.py    section: the question, the data and the result in words
-    results.py    sections: scores against the paper, what each step bought, the blend
+    results.py    sections: scores against the paper, the gain of each step, the blend
     learning.py   section: learning curves
     details.py    sections: classes, confusions, clips
     augmentations.py   section: what augmentations do to a clip

@@ -218,9 +218,9 @@ def timeline(spans: Sequence[Span], label: str, unit_s: float) -> Drawing:
 
 def beside_diagonal(points: Sequence[Point], x_label: str, y_label: str) -> Drawing:
     """Points from 0 to 1 with intervals, beside the line on which both axes agree."""
-    height = 3.6
-    with _figure(f"{x_label} {y_label}", height) as drawing:
-        axes = drawing.figure.add_axes((0.6 / WIDTH, 0.5 / height, 3.0 / WIDTH, 3.0 / height))
+    size = 3.7
+    with _figure(f"{x_label} {y_label}", size, size) as drawing:
+        axes = drawing.figure.add_axes((0.6 / size, 0.5 / size, 3.0 / size, 3.0 / size))
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
         for point in points:
             axes.plot([point.x, point.x], point.interval, color=COLOURS[0], linewidth=1.4)
@@ -267,10 +267,10 @@ def _axes(names: Sequence[str], label: str) -> Iterator[tuple[Axes, Drawing]]:
 
 
 @contextmanager
-def _figure(salt: str, height: float) -> Iterator[Drawing]:
+def _figure(salt: str, height: float, width: float = WIDTH) -> Iterator[Drawing]:
     """A drawing to be filled."""
     with _styled(salt):
-        yield Drawing(Figure(figsize=(WIDTH, height)), salt)
+        yield Drawing(Figure(figsize=(width, height)), salt)
 
 
 @contextmanager

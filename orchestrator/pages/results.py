@@ -1,4 +1,4 @@
-"""Sections: scores of conditions and ensembles against the paper, what each step bought, the blend."""
+"""Sections: scores of conditions and ensembles against the paper, the gain of each step, the blend."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -97,7 +97,7 @@ def _condition_table(title: str, rows: Sequence[ConditionReport], report: Report
 
 
 def steps_section(report: Report) -> Section:
-    """What each step bought: differences of lwlrap with paired intervals."""
+    """Gain of each step: differences of lwlrap with paired intervals."""
     blocks: list[Block] = []
     steps = [one for one in report.comparisons if one.oof_difference is not None]
     if steps:
@@ -117,7 +117,7 @@ def steps_section(report: Report) -> Section:
         blocks.append(
             _shared(gains, "gain over the simplest and the best condition (difference in lwlrap, out of fold)")
         )
-    return Section("What each step bought", blocks or [Words("Nothing can be compared yet.", "note")])
+    return Section("Gain of each step", blocks or [Words("Nothing can be compared yet.", "note")])
 
 
 def gains_section(report: Report, name: str) -> Section:

@@ -7,6 +7,7 @@
     mirror.py      which runs, metrics, tags and files a grid has there
     thread.py      mirrors while a grid runs
     models.py      the blend as a registered model
+    shared_views.py  a table and curves that MLflow keeps with an experiment
     server.py      `sonogrid ui`
 
 Invariants: everything here is made from the store, so MLflow can be lost and filled again. Mirroring twice adds

@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from urllib.parse import quote
 
 from rich.console import Console
 
@@ -14,28 +13,13 @@ from orchestrator.redact import redact
 from orchestrator.run.bound import Run
 from orchestrator.tracking.connection import Place, connect, experiment_id
 from orchestrator.tracking.mirror import bring_up_to_date
+from orchestrator.tracking.shared_views import CURVES, TABLE, save_views, view_url
 
-__all__ = ["experiment_url", "serve"]
+__all__ = ["serve"]
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Environment of the server, unless the user's says otherwise: no job queue, which one user does not need, and no
 telemetry, which also opens a window on the page."""
-
-
-def experiment_url(server: str, experiment: str) -> str:
-    """The page of an experiment's runs, the best clean scores first.
-
-    MLflow's first page, and an experiment's without `workflowType`, are those for language models.
-
-    Args:
-        server: address of an MLflow server.
-        experiment: id of the experiment.
-    """
-    order = quote("metrics.`oof_lwlrap`", safe="")
-    return (
-        f"{server.rstrip('/')}/#/experiments/{experiment}/runs"
-        f"?workflowType=machine_learning&orderByKey={order}&orderByAsc=false"
-    )
 
 
 def _require_free(port: int) -> None:
@@ -63,15 +47,20 @@ def serve(run: Run, port: int, console: Console) -> int:
         bring_up_to_date(run)
     except StoreError as error:  # all that is not damaged can be looked at
         console.print(f"warning: {error}", style="yellow")
-    uri = place.uri
-    experiment = experiment_id(connect(place), run.recipe.name, place)
-    if uri.startswith("http"):
+    client = connect(place)
+    experiment = experiment_id(client, run.recipe.name, place)
+    save_views(client, experiment)
+    remote = place.uri.startswith("http")
+    if remote:
         console.print("MLflow is up to date on the server that MLFLOW_TRACKING_URI names:")
-        console.print(redact(experiment_url(uri, experiment)), soft_wrap=True)
+    else:
+        _require_free(port)
+        console.print(f"experiment {run.recipe.name}; Ctrl-C ends the server")
+    server_url = redact(place.uri) if remote else f"http://127.0.0.1:{port}"
+    for view, about in {TABLE: "runs", CURVES: "curves"}.items():
+        console.print(f"{about:<8}{view_url(server_url, experiment, view)}", soft_wrap=True)
+    if remote:
         return 0
-    _require_free(port)
-    console.print(f"experiment {run.recipe.name}; Ctrl-C ends the server")
-    console.print(experiment_url(f"http://127.0.0.1:{port}", experiment), soft_wrap=True)
     # One worker is enough for one user, and a line per request is of no use to them.
     command = [
         sys.executable, "-W", "ignore::DeprecationWarning", "-m", "mlflow", "server", "--host", "127.0.0.1",
@@ -81,7 +70,7 @@ def serve(run: Run, port: int, console: Console) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     # The URI may hold a password, so it must not appear in the list of processes.
-    environment = {**QUIET, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = {**QUIET, **os.environ, "MLFLOW_BACKEND_STORE_URI": place.uri}
     server = subprocess.Popen(command, env=environment, cwd=place.folder)  # it makes a folder for artifacts
     try:
         return server.wait()

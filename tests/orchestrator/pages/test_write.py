@@ -12,7 +12,7 @@ from orchestrator.run.bound import Run
 from tests.orchestrator.pages.test_html import Page
 
 SECTIONS = [
-    "In short", "Scores", "What each step bought", "The blend", "Learning curves", "Classes", "Data", "Conditions",
+    "In short", "Scores", "Gain of each step", "The blend", "Learning curves", "Classes", "Data", "Conditions",
     "Cost and course", "Repeat it", "Set aside",
 ]  # fmt: skip
 
@@ -24,7 +24,7 @@ def test_a_finished_run_in_all_forms(inline_run: Run, tmp_path: Path) -> None:
     assert re.findall(r"<h2>(.*)</h2>", html) == SECTIONS
     assert [line[3:] for line in markdown.splitlines() if line.startswith("## ")] == SECTIONS
     page = Page(html)
-    assert page.tags.count("svg") == 6, "scores, steps, weights, curves, classes, timeline"
+    assert page.tags.count("svg") == 7, "scores, steps, weights, curves, classes, confusions, timeline"
     assert "script" not in page.tags
     words = " ".join(page.words)
     assert report.blend.oof_lwlrap_nested is not None

@@ -18,7 +18,8 @@ import requests
 from features.errors import InputError
 from orchestrator.run.bound import Run
 from orchestrator.tracking import Mirror
-from orchestrator.tracking.server import experiment_url, serve
+from orchestrator.tracking.server import serve
+from orchestrator.tracking.shared_views import CURVES, TABLE, view_url
 from tests.fixtures.harm import QUIET
 from tests.fixtures.services import free_port
 
@@ -89,8 +90,9 @@ def test_ui_prints_where_to_look_and_little_else(server: Server) -> None:
     experiment = mlflow.MlflowClient(server.url).get_experiment_by_name("tiny")
     assert experiment is not None
     printed = server.log.read_text()
-    assert experiment_url(server.url, experiment.experiment_id) in printed
-    assert "workflowType=machine_learning&orderByKey=metrics.%60oof_lwlrap%60" in printed
+    for view in (TABLE, CURVES):
+        assert view_url(server.url, experiment.experiment_id, view) in printed
+        assert f"mlflow.sharedViewState.{view}" in experiment.tags
     assert len(printed.splitlines()) < 8, printed
 
 

@@ -25,8 +25,8 @@ START_S = 600.0
 
 
 @contextmanager
-def served(run: Path, log: Path) -> Iterator[str]:
-    """A running `sonogrid ui`; yields the address that it printed."""
+def served(run: Path, log: Path) -> Iterator[list[str]]:
+    """A running `sonogrid ui`; yields the addresses that it printed: a table and curves."""
     port = free_port()
     command = [sys.executable, "-m", "orchestrator.cli", "ui", str(run), "--port", str(port)]
     with log.open("wb") as file:
@@ -37,9 +37,7 @@ def served(run: Path, log: Path) -> Iterator[str]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "MLflow does not answer"
             time.sleep(0.5)
-        found = re.search(r"http://127\.0\.0\.1:\S+/runs\S*", log.read_text())
-        assert found is not None, log.read_text()
-        yield found[0]
+        yield re.findall(r"http://127\.0\.0\.1:\S+/runs\S*", log.read_text())
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(120)

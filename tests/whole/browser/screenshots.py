@@ -20,7 +20,9 @@ from orchestrator.review.write import review
 from orchestrator.run.bound import Run
 from tests.whole.browser.pages import browser, served
 
-COLOURS = 96
+COLOURS = 255
+REPORT_HEIGHT = 1_500
+"""Down to the first picture."""
 TERMINALS = (80, 120, 160)
 CLIPS = 6
 """Of each subset in the label review."""
@@ -36,11 +38,15 @@ def main() -> None:
     run = Run.open(arguments.run)
     terminals(run, arguments.to)
     with tempfile.TemporaryDirectory(prefix="sonogrid-") as scratch, browser() as page:
-        review(run, Path(scratch), CLIPS)
-        shoot(page, f"file://{Path(scratch).resolve() / REVIEW}", arguments.to / "review.png")
+        labels = run.folder.resolve() / "review"
+        if not (labels / REVIEW).exists():
+            review(run, labels, CLIPS)
+        shoot(page, f"file://{labels / REVIEW}", arguments.to / "review.png")
+        page.set_viewport_size({"width": 1_100, "height": REPORT_HEIGHT})
         shoot(page, f"file://{run.folder.resolve() / 'report.html'}", arguments.to / "report.png")
-        with served(run.folder, Path(scratch) / "log") as url:
-            mlflow(page, url, arguments.to)
+        page.set_viewport_size({"width": 1_280, "height": 800})
+        with served(run.folder, Path(scratch) / "log") as (table, curves):
+            mlflow(page, table, curves, arguments.to)
 
 
 def terminals(run: Run, to: Path) -> None:
@@ -53,15 +59,15 @@ def terminals(run: Run, to: Path) -> None:
         (to / f"terminal-{width}.svg").write_text(text, encoding="utf-8")
 
 
-def mlflow(page: Any, url: str, to: Path) -> None:
+def mlflow(page: Any, table: str, curves: str, to: Path) -> None:
     """The table of runs, the curves of all folds, and an artifact."""
-    page.goto(url)
+    page.goto(table)
     page.get_by_text("blend", exact=True).first.wait_for()
     picture(page, to / "mlflow-table.png")
-    page.goto(f"{url}&compareRunsMode=CHART")
+    page.goto(curves)
     page.locator("svg .scatterlayer, canvas").first.wait_for()
     picture(page, to / "mlflow-chart.png")
-    page.goto(url)
+    page.goto(table)
     page.get_by_text("blend", exact=True).first.click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
     page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", r"\1/artifacts/overview/reliability.png", page.url))

@@ -28,14 +28,14 @@ def played(page: Any, player: Any) -> float:
 
 
 def test_ui_leads_to_the_table_a_curve_and_an_artifact(copy: Run, own_mlflow: str, tmp_path: Path) -> None:
-    with served(copy.folder, tmp_path / "log") as url, browser() as page:
-        page.goto(url)
+    with served(copy.folder, tmp_path / "log") as (table, curves), browser() as page:
+        page.goto(table)
         for name in ("blend", "plain", "A", "B", "D"):
             page.get_by_text(name, exact=True).first.wait_for()
         page.get_by_text(copy.data_root.name).first.wait_for()  # the column Dataset
-        page.goto(f"{url}&compareRunsMode=CHART")
+        page.goto(curves)
         page.locator("svg .scatterlayer, canvas").first.wait_for()
-        page.goto(url)
+        page.goto(table)
         page.get_by_text("A", exact=True).first.click()
         page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
         page.get_by_text("Settings of its own").first.wait_for()

@@ -15,8 +15,8 @@ from orchestrator.store.node import Node
 
 __all__ = ["Facts", "best_of", "cost_of", "cost_of_all"]
 
-DIGEST = 36
-"""MLflow's longest digest, in characters."""
+DIGEST = 12
+"""Characters of a dataset's hash, as many as a column of MLflow's table shows."""
 
 
 class Facts:

@@ -123,7 +123,7 @@ class _Registration:
         self.blend = Blend.read(run.store.results(self.node)).result
         self.tags = {
             SCORE: f"{self.blend.oof_lwlrap_nested:.6f}",
-            DATA: Facts(run).dataset[1],
+            DATA: run.manifest.content_hash()[:36],
             LEAKY: str("blend" in run.leaky).lower(),
             RESULT: blend_word(run),
         }

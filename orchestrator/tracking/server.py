@@ -17,9 +17,10 @@ from orchestrator.tracking.shared_views import CURVES, TABLE, save_views, view_u
 
 __all__ = ["serve"]
 
-QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-"""Environment of the server, unless the user's says otherwise: no job queue, which one user does not need, and no
-telemetry, which also opens a window on the page."""
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore",
+         "MLFLOW_LOGGING_LEVEL": "WARNING"}  # fmt: skip
+"""Environment of the server, unless the user's says otherwise: no job queue, which one user does not need, no
+telemetry, which also opens a window on the page, and no notes to the server's developers."""
 
 
 def _require_free(port: int) -> None:

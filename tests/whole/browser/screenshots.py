@@ -23,6 +23,9 @@ from tests.whole.browser.pages import browser, served
 COLOURS = 255
 REPORT_HEIGHT = 1_500
 """Down to the first picture."""
+MLFLOW = {"width": 1_600, "height": 800}
+ASSISTANT = "[data-component-id='mlflow.assistant.chat_panel.close']"
+"""Closes a pane that MLflow opens on a first visit."""
 TERMINALS = (80, 120, 160)
 CLIPS = 6
 """Of each subset in the label review."""
@@ -44,7 +47,7 @@ def main() -> None:
         shoot(page, f"file://{labels / REVIEW}", arguments.to / "review.png")
         page.set_viewport_size({"width": 1_100, "height": REPORT_HEIGHT})
         shoot(page, f"file://{run.folder.resolve() / 'report.html'}", arguments.to / "report.png")
-        page.set_viewport_size({"width": 1_280, "height": 800})
+        page.set_viewport_size(MLFLOW)
         with served(run.folder, Path(scratch) / "log") as (table, curves):
             mlflow(page, table, curves, arguments.to)
 
@@ -84,6 +87,9 @@ def shoot(page: Any, url: str, path: Path) -> None:
 def picture(page: Any, path: Path) -> None:
     """What is seen now."""
     page.wait_for_timeout(3_000)  # MLflow draws in steps
+    if page.locator(ASSISTANT).count():
+        page.locator(ASSISTANT).first.click()
+        page.wait_for_timeout(1_000)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 

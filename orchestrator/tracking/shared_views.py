@@ -36,16 +36,17 @@ BY_CONDITION = {
     "aggregateFunction": "average",
     "groupByKeys": [{"mode": "tag", "groupByData": "sonogrid.condition"}],
 }
-"""The mean over folds, with a band."""
+"""The mean over folds."""
+COURSES = "^(lwlrap|valid_loss|loss_.*|lr)$"
+"""Metrics with a point for each epoch."""
 
 
 def save_views(client: Any, experiment: str) -> None:
     """Save both views with an experiment; a person may change what they see, but not these."""
-    for name, more in {
-        TABLE: {"selectedColumns": COLUMNS},
-        CURVES: {"selectedColumns": COLUMNS, "groupBy": BY_CONDITION, "runsHiddenMode": "SHOW_ALL"},
-    }.items():
-        client.set_experiment_tag(experiment, f"{TAG}{name}", json.dumps({**SEARCH, **more}))
+    table: dict[str, Any] = {**SEARCH, "selectedColumns": COLUMNS}
+    curves = {**table, "groupBy": BY_CONDITION, "runsHiddenMode": "SHOW_ALL", "chartsSearchFilter": COURSES}
+    for name, state in {TABLE: table, CURVES: curves}.items():
+        client.set_experiment_tag(experiment, f"{TAG}{name}", json.dumps(state))
 
 
 def view_url(server: str, experiment: str, view: str) -> str:

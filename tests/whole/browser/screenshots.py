@@ -68,13 +68,13 @@ def mlflow(page: Any, table: str, curves: str, to: Path) -> None:
     page.get_by_text("blend", exact=True).first.wait_for()
     picture(page, to / "mlflow-table.png")
     page.goto(curves)
-    page.locator("svg .scatterlayer, canvas").first.wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
     picture(page, to / "mlflow-chart.png")
     page.goto(table)
     page.get_by_text("blend", exact=True).first.click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
     page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", r"\1/artifacts/overview/reliability.png", page.url))
-    page.locator("img[src*='reliability'], img[src^='blob:']").first.wait_for()
+    page.locator("img[src^='blob:']").first.wait_for()
     picture(page, to / "mlflow-artifact.png")
 
 

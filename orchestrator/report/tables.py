@@ -60,9 +60,10 @@ def print_report(report: Report, console: Console) -> None:
 
 def _table(title: str, first: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(first)
+    table.add_column(first, overflow="fold")
     for column in columns:
-        table.add_column(column, justify="right")
+        # On a narrow terminal, headings of several words are wrapped, and neither figures nor intervals.
+        table.add_column(column, justify="right", no_wrap=column in ("95 %", "out-of-fold"))
     return table
 
 

@@ -35,8 +35,8 @@ COMPARISON = types.ComparisonReport(
 )  # fmt: skip
 
 
-def printed(report: types.Report) -> str:
-    console = Console(file=io.StringIO(), width=140, markup=False)
+def printed(report: types.Report, width: int = 140) -> str:
+    console = Console(file=io.StringIO(), width=width, markup=False)
     print_report(report, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -47,6 +47,13 @@ def cells(text: str, first: str) -> list[str]:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
     (row,) = [row for row in rows if row[0] == first]
     return row
+
+
+def test_eighty_columns_wrap_headings_but_no_figure() -> None:
+    tested = replace(condition("A"), test_lwlrap=0.8)
+    text = printed(replace(REPORT, conditions=(tested,)), 80)
+    assert "0.610 to 0.805" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_plain_grid_has_one_table_of_conditions() -> None:

@@ -31,8 +31,9 @@ def unless(default: object) -> Callable[[object], bool]:
     return lambda value: value == default
 
 
-Statistic = Literal["mean", "deviation", "maximum", "difference"]
-STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+Statistic = Literal["mean", "deviation", "maximum", "difference", "difference_2", "difference_4", "difference_8"]
+STATISTICS: tuple[Statistic, ...] = ("mean", "deviation", "maximum", "difference")
+"""What `true` selects; the others came later."""
 HeadUnits = Annotated[int, Field(ge=8, le=65_536, description="units of each of the two hidden layers of a head")]
 HeadActivation = Annotated[Activation, Field(description="what turns logits into scores")]
 Normalise = Annotated[
@@ -45,14 +46,15 @@ Normalise = Annotated[
 
 
 def _chosen(names: Any) -> Any:
-    """`true` selects all statistics and `false` none; in one order, so that equal choices have equal signatures."""
+    """`true` selects four statistics and `false` none; in one order, so that equal choices have equal signatures."""
     if isinstance(names, bool):
         return STATISTICS if names else ()
     if not isinstance(names, list | tuple):
         return names  # for pydantic to reject
     if len(set(names)) < len(names):
         raise ValueError(f"a statistic is given twice in {list(names)}; list each once")
-    return tuple(sorted(names, key=lambda name: STATISTICS.index(name) if name in STATISTICS else -1))
+    order = get_args(Statistic)
+    return tuple(sorted(names, key=lambda name: order.index(name) if name in order else -1))
 
 
 Statistics = Annotated[tuple[Statistic, ...], BeforeValidator(_chosen)]
@@ -60,8 +62,8 @@ Added = Annotated[
     Statistics,
     Field(
         exclude_if=unless(()),
-        description="statistics of each mel band over time, batch-normalised, beside the trunk's features; true: all; "
-        "they are those of network `pooled`",
+        description="statistics of each mel band over time, batch-normalised, beside the trunk's features; true: the "
+        "first four; they are those of network `pooled`",
     ),
 ]
 
@@ -171,7 +173,7 @@ class PooledSettings(Settings):
         STATISTICS,
         min_length=1,
         description="statistics of a band in dB over the frames of a clip; difference: the deviation of the "
-        "differences between neighbouring frames",
+        "differences between neighbouring frames; difference_2, _4, _8: between frames that are so far apart",
     )
     head_units: HeadUnits | None = Field(
         None, description="units of each of the two hidden layers of a head; none: the head is one linear layer"

@@ -17,6 +17,8 @@ __all__ = ["PooledTrunk", "Statistics", "frames_with_power", "statistics_over_ti
 
 LARGEST = 10.0
 """Limit of a standardised statistic. A band that is silent in all training clips would have no limit otherwise."""
+LAGS = {"difference": 1, "difference_2": 2, "difference_4": 4, "difference_8": 8}
+"""Frames from one to the other of a pair."""
 Decibels = Callable[[Tensor], Tensor]
 
 
@@ -30,7 +32,7 @@ def statistics_over_time(x: Tensor, counted: Tensor, names: Sequence[Statistic])
     """Statistics of each band over some of its frames.
 
     `mean`; `deviation`, the standard deviation; `maximum`; `difference`, the root of the mean square of the differences
-    between neighbouring frames.
+    between neighbouring frames; `difference_2`, `_4` and `_8`, between frames that are so far apart.
 
     Args:
         x: (B, T, bands), without gradient.
@@ -53,8 +55,9 @@ def statistics_over_time(x: Tensor, counted: Tensor, names: Sequence[Statistic])
         elif name == "maximum":
             found.append(x.masked_fill(~inside, -torch.inf).amax(dim=1))
         else:
-            pairs = inside[:, 1:] & inside[:, :-1]
-            squares = torch.where(pairs, x[:, 1:] - x[:, :-1], 0.0).square()
+            lag = LAGS[name]
+            pairs = inside[:, lag:] & inside[:, :-lag]
+            squares = torch.where(pairs, x[:, lag:] - x[:, :-lag], 0.0).square()
             found.append((squares.sum(dim=1) / pairs.sum(dim=1).clamp_min(1)).sqrt())
     return torch.cat(found, dim=1)
 

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -14,7 +14,7 @@ from features.errors import InputError
 from features.plain_yaml import MAX_INT, load_plain
 from orchestrator.grids.load import grid_names, load_grid, parse_grid
 from orchestrator.grids.recipe import Recipe
-from trainers.network_settings import STATISTICS
+from trainers.network_settings import Statistic
 
 # YAML knows surrogate pairs as two characters, so text stays in the basic plane.
 TEXT = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["C", "Zl", "Zp"]), max_size=20)
@@ -55,7 +55,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
     if draw(st.booleans()):
         crops = draw(st.lists(st.integers(16, 600), min_size=1, max_size=3, unique=True))
-        statistics = draw(st.lists(st.sampled_from(STATISTICS), unique=True))
+        statistics = draw(st.lists(st.sampled_from(get_args(Statistic)), unique=True))
         resnet = {"kind": "resnet", "depth": draw(st.sampled_from([10, 18, 34])), "width": 8, "statistics": statistics}
         pooled = {"kind": "pooled", "statistics": statistics or True}
         row |= {"network": draw(st.sampled_from([resnet, pooled])), "crop": crops}

@@ -1,9 +1,9 @@
 """Statistics over time: against numpy, whatever surrounds a clip; standardised on a fold's training clips."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from trainers.history import read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
-from trainers.network_settings import STATISTICS, PooledSettings, ResNetSettings
+from trainers.network_settings import STATISTICS, PooledSettings, ResNetSettings, Statistic
 from trainers.pooled import PooledTrunk, frames_with_power, statistics_over_time
 from trainers.predict import predict
 from trainers.settings import TrainSettings
@@ -34,12 +34,14 @@ def decibels(power: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.maximum(db, db.max() - 80)
 
 
-def by_hand(power: NDArray[np.float32]) -> NDArray[np.float64]:
-    """All statistics of a clip without silent frames."""
+def by_hand(power: NDArray[np.float32], names: Sequence[Statistic] = STATISTICS) -> NDArray[np.float64]:
+    """Statistics of a clip without silent frames."""
     db = decibels(power)
-    steps = np.diff(db, axis=0)
-    difference = np.sqrt(np.square(steps).mean(axis=0)) if len(steps) else np.zeros(db.shape[1])
-    return np.concatenate([db.mean(axis=0), db.std(axis=0), db.max(axis=0), difference])
+    found = {"mean": db.mean(axis=0), "deviation": db.std(axis=0), "maximum": db.max(axis=0)}
+    for name, lag in (("difference", 1), ("difference_2", 2), ("difference_4", 4), ("difference_8", 8)):
+        steps = db[lag:] - db[:-lag]
+        found[name] = np.sqrt(np.square(steps).mean(axis=0)) if len(steps) else np.zeros(db.shape[1])
+    return np.concatenate([found[name] for name in names])
 
 
 def clips(*lengths: int, bands: int = 16, seed: int = 0) -> MemoryClips:
@@ -48,11 +50,11 @@ def clips(*lengths: int, bands: int = 16, seed: int = 0) -> MemoryClips:
 
 
 def test_statistics_are_numpys() -> None:
-    for power in clips(1, 2, 40).arrays:
+    for power in clips(1, 2, 8, 40).arrays:
         x = torch.from_numpy(power)[None]
         db = torch.from_numpy(decibels(power)).float()[None]
-        every = statistics_over_time(db, frames_with_power(x), STATISTICS)
-        np.testing.assert_allclose(every[0], by_hand(power), atol=1e-3)
+        every = statistics_over_time(db, frames_with_power(x), get_args(Statistic))
+        np.testing.assert_allclose(every[0], by_hand(power, get_args(Statistic)), atol=1e-3)
         two = statistics_over_time(db, frames_with_power(x), ("maximum", "mean"))
         assert torch.equal(two, torch.cat([every[:, 32:48], every[:, :16]], dim=1)), "in the order of the names"
 

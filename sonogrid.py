@@ -28,6 +28,7 @@ from orchestrator.api import (
     EncoderFile,
     PricedPlan,
     check,
+    clean,
     encoder,
     export,
     fetch,
@@ -40,7 +41,9 @@ from orchestrator.api import (
     report,
     resume,
     review,
+    runs,
     score,
+    search,
     serve,
     status,
     submission,
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from features.datasets.init import Initialised
     from features.fetch.fetch import Fetched
     from features.summary import DatasetSummary
+    from orchestrator.clean import Cleaning
     from orchestrator.export.export import Exported
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -60,14 +64,17 @@ if TYPE_CHECKING:
     from orchestrator.review.write import Review
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
+    from orchestrator.search import SearchResult
     from orchestrator.tagger.tagger import Tagger
     from orchestrator.tracking.models import Registered
     from orchestrator.tune import TunedAgain
     from orchestrator.views.status import Status
+    from orchestrator.views.stored import Stored
 
     __version__: str
 
 __all__ = [
+    "Cleaning",
     "DataError",
     "DatasetSummary",
     "EncoderFile",
@@ -86,15 +93,18 @@ __all__ = [
     "Registered",
     "Report",
     "Review",
+    "SearchResult",
     "Selection",
     "SonogridError",
     "Status",
     "StoreError",
+    "Stored",
     "Tagger",
     "TrackingError",
     "TunedAgain",
     "__version__",
     "check",
+    "clean",
     "encoder",
     "export",
     "fetch",
@@ -107,7 +117,9 @@ __all__ = [
     "report",
     "resume",
     "review",
+    "runs",
     "score",
+    "search",
     "serve",
     "status",
     "submission",
@@ -117,6 +129,7 @@ __all__ = [
 ]
 
 _DEFERRED = {
+    "Cleaning": "orchestrator.clean",
     "DatasetSummary": "features.summary",
     "Initialised": "features.datasets.init",
     "Execution": "orchestrator.run.execution",
@@ -128,8 +141,10 @@ _DEFERRED = {
     "Registered": "orchestrator.tracking.models",
     "Report": "orchestrator.report.types",
     "Review": "orchestrator.review.write",
+    "SearchResult": "orchestrator.search",
     "Selection": "orchestrator.run.selection",
     "Status": "orchestrator.views.status",
+    "Stored": "orchestrator.views.stored",
     "Tagger": "orchestrator.tagger.tagger",
     "TunedAgain": "orchestrator.tune",
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from features.fetch.fetch import Fetched
     from features.relabel import Relabel
     from features.summary import DatasetSummary
+    from orchestrator.clean import Cleaning
     from orchestrator.export.export import Exported
     from orchestrator.grids.recipe import Recipe
     from orchestrator.launch import LaunchResult
@@ -33,13 +34,16 @@ if TYPE_CHECKING:
     from orchestrator.run.bound import Run
     from orchestrator.run.execution import Execution
     from orchestrator.run.selection import Selection
+    from orchestrator.search import SearchResult
     from orchestrator.tracking.models import Registered
     from orchestrator.tune import TunedAgain
     from orchestrator.views.status import Status
+    from orchestrator.views.stored import Stored
 
 __all__ = [
-    "EncoderFile", "PricedPlan", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
-    "plan", "register", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune", "ui",
+    "EncoderFile", "PricedPlan", "check", "clean", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
+    "plan", "register", "report", "resume", "review", "runs", "score", "search", "serve", "status", "submission",
+    "sync", "tune", "ui",
 ]  # fmt: skip
 
 Place = str | Path
@@ -414,6 +418,38 @@ def report(run: Place, *, html: Place | None = None, md: Place | None = None, cs
     return found
 
 
+def runs(place: Place) -> Stored:
+    """The RUNs below a folder, or what a store holds.
+
+    Args:
+        place: a store in a folder, a RUN, or a folder of RUNs.
+
+    Raises:
+        InputError: it is none of these.
+        StoreError: a run.json is damaged.
+    """
+    from orchestrator.views.stored import read_stored
+
+    return read_stored(Path(place))
+
+
+def clean(place: Place, *, runs: Sequence[Place] = (), dry_run: bool = False) -> Cleaning:
+    """Remove from a store what no run needs; never what a run that is not named has computed.
+
+    Args:
+        place: a store in a folder, or the RUN that it belongs to.
+        runs: further runs that use the store.
+        dry_run: only say what would be removed.
+
+    Raises:
+        InputError: no run is known, or one of them is alive or has another store.
+        StoreError: a run.json is damaged.
+    """
+    from orchestrator.clean import clean as remove
+
+    return remove(Path(place), [Path(run) for run in runs], dry=dry_run)
+
+
 def review(run: Place, *, to: Place | None = None, top: int = 50) -> Review:
     """Find labels of a run's dataset that are likely wrong or missing; writes a page to listen to and a CSV to edit.
 
@@ -462,6 +498,63 @@ def tune(
 
     say = (console or _quiet()).print
     return tune_again(Path(run), trials, budget, sampler=sampler, storage=storage, say=say)
+
+
+def search(
+    grid: Place | Recipe,
+    data: Place,
+    out: Place,
+    *,
+    space: Sequence[str],
+    trials: int = 30,
+    condition: str | None = None,
+    sampler: str = "tpe",
+    overlays: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    store: Place | None = None,
+    skip_bad: bool = False,
+    execution: Execution | None = None,
+    console: Console | None = None,
+) -> SearchResult:
+    """Search settings of a condition on out-of-fold lwlrap. Searching again continues.
+
+    Args:
+        grid: name of a shipped grid, a YAML file, or a Recipe from `load_grid`.
+        data: folder of the dataset, or its dataset.yaml.
+        out: RUN folder of the search; made if it is not there.
+        space: what is searched, such as 'lr_max=log:1e-4..1e-2', 'epochs=10..40' or 'network.width=8,16,32'.
+        trials: number of trials, those of earlier calls included.
+        condition: whose settings they are; by default the first of the grid.
+        sampler: what proposes trials: 'tpe', 'cmaes' or 'gp'.
+        overlays: names of overlays of the grid.
+        settings: changes to the grid, such as 'defaults.epochs=20'.
+        store: folder, s3:// or gs:// URL where results lie; by default RUN/store.
+        skip_bad: leave bad clips out instead of refusing the dataset.
+        execution: where and how jobs run; by default on Ray, on this machine.
+        console: shows progress; by default nothing is printed.
+
+    Raises:
+        GridError: the grid is wrong, or the condition has no such setting or value.
+        DataError: the dataset has problems.
+        InputError: a text of the space has another form, or another process runs the folder.
+    """
+    from orchestrator.run.selection import Selection
+    from orchestrator.search import search as drive
+    from orchestrator.search import searched_recipe
+    from orchestrator.studies.samplers import find_sampler
+    from orchestrator.studies.space import read_space
+
+    if trials < 1:
+        raise InputError(f"--trials {trials}: must be at least 1")
+    searched, kind = read_space(space), find_sampler(sampler)
+    execution = _checked(execution)
+    recipe, name = searched_recipe(_recipe(grid, settings, overlays), condition)
+    _require_places(data, out, store)
+    selection = Selection(skip_bad=skip_bad)
+    return drive(
+        _bind(recipe, selection, data, out, store), name, searched, trials=trials, sampler=kind, selection=selection,
+        execution=execution, console=console or _quiet(),
+    )  # fmt: skip
 
 
 def score(run: Place, labels: Place | None = None) -> LabelScores:
@@ -561,15 +654,15 @@ def register(run: Place) -> Registered:
 
 
 def ui(run: Place, *, port: int = 5000, console: Console | None = None) -> int:
-    """Bring MLflow up to date and serve it on localhost until Ctrl-C; returns the server's exit code.
+    """Bring MLflow up to date and serve it and Optuna Dashboard on localhost until Ctrl-C; returns MLflow's exit code.
 
     Raises:
         InputError: the port is in use or not allowed.
         TrackingError: MLflow cannot be reached.
     """
-    from orchestrator.tracking.server import serve
+    from orchestrator.ui import show
 
-    return serve(_open(run), port, console or _quiet())
+    return show(_open(run), port, console or _quiet())
 
 
 def serve(run: Place, *, port: int = 8000, console: Console | None = None) -> int:

@@ -47,7 +47,7 @@ from trainers.supervisor import Stop
 if TYPE_CHECKING:
     from orchestrator.tracking.models import Registered
 
-__all__ = ["LaunchResult", "launch", "resume"]
+__all__ = ["LaunchResult", "execute", "forget", "launch", "resume", "save"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,13 +107,13 @@ def launch(
         if owner.took_over:
             console.print(f"{owner.took_over} has exited; taking over its run")
         plan = plan_of(run, selection)
-        _save(run, plan, {**selection.asked(), "execution": execution.asked(), **Place.of(run.folder).record()})
+        save(run, plan, {**selection.asked(), "execution": execution.asked(), **Place.of(run.folder).record()})
         print_start(run, plan, console)
-        _forget(run, plan)
+        forget(run, plan)
         running: set[str] = set()
         mirror = MirrorThread(run, running)
         mirror.start()
-        summary = _execute(run, plan, execution, console, running, owner, at_end) if plan.pending else Summary()
+        summary = execute(run, plan, execution, console, running, owner, at_end) if plan.pending else Summary()
         owner.check()
         run.store.refresh()
         _sweep(run, plan)
@@ -216,7 +216,7 @@ def resume(
     return launch(run, execution, wanted, console)
 
 
-def _save(run: Run, plan: Plan, asked: Mapping[str, Any]) -> None:
+def save(run: Run, plan: Plan, asked: Mapping[str, Any]) -> None:
     """Write down what is launched and how, once there is room for its features."""
     need = sum(planned.node.shard.n_bytes for planned in plan.pending if planned.node.shard is not None)
     run.store.root.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ def _save(run: Run, plan: Plan, asked: Mapping[str, Any]) -> None:
     run.save(asked)
 
 
-def _forget(run: Run, plan: Plan) -> None:
+def forget(run: Run, plan: Plan) -> None:
     """Drop results that are computed again although they are there."""
     for planned in plan.pending:
         if planned.action in ("force", "repair"):
@@ -239,7 +239,7 @@ def _sweep(run: Run, plan: Plan) -> None:
             run.store.sweep(run.store.name(node))
 
 
-def _execute(
+def execute(
     run: Run,
     plan: Plan,
     execution: Execution,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import InputError, StoreError
-from features.words import count, nearest, short
+from features.words import count
 from orchestrator.blending.about import about_study
 from orchestrator.blending.bagging import Mixture
 from orchestrator.blending.continued import Continued, continue_study
@@ -35,11 +35,11 @@ from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
 from orchestrator.run.owner import own
 from orchestrator.store.node import Node
-from orchestrator.studies.record import Studies, continue_studies, read_tried
-from orchestrator.studies.samplers import SAMPLERS, Sampler
+from orchestrator.studies.record import Studies, continue_studies, stored_trials
+from orchestrator.studies.samplers import Sampler, find_sampler
 from orchestrator.studies.storage import JOURNAL, database_url
 
-__all__ = ["TunedAgain", "tune_again"]
+__all__ = ["TunedAgain", "begin_studies", "tune_again"]
 
 PATIENCE_S = 120.0
 """How long to wait while another process writes the blend."""
@@ -108,7 +108,7 @@ def tune_again(
     if budget is not None and budget < run.recipe.data.folds:
         folds = run.recipe.data.folds
         raise InputError(f"--budget {budget}: a member needs {folds} predictions, one per fold; give at least {folds}")
-    kind = _sampler(sampler)
+    kind = find_sampler(sampler)
     database = storage or database_url()
     if database is not None:
         # Several processes may search at once; one at a time writes the result.
@@ -138,9 +138,9 @@ def _tune(
     inputs = {role: [run.store.results(run.graph.nodes[s]) for s in group] for role, group in node.inputs.items()}
     members, parts = find_parts(inputs, run.manifest, settings, node.payload["paper_weights"])
     names = [str(member) for member in members.members]
-    search = _Search(run, parts, names, _journal_of(run, node), sampler, trials or settings.trials, database, say)
-    prefix = f"{run.recipe.name} blend {parts.inputs[:12]}"
-    with continue_studies(run.folder / JOURNAL, database, prefix) as studies:
+    search = _Search(run, parts, names, sampler, trials or settings.trials, database, say)
+    begin_studies(run, database)
+    with continue_studies(run.folder / JOURNAL, database, _prefix(run, parts.inputs)) as studies:
         found = search.all_in(studies)
     mixtures = {
         name: MixtureSettings(**vars(one.mixture))
@@ -165,8 +165,6 @@ class _Search:
     run: Run
     parts: Parts
     members: list[str]
-    journal: Path
-    """Of the blend's job."""
     sampler: Sampler
     trials: int
     database: str | None
@@ -179,15 +177,14 @@ class _Search:
 
     def all_in(self, studies: Studies) -> list[Continued | None]:
         """Continue every study; None where nothing can be searched."""
-        facts = {"grid": self.run.recipe.name, "RUN": str(self.run.folder.resolve()), "data": str(self.run.data_root)}
+        facts = _facts(self.run)
         found: list[Continued | None] = []
         for name, bagged in zip(self.parts.names, self.parts.bagged, strict=True):
             if not can_search(bagged):
                 found.append(None)
                 continue
             record = studies.open(name, about_study(name, len(self.members), facts))
-            earlier = [] if record.tried else read_tried(self.journal, f"{self.parts.inputs} {name}")
-            known = len(record.tried) or len(earlier)
+            known = len(record.tried)
             begun = f"continues {count(known, 'trial')}" if known else "begins with the baselines"
             more = f", up to {self.trials} by {self.sampler}" if known < self.trials else ": none is missing"
             self.say(f"{name}: {begun}{more}")
@@ -196,7 +193,6 @@ class _Search:
                     bagged,
                     self.parts.groups,
                     record,
-                    earlier,
                     self.members,
                     trials=self.trials,
                     sampler=self.sampler,
@@ -210,24 +206,38 @@ class _Search:
         return found
 
 
-def _sampler(name: str) -> Sampler:
-    for kind in SAMPLERS:
-        if kind == name:
-            return kind
-    near = nearest(name, SAMPLERS)
-    hint = f"did you mean '{near}'?" if near else f"choose one of {', '.join(SAMPLERS)}"
-    raise InputError(f"--sampler {short(name)}: there is no such sampler; {hint}")
-
-
 def _blend_of(run: Run) -> Node:
     assert run.graph.blend is not None
     return run.graph.nodes[run.graph.blend]
 
 
-def _journal_of(run: Run, node: Node) -> Path:
-    """The study of the blend's job; there is none if the job is not done, or used a database."""
-    done = run.store.state(node).state == "done"
-    return run.store.results(node) / "study.journal" if done else run.folder / "none"
+def begin_studies(run: Run, database: str | None) -> None:
+    """Have the trials of the blend's job in the studies of the run, where people see and continue them.
+
+    There are none if the blend is not done, or its job used a database.
+
+    Raises:
+        StoreError: a result is damaged, or the database fails.
+    """
+    if run.graph.blend is None or run.store.state(_blend_of(run)).state != "done":
+        return
+    folder = run.store.results(_blend_of(run))
+    members = len(Blend.read(folder).members)
+    for study, trials in stored_trials(folder / "study.journal").items():
+        inputs, _, name = study.partition(" ")
+        with continue_studies(run.folder / JOURNAL, database, _prefix(run, inputs)) as studies:
+            record = studies.open(name, about_study(name, members, _facts(run)))
+            for trial in trials if record.is_new else ():
+                record.put(trial)
+
+
+def _prefix(run: Run, inputs: str) -> str:
+    """What the names of the studies begin with."""
+    return f"{run.recipe.name} blend {inputs[:12]}"
+
+
+def _facts(run: Run) -> dict[str, str]:
+    return {"grid": run.recipe.name, "RUN": str(run.folder.resolve()), "data": str(run.data_root)}
 
 
 def _is_there(run: Run, result: BlendResult) -> bool:

@@ -8,12 +8,12 @@ import pytest
 import sonogrid
 
 PUBLIC = [
-    "DataError", "DatasetSummary", "EncoderFile", "Execution", "Exported", "FetchError", "Fetched", "GridError",
-    "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe", "Registered",
-    "Report", "Review", "Selection", "SonogridError", "Status", "StoreError", "Tagger", "TrackingError",
-    "TunedAgain", "__version__", "check", "encoder", "export", "fetch", "init", "launch", "load_grid", "logs",
-    "plan", "register", "report", "resume", "review", "score", "serve", "status", "submission", "sync", "tune",
-    "ui",
+    "Cleaning", "DataError", "DatasetSummary", "EncoderFile", "Execution", "Exported", "FetchError", "Fetched",
+    "GridError", "Initialised", "InputError", "JobError", "LabelScores", "LaunchResult", "PricedPlan", "Recipe",
+    "Registered", "Report", "Review", "SearchResult", "Selection", "SonogridError", "Status", "StoreError", "Stored",
+    "Tagger", "TrackingError", "TunedAgain", "__version__", "check", "clean", "encoder", "export", "fetch", "init",
+    "launch", "load_grid", "logs", "plan", "register", "report", "resume", "review", "runs", "score", "search", "serve",
+    "status", "submission", "sync", "tune", "ui",
 ]  # fmt: skip
 
 

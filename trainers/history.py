@@ -4,11 +4,11 @@ Imports no torch, so that read-only commands start fast.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HISTORY", "latest_history", "parse_history", "read_history"]
+__all__ = ["HISTORY", "epoch_line", "latest_history", "parse_history", "read_history"]
 
 HISTORY = "history.jsonl"
 
@@ -38,3 +38,18 @@ def parse_history(text: str) -> list[dict[str, Any]]:
 def latest_history(folders: Iterable[Path]) -> list[dict[str, Any]]:
     """The longest history of several attempts at one job; the others are prefixes of it."""
     return max((read_history(folder) for folder in folders), key=len, default=[])
+
+
+def epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    """An epoch's record as a line of a log.
+
+    Args:
+        record: of the epoch.
+        epochs: of the whole training.
+    """
+    losses = {name.removeprefix("loss_"): value for name, value in record.items() if name.startswith("loss")}
+    words = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    return (
+        f"epoch {record['epoch']} of {epochs}: loss {words}; lwlrap {record['lwlrap']:.4f}; rate {record['lr']:.3g}; "
+        f"{record['samples_per_s']:.1f} samples/s; {record['seconds']:.1f} s"
+    )

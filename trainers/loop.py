@@ -6,6 +6,7 @@ bit-identical to that of an uninterrupted run.
 """
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from torch import Tensor
 from features.errors import NotFiniteError
 from trainers.checkpoints import Checkpoints, snapshot_path
 from trainers.clips import ClipBank, ClipSource
+from trainers.history import epoch_line
 from trainers.losses import FUNCTIONS, smooth
 from trainers.lwlrap import lwlrap
 from trainers.network import Head, Tagger
@@ -38,6 +40,8 @@ from trainers.supervisor import Supervisor
 from trainers.weights import restore_optimizer, save_snapshot, start_trunk, warm_start
 
 __all__ = ["FoldClips", "TrainJob", "train"]
+
+log = logging.getLogger("sonogrid")
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,7 @@ class _Training:
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
             self._finish_epoch(record)
+            log.info("%s", epoch_line(record, settings.total_epochs))
             if checkpoints.epoch < settings.total_epochs and self.group.agree(self.supervisor.stop()) != "no":
                 return False
         return True

@@ -1,8 +1,8 @@
 """More trials for a study of weights: by any sampler, by several processes at once.
 
-A blend's job searches by itself, with results that are equal to the bit. Here people search on: the study begins with
-the trials of that job, and every process adds to it what it tries. The sampler works on a copy in memory, which takes
-over the trials of other processes before each of its own.
+A blend's job searches by itself, with results that are equal to the bit. Here people search on: a study begins with
+the trials of that job (`orchestrator.tune`), and every process adds to it what it tries. The sampler works on a copy in
+memory, which takes over the trials of other processes before each of its own.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,6 @@ def continue_study(
     bagged: Bagged,
     groups: NDArray[np.int64],
     record: Record,
-    earlier: Sequence[Tried],
     members: Sequence[str],
     *,
     trials: int,
@@ -70,7 +69,6 @@ def continue_study(
         bagged: the weights to mix.
         groups: (N,) group of each clip.
         record: the study.
-        earlier: trials of the blend's job, with which a new study begins.
         members: names of the members.
         trials: number of trials of the study, those before included. Other processes may add a few more.
         sampler: what proposes trials.
@@ -87,9 +85,6 @@ def continue_study(
         return [trial for trial in record.refresh() if trial.params != params]
 
     record.refresh()
-    if not record.tried:
-        for trial in earlier:
-            add(trial.params, trial.value, {name: text for name, text in trial.about.items() if name == "baseline"})
     before = len(record.tried)
     for name, params in baselines(space).items():
         if all(trial.about.get("baseline") != name for trial in record.tried):

@@ -3,6 +3,8 @@
     main.py      verbs with their arguments and helps, and the exit codes
     verbs.py     what each verb does: arguments in, a call of `orchestrator.api`, output
     terminal.py  types of options, errors as sentences, output that is plain text
+    tuned.py, searched.py  what `tune` and `search` print
+    completion.py  completion scripts of shells
     __main__.py  `python -m orchestrator.cli`
 
 Everything that is not about words typed or printed lives in `orchestrator.api` and below.

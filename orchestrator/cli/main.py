@@ -54,6 +54,11 @@ examples:
   sonogrid launch paper --data FSDKaggle2019 --out runs/paper --only A,B --folds 0,1
   sonogrid launch paper --data FSDKaggle2019 --out /nfs/paper --address http://HEAD:8265 --submit
 """
+SEARCH_EXAMPLES = """\
+examples:
+  sonogrid search my-grid.yaml --data DATA --out runs/lr --space lr_max=log:1e-4..1e-2 --trials 30
+  sonogrid search small --data DATA --out runs/size --condition A --space network.width=8,16,32 --space epochs=10..40
+"""
 FETCH_EXAMPLES = """\
 examples:
   sonogrid fetch fsdkaggle2019 FSDKaggle2019                 the challenge's data, from Zenodo
@@ -83,6 +88,16 @@ examples:
   sonogrid export runs/demo --to small.onnx --condition A --precision int8
   sonogrid export runs/demo --to demo.tagger                 one file for sonogrid predict
 """
+CLEAN_EXAMPLES = """\
+examples:
+  sonogrid clean runs/demo --dry-run                         what runs/demo does not need any more
+  sonogrid clean /nfs/store --run runs/a --run runs/b        a store that two runs share
+"""
+SHELL_EXAMPLES = """\
+examples:
+  sonogrid completion bash > ~/.local/share/bash-completion/completions/sonogrid
+  sonogrid completion zsh > ~/.zfunc/_sonogrid               for zsh, with ~/.zfunc in fpath
+"""
 REVIEW_EXAMPLES = """\
 examples:
   sonogrid review runs/demo                                  writes runs/demo/review/review.html and labels.csv
@@ -100,16 +115,43 @@ examples:
 """
 
 
+GROUPS = {
+    "data": ("fetch", "init", "check", "encoder"),
+    "run a grid": ("demo", "plan", "launch", "resume", "search", "tune"),
+    "watch it": ("status", "logs", "ui", "sync"),
+    "read the results": ("report", "score", "review", "submission"),
+    "use the tagger": ("predict", "serve", "export", "register"),
+    "keep order": ("runs", "clean", "completion"),
+}
+"""Verbs by what they are for, as `--help` lists them."""
+EXAMPLES = """\
+examples:
+  sonogrid demo
+  sonogrid launch small --data DATA --out runs/mine
+  sonogrid predict runs/mine new.wav
+
+'sonogrid VERB --help' describes a verb.
+"""
+
+
 def _parser() -> terminal.Parser:
     parser = terminal.Parser(
-        prog="sonogrid", description="Train, blend and use audio taggers on clean and noisy labels.",
-        epilog="'sonogrid VERB --help' describes a verb.",
+        prog="sonogrid",
+        usage="sonogrid [-h] [--version] VERB ...",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--version", action=terminal.Version, help="print the version and exit")
-    verbs = parser.add_subparsers(required=True, metavar="VERB", title="verbs")
+    verbs = parser.add_subparsers(required=True, prog="sonogrid", metavar="VERB", help=argparse.SUPPRESS)
     _verbs_that_run(verbs)
     _verbs_that_read(verbs)
     _verbs_that_show(verbs)
+    _verbs_that_order(verbs, parser)
+    helps = {action.dest: action.help for action in verbs._choices_actions}
+    lines = ["Train, blend and use audio taggers on clean and noisy labels."]
+    for title, names in GROUPS.items():
+        lines += ["", f"{title}:", *(f"    {name:<12} {helps[name]}" for name in names if name in helps)]
+    parser.description = "\n".join(lines)
     return parser
 
 
@@ -159,6 +201,8 @@ def _verbs_that_run(verbs: Any) -> None:
         "--wheel", type=Path, metavar="WHEEL", help="wheel of the PyPI package (default: pip downloads it, 23 MB)"
     )
 
+    _search(verbs)
+
     resume = _verb(verbs, "resume", verb.resume, "continue a run with its recorded grid, data, store and options")
     _run(resume)
     resume.add_argument("--all", action="store_true", help="run the whole grid, not the conditions and folds recorded")
@@ -170,6 +214,32 @@ def _verbs_that_run(verbs: Any) -> None:
         "--failed", action="store_true", help="run the failed jobs and the jobs that wait for nothing else"
     )
     _submit(_remembered(_execution(resume)))
+
+
+def _search(verbs: Any) -> None:
+    search = _verb(
+        verbs, "search", verb.search, "search settings of a condition; searching again continues", SEARCH_EXAMPLES
+    )
+    search.add_argument("grid", metavar="GRID", help="name of a grid that ships with sonogrid, or a YAML file")
+    search.add_argument("--data", type=Path, required=True, metavar="DATA", help="dataset folder, or its dataset.yaml")
+    search.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the search")
+    search.add_argument(
+        "--space", action="append", default=[], metavar="SETTING=VALUES",
+        help="log:LOW..HIGH, LOW..HIGH or A,B,C for a setting of the condition, such as lr_max (repeatable)",
+    )  # fmt: skip
+    search.add_argument(
+        "--trials", type=terminal.whole(1, 10**6), default=30, metavar="N",
+        help="number of trials, those of earlier searches included (default: %(default)s)",
+    )  # fmt: skip
+    search.add_argument("--condition", metavar="NAME", help="whose settings these are (default: the grid's first)")
+    search.add_argument(
+        "--sampler", default="tpe", metavar="NAME", help="what proposes trials: tpe, cmaes or gp (default: %(default)s)"
+    )
+    _store(search)
+    _changes(search)
+    search.add_argument("--skip-bad", action="store_true", help="leave bad clips out and list them in the report")
+    _json(search)
+    _execution(search)
 
 
 def _verbs_that_read(verbs: Any) -> None:
@@ -292,11 +362,11 @@ def _verbs_that_show(verbs: Any) -> None:
     )  # fmt: skip
     _json(review)
 
-    ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow, served on localhost")
+    ui = _verb(verbs, "ui", verb.ui, "show the run in MLflow and its searches in Optuna Dashboard, on localhost")
     _run(ui)
     ui.add_argument(
         "--port", type=terminal.whole(1, 65_535), default=5000, metavar="N",
-        help="port of the server (default: %(default)s)",
+        help="port of MLflow; Optuna Dashboard takes the next free one (default: %(default)s)",
     )  # fmt: skip
 
     serve = _verb(verbs, "serve", verb.serve, "tag sounds on a page and by HTTP, served on localhost")
@@ -305,6 +375,25 @@ def _verbs_that_show(verbs: Any) -> None:
         "--port", type=terminal.whole(1, 65_535), default=8000, metavar="N",
         help="port of the server (default: %(default)s)",
     )  # fmt: skip
+
+
+def _verbs_that_order(verbs: Any, parser: argparse.ArgumentParser) -> None:
+    runs = _verb(verbs, "runs", verb.runs, "list RUNs, and what a store holds")
+    runs.add_argument("place", type=Path, metavar="STORE", help="a store, a RUN, or a folder of RUNs")
+    _json(runs)
+
+    clean = _verb(verbs, "clean", verb.clean, "remove from a store what no run needs", CLEAN_EXAMPLES)
+    clean.add_argument("place", type=Path, metavar="STORE", help="a store in a folder, or the RUN that it belongs to")
+    clean.add_argument(
+        "--run", type=Path, action="append", default=[], metavar="RUN",
+        help="a further run that uses the store (repeatable); what no run named needs is removed",
+    )  # fmt: skip
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    _json(clean)
+
+    completion = _verb(verbs, "completion", verb.completion, "print the completion script of a shell", SHELL_EXAMPLES)
+    completion.add_argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh")
+    completion.set_defaults(root=parser)
 
 
 def _export(verbs: Any) -> None:
@@ -356,18 +445,8 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
     parser.add_argument(
         "--data", type=Path, required=data is None, metavar="DATA", help=data or "dataset folder, or its dataset.yaml"
     )
-    parser.add_argument(
-        "--store",
-        type=terminal.place,
-        metavar="STORE",
-        help="where results are kept: a folder, s3:// or gs:// URL (default: RUN/store)",
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid (repeatable)"
-    )
-    parser.add_argument(
-        "--overlay", type=terminal.names, default=(), metavar="A,B", help="apply these overlays of the grid"
-    )
+    _store(parser)
+    _changes(parser)
     parser.add_argument(
         "--only", type=terminal.names, default=(), metavar="A,B", help="run only these conditions and what they need"
     )
@@ -382,6 +461,24 @@ def _grid(parser: argparse.ArgumentParser, data: str | None = None) -> None:
         "--time-limit", type=terminal.seconds, metavar="TIME",
         help="choose conditions and epochs that fit into this time on this machine, such as 20m or 1h30m",
     )  # fmt: skip
+
+
+def _store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--store",
+        type=terminal.place,
+        metavar="STORE",
+        help="where results are kept: a folder, s3:// or gs:// URL (default: RUN/store)",
+    )
+
+
+def _changes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="change a setting of the grid (repeatable)"
+    )
+    parser.add_argument(
+        "--overlay", type=terminal.names, default=(), metavar="A,B", help="apply these overlays of the grid"
+    )
 
 
 def _execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:

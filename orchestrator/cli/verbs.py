@@ -195,6 +195,22 @@ def tune(arguments: Arguments, console: Console) -> int:
     return 0
 
 
+def search(arguments: Arguments, console: Console) -> int:
+    from orchestrator.cli.searched import print_search
+
+    found = api.search(
+        arguments.grid, arguments.data, arguments.out, space=arguments.space, trials=arguments.trials,
+        condition=arguments.condition, sampler=arguments.sampler, overlays=arguments.overlay, settings=arguments.set,
+        store=arguments.store, skip_bad=arguments.skip_bad, execution=_execution_of(arguments),
+        console=None if arguments.json else console,
+    )  # fmt: skip
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        print_search(found, arguments, console)
+    return 1 if found.stopped else 0
+
+
 def predict(arguments: Arguments, console: Console) -> int:
     from orchestrator.cli.predict import predict_files
 
@@ -278,6 +294,44 @@ def review(arguments: Arguments, console: Console) -> int:
         console.print(f"{subset}: {count(len(doubtful), 'clip')} with a doubtful label. {words}", soft_wrap=True)
     console.print(f"wrote {found.page}", soft_wrap=True)
     console.print(f"wrote {found.table}: edit its column labels and give it to launch --relabel", soft_wrap=True)
+    return 0
+
+
+def runs(arguments: Arguments, console: Console) -> int:
+    from orchestrator.views.stored import tables
+
+    found = api.runs(arguments.place)
+    if arguments.json:
+        print_json(found.as_dict())
+        return 0
+    for table in tables(found):
+        console.print(table)
+    return 0
+
+
+def clean(arguments: Arguments, console: Console) -> int:
+    from orchestrator.views.stored import size_of
+
+    found = api.clean(arguments.place, runs=arguments.run, dry_run=arguments.dry_run)
+    if arguments.json:
+        print_json(found.as_dict())
+        return 0
+    console.print(f"{found.store}: needed by {', '.join(map(str, found.runs))}", soft_wrap=True)
+    for one in found.removed:
+        console.print(f"  {'would remove' if found.dry else 'removed'} {one.name} ({size_of([one])})", soft_wrap=True)
+    reasons = {"computed by runs that were not named": found.of_others, "written within the last hour": found.recent}
+    for why, kept in reasons.items():
+        if kept:
+            console.print(f"kept, as {why}: {count(len(kept), 'node')} ({size_of(kept)})")
+    words = "would be removed" if found.dry else "removed"
+    console.print(f"{words}: {count(len(found.removed), 'node')} ({size_of(found.removed)})")
+    return 0
+
+
+def completion(arguments: Arguments, console: Console) -> int:  # noqa: ARG001 - as every verb
+    from orchestrator.cli.completion import completion_script
+
+    sys.stdout.write(completion_script(arguments.root, arguments.shell))
     return 0
 
 

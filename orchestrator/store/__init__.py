@@ -2,6 +2,7 @@
 
     node.py         `Node`: a piece of work with its signature
     layout.py       what the names in a node's folder say
+    contents.py     what lies in a store that is a folder
     marks.py        the mark files of a node, as dataclasses
     results.py      what jobs return, as their done-marks keep it
     interfaces.py   what readers, the driver and workers may do with a store

@@ -11,11 +11,11 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from orchestrator.studies.storage import errors_of, open_storage
 
-__all__ = ["About", "Record", "Studies", "Tried", "continue_studies", "describe", "open_studies", "read_tried"]
+__all__ = ["About", "Record", "Studies", "Tried", "continue_studies", "describe", "open_studies", "stored_trials"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ class Tried(NamedTuple):
 class Record:
     """One study: the trials so far, and a place for more."""
 
-    def __init__(self, study: optuna.Study) -> None:
+    def __init__(self, study: optuna.Study, *, is_new: bool = False) -> None:
         self._study = study
+        self.is_new = is_new
+        """Whether this call has made the study."""
         self.tried: list[Tried] = []
         """All finished trials, in order."""
         self.refresh()
@@ -73,10 +75,28 @@ class Record:
         Raises:
             StoreError: the database fails, or another process replaced the study.
         """
+        attributes = dict(about)
+        self.put(
+            optuna.create_trial(params=dict(params), distributions=dict(space), value=value, user_attrs=attributes)
+        )
+
+    def finished(self) -> list[FrozenTrial]:
+        """All trials as Optuna has them, also those that were pruned or failed.
+
+        Raises:
+            StoreError: the database fails.
+        """
         with errors_of(self.name):
-            self._study.add_trial(
-                optuna.create_trial(params=dict(params), distributions=dict(space), value=value, user_attrs=dict(about))
-            )
+            return self._study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Record a finished trial.
+
+        Raises:
+            StoreError: the database fails, or another process replaced the study.
+        """
+        with errors_of(self.name):
+            self._study.add_trial(trial)
 
 
 @dataclass(frozen=True)
@@ -111,7 +131,7 @@ class Studies:
                 return Record(optuna.load_study(study_name=name, storage=self.storage))
             if about is not None:
                 describe(study, about)
-            return Record(study)
+            return Record(study, is_new=True)
 
 
 def describe(study: optuna.Study, about: About) -> None:
@@ -126,15 +146,13 @@ def describe(study: optuna.Study, about: About) -> None:
     save_note(study, about.note)
 
 
-def read_tried(journal: Path, name: str) -> list[Tried]:
-    """The finished trials of a study in a journal that is not to be changed; none if it is not there."""
+def stored_trials(journal: Path) -> dict[str, list[FrozenTrial]]:
+    """The trials of all studies in a journal that is not to be changed, by name; none if it is not there."""
     if not journal.is_file():
-        return []
+        return {}
     with open_storage(journal) as storage:
-        for known in storage.get_all_studies():
-            if known.study_name == name:
-                return Record(optuna.load_study(study_name=name, storage=storage)).tried
-    return []
+        names = [known.study_name for known in storage.get_all_studies()]
+        return {name: optuna.load_study(study_name=name, storage=storage).get_trials() for name in names}
 
 
 @contextmanager

@@ -8,12 +8,29 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial
 
-__all__ = ["SAMPLERS", "Sampler", "make_sampler"]
+from features.errors import InputError
+from features.words import nearest, short
+
+__all__ = ["SAMPLERS", "Sampler", "find_sampler", "make_sampler"]
 
 Sampler = Literal["tpe", "cmaes", "gp"]
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 ENOUGH = 10
 """Trials that tell CMA-ES where to start: it takes the best tenth of them."""
+
+
+def find_sampler(name: str) -> Sampler:
+    """The sampler with a name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for kind in SAMPLERS:
+        if kind == name:
+            return kind
+    near = nearest(name, SAMPLERS)
+    hint = f"did you mean '{near}'?" if near else f"choose one of {', '.join(SAMPLERS)}"
+    raise InputError(f"--sampler {short(name)}: there is no such sampler; {hint}")
 
 
 def make_sampler(kind: Sampler, seed: int, earlier: Sequence[FrozenTrial] = ()) -> BaseSampler:

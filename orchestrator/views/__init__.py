@@ -5,6 +5,7 @@
     launch_text.py    what a launch prints before and after its jobs
     progress.py       the terminal of a launch while it runs
     cost_table.py     the cost of a plan
+    stored.py         RUNs and what a store holds
     table.py          a table of thousands of rows
 
 Invariants: nothing here changes the store, so every view works from another terminal, after a crash and without Ray.

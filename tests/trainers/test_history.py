@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.history import HISTORY, latest_history, parse_history, read_history
+from trainers.history import HISTORY, epoch_line, latest_history, parse_history, read_history
 
 RECORDS = [{"epoch": 1, "lwlrap": 0.5}, {"epoch": 2, "lwlrap": 1}]
 TEXT = "".join(json.dumps(record) + "\n" for record in RECORDS)
@@ -55,3 +55,13 @@ def test_the_longest_history_of_several_attempts_is_the_latest(tmp_path: Path) -
 
 def test_it_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", "import sys, trainers.history; sys.exit('torch' in sys.modules)"], check=True)
+
+
+def test_an_epoch_is_a_line_of_a_log() -> None:
+    record = {
+        "epoch": 3, "loss_curated": 0.21349, "loss_noisy": 0.1, "lwlrap": 0.6821, "lr": 9.7e-4, "samples_per_s": 38.22,
+        "seconds": 12.44, "time": 1.0,
+    }  # fmt: skip
+    assert epoch_line(record, 20) == (
+        "epoch 3 of 20: loss curated 0.2135, noisy 0.1000; lwlrap 0.6821; rate 0.00097; 38.2 samples/s; 12.4 s"
+    )

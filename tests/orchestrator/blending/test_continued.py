@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.blending.bagging import Bagged, Mixture, bag_all
 from orchestrator.blending.continued import Continued, continue_study
-from orchestrator.studies.record import Record, Studies, Tried, continue_studies
+from orchestrator.studies.record import Record, Studies, continue_studies
 from orchestrator.studies.samplers import SAMPLERS, Sampler
 from tests.fixtures.members import draw
 
@@ -28,11 +28,10 @@ def more(
     record: Record,
     trials: int,
     sampler: Sampler = "tpe",
-    earlier: Sequence[Tried] = (),
     seed: Sequence[int] = (42,),
 ) -> Continued:
     return continue_study(
-        bagged, np.arange(CLIPS), record, earlier, NAMES, trials=trials, sampler=sampler, seed=seed
+        bagged, np.arange(CLIPS), record, NAMES, trials=trials, sampler=sampler, seed=seed
     )  # fmt: skip
 
 
@@ -67,17 +66,6 @@ def test_every_sampler_adds_trials_that_are_named(bagged: Bagged, tmp_path: Path
         assert set(trial.about["weights"]) <= set(NAMES)
 
 
-def test_a_new_study_begins_with_earlier_trials(bagged: Bagged, tmp_path: Path) -> None:
-    record = studies_of(tmp_path).open("earlier")
-    more(bagged, record, 8)
-    later = studies_of(tmp_path).open("later")
-    found = more(bagged, later, 10, earlier=record.tried)
-    assert (found.before, found.trials) == (8, 10)
-    pairs = [(trial.params, trial.value) for trial in later.tried[:8]]
-    assert pairs == [(trial.params, trial.value) for trial in record.tried]
-    assert [trial.about.get("baseline") for trial in later.tried[:5]] == BASELINES
-
-
 def test_one_process_alone_can_be_repeated_and_two_differ(bagged: Bagged, tmp_path: Path) -> None:
     found = [studies_of(tmp_path).open(name) for name in ("first", "second", "other")]
     for record, seed in zip(found, [(42,), (42,), (42, 7)], strict=True):
@@ -103,7 +91,7 @@ def test_a_clear_gain_is_used(tmp_path: Path) -> None:
     members = bag_all(oof, truth, np.arange(300), np.ones((1, 300), dtype=bool), seed=1)[0]
     record = studies_of(tmp_path).open("all folds")
     found = continue_study(
-        members, np.arange(300), record, [], list(map(str, range(60))), trials=8, sampler="tpe", seed=[1]
+        members, np.arange(300), record, list(map(str, range(60))), trials=8, sampler="tpe", seed=[1]
     )  # fmt: skip
     assert found.better
     assert found.mixture.uniform > 0.5

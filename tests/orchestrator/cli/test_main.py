@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from features.errors import InputError
-from orchestrator.cli.main import _parser, main
+from orchestrator.cli.main import GROUPS, _parser, main
 
 VERBS = [
     "demo", "check", "plan", "launch", "resume", "status", "logs", "sync", "tune", "predict", "submission", "score",
-    "report", "ui", "serve", "register",
+    "report", "ui", "serve", "register", "search", "runs", "clean", "completion",
 ]  # fmt: skip
 
 
@@ -20,6 +20,13 @@ def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) ->
     error = capsys.readouterr().err
     assert all(f"    {verb}" in error for verb in VERBS)
     assert "submit" not in error.replace("submission", "")  # the former name works but is not listed
+
+
+def test_every_verb_is_in_one_group() -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    (verbs,) = [action for action in _parser()._actions if action.dest == "==SUPPRESS=="]
+    assert sorted(grouped) == sorted(action.dest for action in verbs._choices_actions)  # type: ignore[attr-defined]
+    assert all(len(line) <= 100 for line in _parser().format_help().splitlines())
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,7 +40,9 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_argument_has_a_help(verb: str) -> None:
     arguments = {"logs": ["r", "j"], "predict": ["r", "f"], "score": ["r", "--labels", "l"], "plan": ["g"]}
     given = arguments.get(verb, ["x"])
-    if verb == "launch":
+    if verb == "completion":
+        given = ["bash"]
+    if verb in ("launch", "search"):
         given = ["g", "--data", "d", "--out", "o"]
     if verb == "demo":
         given = []

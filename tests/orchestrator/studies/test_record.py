@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna_dashboard import get_note
 
 from features.errors import StoreError
-from orchestrator.studies.record import About, Tried, continue_studies, open_studies, read_tried
+from orchestrator.studies.record import About, Tried, continue_studies, open_studies, stored_trials
 
 SPACE = {"rounds": FloatDistribution(-1, 1)}
 UNUSED = Path("unused")
@@ -74,11 +74,30 @@ def test_a_study_that_was_deleted_is_a_store_error(tmp_path: Path) -> None:
 
 def test_a_finished_journal_is_only_read(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
-    assert read_tried(journal, "inputs all folds") == []
+    assert stored_trials(journal) == {}
     assert not journal.exists()
     with open_studies(journal, "inputs", None, "name") as studies:
         studies.open("all folds").add({"rounds": 0.25}, SPACE, 0.5, {"baseline": "uniform"})
     before = journal.read_bytes()
-    assert read_tried(journal, "inputs all folds") == [Tried({"rounds": 0.25}, 0.5, {"baseline": "uniform"})]
-    assert read_tried(journal, "other all folds") == []
+    ((name, (trial,)),) = stored_trials(journal).items()
+    assert (name, trial.params, trial.value) == ("inputs all folds", {"rounds": 0.25}, 0.5)
     assert journal.read_bytes() == before
+    with continue_studies(tmp_path / "other.journal", None, "tiny") as studies:
+        record = studies.open("all folds")
+        assert record.is_new
+        record.put(trial)
+        assert record.refresh() == [Tried({"rounds": 0.25}, 0.5, {"baseline": "uniform"})]
+        assert not studies.open("all folds").is_new
+
+
+def test_pruned_trials_are_finished_but_have_no_value(tmp_path: Path) -> None:
+    with continue_studies(tmp_path / "journal", None, "tiny") as studies:
+        record = studies.open("search")
+        pruned = optuna.create_trial(
+            params={"rounds": 0.5}, distributions=SPACE, value=0.3, intermediate_values={0: 0.3},
+            state=optuna.trial.TrialState.PRUNED,
+        )  # fmt: skip
+        record.put(pruned)
+        record.add({"rounds": 0.25}, SPACE, 0.5, {})
+        assert [trial.value for trial in record.refresh()] == [0.5]
+        assert [trial.intermediate_values for trial in record.finished()] == [{0: 0.3}, {}]

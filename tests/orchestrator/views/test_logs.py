@@ -1,5 +1,6 @@
 """`sonogrid logs`: from the store alone, while a job runs, after it, and for jobs that never were."""
 
+import re
 import shutil
 import threading
 import time
@@ -28,6 +29,9 @@ def test_the_log_of_the_latest_attempt_or_of_a_named_one(run: RecordedRun, capsy
     said = capsys.readouterr().out.splitlines()
     assert "INFO attempt 1 on " in said[0]
     assert said[-1].endswith("INFO done")
+    epochs = [line for line in said if " INFO epoch " in line]
+    assert len(epochs) == 2, "one line per epoch"
+    assert re.search(r"epoch 1 of 2: loss .*noisy \d.*; lwlrap 0\.\d+; rate .*; .* samples/s; .* s$", epochs[0])
     logs = run.store.folder(find_job(run, "train-A-0")) / "logs"
     (logs / "10.log").write_bytes(b"a\tb \x1b[31mred \xff [bold]x\n" + b"long " * 100 + b"\nhalf a line")
     (logs / "9.log").write_text("nine\n")

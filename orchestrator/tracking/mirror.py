@@ -9,7 +9,7 @@ else.
 
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -252,8 +252,12 @@ class Mirror:
         if condition.name not in self._times_of or all(value is None for value in scores.values()):
             return
         parent = self._parent(condition.name)
-        done = [self._end(prediction) for _, prediction in self._jobs[condition.name]]
-        self._runs.scores(parent, scores, self._known_ms(max(done)))
+        graph, folds = self.run.graph, range(self.run.recipe.data.folds)
+        trained = self._ended([graph.train[condition.name, fold] for fold in folds])
+        predicted = self._predicted([condition.name])
+        known = dict.fromkeys(scores, predicted)
+        known |= {"cv_lwlrap": trained, "test_lwlrap": max(predicted, self._labels_since())}
+        self._runs.scores(parent, scores, known)
         self._runs.tag(parent, {"sonogrid.leaky": _flag(leaky)})
         self._overview(parent, condition.name)
 
@@ -289,9 +293,14 @@ class Mirror:
         mark = self.run.store.done(node)
         return mark.started + mark.seconds
 
-    def _known_ms(self, done: float) -> int:
-        """When scores became known, given when what they are computed from was done, in Unix milliseconds."""
-        return round(max(done, self._labels_since()) * 1000)
+    def _ended(self, signatures: Iterable[str]) -> float:
+        """When the last of some nodes was finished, in Unix seconds."""
+        return max(self._end(self.run.graph.nodes[signature]) for signature in signatures)
+
+    def _predicted(self, conditions: Iterable[str]) -> float:
+        """When the last prediction of some conditions was finished, in Unix seconds."""
+        folds = range(self.run.recipe.data.folds)
+        return self._ended(self.run.graph.predict[name, fold] for name in conditions for fold in folds)
 
     def _blend(self, report: Report) -> None:
         assert self.run.graph.blend is not None
@@ -304,13 +313,16 @@ class Mirror:
         tags = {**self._tags, NOTE: self.facts.of_blend(), STATE: "done"}
         mirrored = self._with_data(node.signature, "blend", params, tags, self.run.store.generation(node), times)
         scores = {**report.blend.scores(), "test_lwlrap": report.test.lwlrap if report.test else None}
+        ended, labels = mark.started + mark.seconds, self._labels_since()
+        known = {name: max(ended, labels) if name == "test_lwlrap" else ended for name in scores}
         leaky = {"sonogrid.leaky": _flag("blend" in report.leaky)}
         for ensemble in report.ensembles:
             key = "ensemble/" + ensemble.name.replace("+", " ")  # MLflow allows no '+' in names
             scores |= {f"{key}/{score}": value for score, value in ensemble.scores().items()}
+            made = self._predicted(self.run.recipe.ensembles[ensemble.name].members)
+            known |= {f"{key}/oof_lwlrap": made, f"{key}/test_lwlrap": max(made, labels)}
             leaky[f"sonogrid.leaky.{key}"] = _flag(ensemble.leaky)
-        last = max(self._end(self.run.graph.nodes[s]) for s in self.run.graph.predict.values())
-        self._runs.scores(mirrored, scores, self._known_ms(max(last, mark.started + mark.seconds)))
+        self._runs.scores(mirrored, scores, known)
         assert times.ended_ms is not None
         tags, figures = cost_of(mark)
         self._runs.outcome(mirrored, tags | leaky, figures, times.ended_ms)

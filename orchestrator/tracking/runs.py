@@ -279,24 +279,25 @@ class Runs:
             # Set last, so that an interrupted copy is made again.
             self.tag(run, {f"{ARTIFACTS}.{place}": result})
 
-    def scores(self, run: Mirrored, scores: Mapping[str, float | None], known_ms: int) -> None:
+    def scores(self, run: Mirrored, scores: Mapping[str, float | None], known: Mapping[str, float]) -> None:
         """Add one point for each score that exists and is new.
 
         Args:
             run: the run.
             scores: name -> score.
-            known_ms: when the scores became known, in Unix milliseconds. MLflow drops a point that it has, so two
-                processes add one point together. A score that replaces another is of now, to be the last one.
+            known: name -> when the score became known, in Unix seconds. MLflow drops a point that it has, so two
+                processes that see the same time add one point together. A score that replaces another is of now, to be
+                the last one.
         """
         from mlflow.entities import Metric
 
-        known = {name: value for name, value in scores.items() if value is not None}
-        if known.items() <= run.latest.items():
+        there = {name: value for name, value in scores.items() if value is not None}
+        if there.items() <= run.latest.items():
             return
         run.latest = dict(self._client.get_run(run.id).data.metrics)  # another process may have added them
-        new = {name: value for name, value in known.items() if run.latest.get(name) != value}
+        new = {name: value for name, value in there.items() if run.latest.get(name) != value}
         if new:
-            now_ms = int(time.time() * 1000)
-            points = [Metric(name, value, now_ms if name in run.latest else known_ms, 0) for name, value in new.items()]
+            since = {name: time.time() if name in run.latest else known[name] for name in new}
+            points = [Metric(name, value, int(since[name] * 1000), 0) for name, value in new.items()]
             self._client.log_batch(run.id, metrics=points)
             run.latest.update(new)

@@ -70,9 +70,9 @@ def test_a_score_is_added_when_it_changes(name: str) -> None:
     runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     for value in (0.5, 0.5, None, 0.6):
-        runs.scores(run, {"oof_lwlrap": value}, 2_000)
+        runs.scores(run, {"oof_lwlrap": value}, {"oof_lwlrap": 2.0})
     later = Runs.of_experiment(name, Place.of(Path("run")))
-    later.scores(later["key"], {"oof_lwlrap": 0.6}, 2_000)
+    later.scores(later["key"], {"oof_lwlrap": 0.6}, {"oof_lwlrap": 2.0})
     points = mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")
     assert [point.value for point in points] == [0.5, 0.6]
     assert points[0].timestamp == 2_000
@@ -84,8 +84,8 @@ def test_a_score_that_another_process_added_is_not_added_again(name: str) -> Non
     runs = Runs.of_experiment(name, Place.of(Path("run")))
     run = made(runs)
     other = Runs.of_experiment(name, Place.of(Path("run")))
-    runs.scores(run, {"oof_lwlrap": 0.5}, 2_000)
-    other.scores(other["key"], {"oof_lwlrap": 0.5}, 3_000)
+    runs.scores(run, {"oof_lwlrap": 0.5}, {"oof_lwlrap": 2.0})
+    other.scores(other["key"], {"oof_lwlrap": 0.5}, {"oof_lwlrap": 3.0})
     assert [point.timestamp for point in mlflow.MlflowClient().get_metric_history(run.id, "oof_lwlrap")] == [2_000]
 
 

@@ -638,19 +638,23 @@ def sync(run: Place) -> None:
     bring_up_to_date(_open(run))
 
 
-def register(run: Place) -> Registered:
+def register(run: Place, *, condition: str | None = None) -> Registered:
     """Register the blend in MLflow under the name of the grid, once MLflow is up to date with the store.
 
     It becomes `models:/GRID@champion` if its nested out-of-fold lwlrap is higher than the champion's on the same data.
 
+    Args:
+        run: the RUN folder.
+        condition: register this condition instead, such as a student, as GRID-CONDITION.
+
     Raises:
-        InputError: there is no run in the folder.
-        StoreError: the blend is not done yet.
+        InputError: there is no run in the folder, or no such condition.
+        StoreError: the blend or the condition is not done yet.
         TrackingError: MLflow cannot be reached.
     """
-    from orchestrator.tracking.models import register as register_blend
+    from orchestrator.tracking.models import register as register_model
 
-    return register_blend(_open(run))
+    return register_model(_open(run), condition)
 
 
 def ui(run: Place, *, port: int = 5000, console: Console | None = None) -> int:

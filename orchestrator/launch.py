@@ -29,6 +29,7 @@ from orchestrator.planning.plan import Plan, require_nodes
 from orchestrator.planning.scheduler import Events, Finished, Summary, run_plan
 from orchestrator.report.build import write_reports
 from orchestrator.report.labels import own_labels, score_labels
+from orchestrator.report.scores import predictions_of
 from orchestrator.report.tables import print_report
 from orchestrator.report.types import Report
 from orchestrator.run.bound import Run, read_binding
@@ -65,8 +66,8 @@ class LaunchResult:
     stopped: bool
     """Whether Ctrl-C or SIGTERM ended the launch early."""
     report: Report
-    registered: "Registered | None" = None
-    """The blend's new version in MLflow's registry; None if it has one, or is not done."""
+    registered: "tuple[Registered, ...]" = ()
+    """New versions in MLflow's registry, of the blend and of students; none of those that have one or are not done."""
 
     @property
     def ok(self) -> bool:
@@ -127,7 +128,7 @@ def launch(
         if trouble is not None:
             print_mlflow_warning(run, trouble, console)
         print_report(report, console)
-        registered = None if trouble is not None or summary.stopped else _register(run, console)
+        registered = () if trouble is not None or summary.stopped else _register(run, console)
         given = execution.address if execution.executor == "ray" else None
         print_end(
             run,
@@ -149,22 +150,27 @@ def launch(
     )
 
 
-def _register(run: Run, console: Console) -> "Registered | None":
-    """Register a new blend in MLflow and say so; what goes wrong there ends nothing."""
+def _register(run: Run, console: Console) -> "tuple[Registered, ...]":
+    """Register a new blend and new students in MLflow and say so; what goes wrong there ends nothing."""
     from orchestrator.tracking.models import register_new
 
-    if not _is_blended(run):
-        return None
-    again = f"sonogrid register {run.folder}"
-    try:
-        registered = register_new(run)
-    except SonogridError as error:
-        console.print(f"warning: the blend is not registered ({error}); later: {again}", style="yellow")
-        return None
-    if registered is not None:
-        copy = "" if registered.copied else f"; MLflow refers to {run.folder}, '{again}' copies its networks"
-        console.print(f"registered {registered}{copy}", soft_wrap=True)
-    return registered
+    students = [name for name, one in run.recipe.conditions.items() if one.train.distill is not None]
+    found = []
+    for condition in (None, *students):
+        if not (_is_blended(run) if condition is None else predictions_of(run, condition) is not None):
+            continue
+        again = f"sonogrid register {run.folder}{f' --condition {condition}' if condition else ''}"
+        try:
+            registered = register_new(run, condition)
+        except SonogridError as error:
+            what = condition or "the blend"
+            console.print(f"warning: {what} is not registered ({error}); later: {again}", style="yellow")
+            break
+        if registered is not None:
+            copy = "" if registered.copied else f"; MLflow refers to {run.folder}, '{again}' copies its networks"
+            console.print(f"registered {registered}{copy}", soft_wrap=True)
+            found.append(registered)
+    return tuple(found)
 
 
 def _score(run: Run, labels: Path | None, console: Console) -> None:

@@ -263,6 +263,9 @@ def _verbs_that_read(verbs: Any) -> None:
 
     register = _verb(verbs, "register", verb.register, "register the blend in MLflow; the best is the champion")
     _run(register)
+    register.add_argument(
+        "--condition", metavar="NAME", help="register this condition, such as a student, instead of the blend"
+    )
     _json(register)
 
     tune = _verb(verbs, "tune", verb.tune, "search the weights of the blend on", TUNE_EXAMPLES)

@@ -340,7 +340,7 @@ def ui(arguments: Arguments, console: Console) -> int:
 
 
 def register(arguments: Arguments, console: Console) -> int:
-    found = api.register(arguments.run)
+    found = api.register(arguments.run, condition=arguments.condition)
     if arguments.json:
         print_json(found.as_dict())
         return 0

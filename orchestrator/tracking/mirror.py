@@ -29,7 +29,7 @@ from orchestrator.store.marks import DoneMark
 from orchestrator.store.node import Node
 from orchestrator.tracking.connection import Calls, Place
 from orchestrator.tracking.facts import Facts, best_of, cost_of, cost_of_all
-from orchestrator.tracking.runs import GENERATION, PARENT, BehindError, Mirrored, Runs, RunStatus
+from orchestrator.tracking.runs import GENERATION, PARENT, BehindError, Mirrored, Runs, RunStatus, condition_key
 from orchestrator.tracking.times import JobState, Times, job_times
 
 __all__ = ["Mirror", "bring_up_to_date"]
@@ -175,8 +175,7 @@ class Mirror:
         return "running" if self.run.store.is_alive(node) else "killed"
 
     def _parent(self, name: str) -> Mirrored:
-        graph = self.run.graph
-        key = hash_of({"condition": [graph.train[name, fold] for fold in range(self.run.recipe.data.folds)]})
+        key = condition_key(self.run, name)
         tags = {**self._tags, NOTE: self.facts.of_condition(name), "sonogrid.condition": name}
         return self._with_data(key, name, settings_of(self.run.recipe.conditions[name]), tags,
                                self._generation_of[name], self._times_of[name])  # fmt: skip

@@ -1,7 +1,7 @@
-"""The blend of a run as a model of MLflow: logged with its scores and data, and registered.
+"""The blend of a run, or a condition such as a student, as a model of MLflow: logged with scores and data, registered.
 
 The model is a `.tagger` file, or the path of RUN where a launch would have to copy much; `orchestrator.tagger.served`
-loads both, and unpickles nothing. Registering a blend again finds the version that it has.
+loads both, and unpickles nothing. Registering a result again finds the version that it has.
 """
 
 import io
@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from features.errors import SonogridError, TrackingError
-from orchestrator.blending.result import Blend
+from features.errors import SonogridError, StoreError, TrackingError
+from orchestrator.blending.members import stitch
+from orchestrator.blending.result import Blend, BlendResult
 from orchestrator.redact import one_line, redact
+from orchestrator.report.scores import predictions_of
 from orchestrator.run.bound import Run
-from orchestrator.store.node import Node
 from orchestrator.tagger.calibration import Calibration
 from orchestrator.tagger.members import calibrate, member_weights
 from orchestrator.tagger.package import write_package
@@ -32,7 +33,8 @@ from orchestrator.tagger.tagger import Tagger
 from orchestrator.tracking.connection import Place, connect
 from orchestrator.tracking.facts import Facts
 from orchestrator.tracking.mirror import bring_up_to_date
-from orchestrator.tracking.runs import Runs
+from orchestrator.tracking.runs import Runs, condition_key
+from trainers.lwlrap import lwlrap
 
 __all__ = ["CHAMPION", "Registered", "register", "register_new"]
 
@@ -40,13 +42,13 @@ CHAMPION = "champion"
 COPIED_BYTES = 500_000_000
 """Largest size of the networks of a blend that a launch copies to MLflow without being asked."""
 LOADER = "orchestrator.tagger.served"
-SCORE = "sonogrid.oof_lwlrap_nested"
+SCORE = "sonogrid.clean_lwlrap"
 DATA = "sonogrid.data"
 LEAKY = "sonogrid.leaky"
 RESULT = "sonogrid.result"
 COPIED = "sonogrid.copied"
-"""Tags of a version: its clean score, the hash of its dataset, whether that score is leaky, the blend's result, and
-whether MLflow has the networks or only the path of RUN."""
+"""Tags of a version: its out-of-fold lwlrap (of a blend, nested), the hash of its dataset, whether that score is leaky,
+a word for the result, and whether MLflow has the networks or only the path of RUN."""
 Made = TypeVar("Made")
 
 
@@ -57,7 +59,7 @@ class Registered:
     name: str
     version: str
     score: float
-    """Nested out-of-fold lwlrap."""
+    """Out-of-fold lwlrap; of a blend, nested."""
     champion: bool
     """Whether it is the champion now."""
     reason: str
@@ -74,66 +76,110 @@ class Registered:
         return asdict(self)
 
 
-def register(run: Run) -> Registered:
-    """Bring MLflow up to date, log the blend as a model and register it under the name of the grid.
+def register(run: Run, condition: str | None = None) -> Registered:
+    """Bring MLflow up to date, log a tagger as a model and register it under the name of the grid.
 
-    It gets the alias `champion` if its nested out-of-fold lwlrap is higher than that of the champion before it, on the
-    same dataset, and not leaky.
+    It gets the alias `champion` if its out-of-fold lwlrap, of a blend the nested one, is higher than that of the
+    champion before it, on the same dataset, and not leaky.
+
+    Args:
+        run: a run.
+        condition: all members of this condition, registered as GRID-CONDITION; by default the blend.
 
     Raises:
-        StoreError: the blend is not done yet.
+        InputError: there is no such condition.
+        StoreError: the blend or the condition is not done yet.
         TrackingError: MLflow can't be reached, or refuses to take something.
     """
-    member_weights(run)  # before MLflow is asked for anything
+    _require_done(run, condition)  # before MLflow is asked for anything
     bring_up_to_date(run)
-    return _asked(run, lambda registration: registration.register(copied=True))
+    return _asked(run, condition, lambda registration: registration.register(copied=True))
 
 
-def register_new(run: Run) -> Registered | None:
-    """Register a finished blend as `register` does, unless it has a version; MLflow is up to date.
+def register_new(run: Run, condition: str | None = None) -> Registered | None:
+    """Register a finished blend or condition as `register` does, unless it has a version; MLflow is up to date.
 
-    If its networks are larger than `COPIED_BYTES`, MLflow gets the path of RUN instead of a copy.
+    If the networks of a blend are larger than `COPIED_BYTES`, MLflow gets the path of RUN instead of a copy.
 
     Raises:
         StoreError: a file of the store is missing or damaged.
         TrackingError: MLflow can't be reached, or refuses to take something.
     """
-    return _asked(run, lambda registration: registration.register_new())
+    return _asked(run, condition, lambda registration: registration.register_new())
 
 
-def _asked(run: Run, work: Callable[["_Registration"], Made]) -> Made:
+def _require_done(run: Run, condition: str | None) -> None:
+    member_weights(run, condition)
+    if condition is not None and predictions_of(run, condition) is None:
+        raise StoreError(f"{run.folder}: {condition} is not done yet; finish it with: sonogrid resume {run.folder}")
+
+
+def _asked(run: Run, condition: str | None, work: Callable[["_Registration"], Made]) -> Made:
     try:
-        return work(_Registration(run))
+        return work(_Registration(run) if condition is None else _OfCondition(run, condition))
     except SonogridError:
         raise
     except Exception as error:  # whatever the client, the database or the network raises
         raise TrackingError(
-            f"MLflow at {redact(Place.of(run.folder).uri)} did not register the blend ({type(error).__name__}: "
-            f"{one_line(error)}); try again"
+            f"MLflow at {redact(Place.of(run.folder).uri)} did not register {condition or 'the blend'} "
+            f"({type(error).__name__}: {one_line(error)}); try again"
         ) from None
 
 
 class _Registration:
+    """Of the blend."""
+
+    what = "blend"
+    condition: str | None = None
+
     def __init__(self, run: Run) -> None:
-        assert run.graph.blend is not None
         self.run, self.place = run, Place.of(run.folder)
-        self.node: Node = run.graph.nodes[run.graph.blend]
-        self.name = run.recipe.name
         self.client = connect(self.place)
-        self.blend = Blend.read(run.store.results(self.node)).result
+        self.name = run.recipe.name
         self.tags = {
-            SCORE: f"{self.blend.oof_lwlrap_nested:.6f}",
+            SCORE: f"{self.score:.6f}",
             DATA: run.manifest.content_hash()[:36],
-            LEAKY: str("blend" in run.leaky).lower(),
-            RESULT: blend_word(run),
+            LEAKY: str(self.what in run.leaky).lower(),
+            RESULT: self.word,
         }
 
+    @cached_property
+    def _blend(self) -> BlendResult:
+        return Blend.read(self.run.store.results(self.run.graph.nodes[self.key])).result
+
+    @property
+    def key(self) -> str:
+        """The key of the run in MLflow that it belongs to."""
+        assert self.run.graph.blend is not None
+        return self.run.graph.blend
+
+    @property
+    def word(self) -> str:
+        """A word for the result."""
+        return blend_word(self.run)
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Scores by name."""
+        return self._blend.scores()
+
+    @property
+    def score(self) -> float:
+        """The clean one."""
+        return self._blend.oof_lwlrap_nested
+
+    @property
+    def params(self) -> dict[str, str]:
+        """What the model consists of."""
+        members = sum(weight > 0 for weight in self._blend.weights)
+        return {"members": str(members), "predictions": str(self._blend.predictions)}
+
     def register_new(self) -> Registered | None:
-        """Register the blend unless it has a version, without copying much."""
+        """Register it unless it has a version, without copying much."""
         return None if self._versions() else self.register(copied=self._size() <= COPIED_BYTES)
 
     def register(self, *, copied: bool) -> Registered:
-        """Find the version of the blend or make one, and compare it with the champion.
+        """Find its version or make one, and compare it with the champion.
 
         Args:
             copied: whether MLflow gets the networks or the path of RUN.
@@ -155,10 +201,10 @@ class _Registration:
             champion, reason = True, "it was before"
         if champion:
             self.client.set_registered_model_alias(self.name, CHAMPION, version)
-        return Registered(self.name, version, self.blend.oof_lwlrap_nested, champion, reason, copied)
+        return Registered(self.name, version, self.score, champion, reason, copied)
 
     def _versions(self) -> list[Any]:
-        """The versions that this blend has already."""
+        """The versions that this result has already."""
         found = self.client.search_model_versions(f"name = '{self.name}'")
         return [version for version in found if version.tags.get(RESULT) == self.tags[RESULT]]
 
@@ -170,17 +216,15 @@ class _Registration:
 
     @cached_property
     def _calibration(self) -> Calibration:
-        return calibrate(self.run, member_weights(self.run), whole=True)
+        return calibrate(self.run, member_weights(self.run, self.condition), whole=self.condition is None)
 
     def _new_version(self, *, copied: bool) -> Any:
-        """Log the model under the blend's run, and register it."""
+        """Log the model under its run, and register it."""
         tags = {**self.tags, COPIED: str(copied).lower()}
-        run_id = Runs.of_experiment(self.name, self.place)[self.node.signature].id
+        run_id = Runs.of_experiment(self.run.recipe.name, self.place)[self.key].id
         experiment = self.client.get_run(run_id).info.experiment_id
-        params = {"members": str(sum(weight > 0 for weight in self.blend.weights))}
-        params["predictions"] = str(self.blend.predictions)
         logged = self.client.create_logged_model(
-            experiment, "blend", run_id, tags=tags, params=params, model_type="audio tagging"
+            experiment, self.what, run_id, tags=tags, params=self.params, model_type="audio tagging"
         )
         with tempfile.TemporaryDirectory(prefix="sonogrid-") as folder:
             model = self._save(Path(folder), logged.model_id, run_id, copied=copied)
@@ -199,9 +243,9 @@ class _Registration:
 
         classes = self.run.manifest.classes
         if copied:
-            data = folder / "blend.tagger"
-            facts = {"grid": self.name, "signature": self.node.signature, "sonogrid": version_of("sonogrid")}
-            conditions = Tagger.load(self.run.folder, "cpu").conditions
+            data = folder / f"{self.what}.tagger"
+            facts = {"grid": self.run.recipe.name, "signature": self.key, "sonogrid": version_of("sonogrid")}
+            conditions = Tagger.load(self.run.folder, "cpu", condition=self.condition).conditions
             write_package(data, classes, conditions, self._calibration, facts | self.tags, "fp32")
         else:
             data = folder / REFERENCE
@@ -229,12 +273,50 @@ class _Registration:
         data, digest, *_ = Facts(self.run).dataset  # the mirror has noted it as the run's input
         self.client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
         reliability = self._calibration.after
-        scores = self.blend.scores() | {
+        scores = self.scores | {
             "brier": reliability.brier, "calibration_error": reliability.calibration_error,
         }  # fmt: skip
         for name, value in scores.items():
             if value is not None:
                 self.client.log_metric(run_id, name, value, dataset_name=data, dataset_digest=digest, model_id=model_id)
+
+
+class _OfCondition(_Registration):
+    """Of all members of a condition, always with a copy of its networks."""
+
+    def __init__(self, run: Run, condition: str) -> None:
+        self.what = self.condition = condition
+        super().__init__(run)
+        self.name = f"{run.recipe.name}-{condition}"
+
+    @property
+    def key(self) -> str:
+        return condition_key(self.run, self.what)
+
+    @property
+    def word(self) -> str:
+        graph, folds = self.run.graph, range(self.run.recipe.data.folds)
+        nodes = [graph.nodes[graph.train[self.what, fold]] for fold in folds]
+        return f"{self.key} {max(self.run.store.done(node).started for node in nodes):.3f}"
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        return {"oof_lwlrap": self.score}
+
+    @cached_property
+    def score(self) -> float:
+        folders = predictions_of(self.run, self.what)
+        assert folders is not None
+        found = stitch({self.what: folders}, self.run.manifest)
+        return float(lwlrap(self.run.manifest.targets("curated"), found.oof.mean(axis=0)))
+
+    @property
+    def params(self) -> dict[str, str]:
+        members = len(member_weights(self.run, self.what))
+        return {"members": str(members), "predictions": str(members * self.run.recipe.data.folds)}
+
+    def register_new(self) -> Registered | None:
+        return None if self._versions() else self.register(copied=True)
 
 
 def _verdict(tags: Mapping[str, str], before: Mapping[str, str] | None) -> tuple[bool, str]:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from features.files import hash_of
+from orchestrator.run.bound import Run
 from orchestrator.tracking.connection import Calls, Place, WatchedClient, connect, experiment_id
 
-__all__ = ["GENERATION", "PARENT", "BehindError", "Mirrored", "RunStatus", "Runs"]
+__all__ = ["GENERATION", "PARENT", "BehindError", "Mirrored", "RunStatus", "Runs", "condition_key"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 """MLflow's words for the status of a run."""
@@ -33,6 +35,11 @@ PARAMS = 100
 """MLflow takes at most this many parameters per call."""
 LONGEST_VALUE = 500
 NOT_METRICS = frozenset({"epoch", "time"})
+
+
+def condition_key(run: Run, name: str) -> str:
+    """The key of the run of a condition: a hash of its training jobs."""
+    return hash_of({"condition": [run.graph.train[name, fold] for fold in range(run.recipe.data.folds)]})
 
 
 class BehindError(Exception):

@@ -56,13 +56,11 @@ def test_a_new_blend_is_registered_and_the_launch_says_so(
     copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = launch(copy, INLINE, Selection(), QUIET).registered
-    assert first is not None
+    (first,) = launch(copy, INLINE, Selection(), QUIET).registered
     assert (first.version, first.champion) == ("1", True)
-    assert launch(copy, INLINE, Selection(), QUIET).registered is None
+    assert launch(copy, INLINE, Selection(), QUIET).registered == ()
     printed = Console(file=io.StringIO())
-    second = launch(copy, INLINE, Selection(force=("blend",)), printed).registered
-    assert second is not None
+    (second,) = launch(copy, INLINE, Selection(force=("blend",)), printed).registered
     assert not second.champion, "it scores as the first does"
     score = f"{second.score:.4f}"
     assert f"registered tiny v2, not champion (lwlrap {score}, the champion has {score})" in _text(printed)
@@ -76,7 +74,7 @@ def test_a_launch_succeeds_while_the_registry_is_away(
     printed = Console(file=io.StringIO())
     result = launch(copy, INLINE, Selection(), printed)
     assert result.ok
-    assert result.registered is None
+    assert result.registered == ()
     assert "warning: the blend is not registered (MLflow at sqlite:///" in _text(printed)
     assert f"later: sonogrid register {copy.folder}" in _text(printed)
 

@@ -55,7 +55,9 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(grid: Path, data: Path, out: Path) -> Run:
     run = prepare(load_grid(str(grid)), data, out)
-    assert launch(run, INLINE, Selection(), QUIET).ok
+    result = launch(run, INLINE, Selection(), QUIET)
+    assert result.ok
+    assert {one.name for one in result.registered} == {"leaks", "leaks-student", "leaks-student_all"}
     return Run.open(out)
 
 

@@ -18,6 +18,7 @@ import requests
 
 from features.errors import InputError, StoreError
 from orchestrator.launch import launch
+from orchestrator.report.build import build_report
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection
 from orchestrator.store.marks import DoneMark
@@ -86,6 +87,25 @@ def test_a_large_blend_is_referred_to_until_a_copy_is_asked_for(
         Tagger.load(f"models:/{copy.recipe.name}/1")
 
 
+def test_a_condition_is_a_model_of_its_own(
+    copy: Run, own_mlflow: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, again = register(copy, "A"), register(copy, "A")
+    assert (first.name, first.version, first.champion, again.version) == ("tiny-A", "1", True, "1")
+    (condition,) = (one for one in build_report(copy).conditions if one.name == "A")
+    assert first.score == pytest.approx(condition.oof_lwlrap)
+    client = mlflow.MlflowClient()
+    version = client.get_model_version_by_alias("tiny-A", "champion")
+    assert client.get_run(version.run_id).data.tags["sonogrid.condition"] == "A"
+    path = sorted(small_data.glob("test/*.wav"))[0]
+    wanted = Tagger.load(copy.folder, condition="A").scores([path])
+    np.testing.assert_allclose(Tagger.load("models:/tiny-A@champion").scores([path]), wanted, atol=2e-6)
+    assert models.register_new(copy, "A") is None
+    with pytest.raises(InputError, match="there is no condition 'Q'"):
+        register(copy, "Q")
+
+
 def test_only_a_better_clean_score_on_the_same_data_makes_a_champion() -> None:
     tags = {models.SCORE: "0.8", models.DATA: "a", models.LEAKY: "false"}
     assert _verdict(tags, None) == (True, "it is the first")
@@ -118,8 +138,7 @@ def test_a_launch_registers_its_blend_at_a_tracking_server(
     try:
         _wait_for(server, f"http://127.0.0.1:{port}/health", tmp_path / "log")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-        registered = launch(copy, INLINE, Selection(), QUIET).registered
-        assert registered is not None
+        (registered,) = launch(copy, INLINE, Selection(), QUIET).registered
         assert (registered.version, registered.champion, registered.copied) == ("1", True, True)
         path = sorted(small_data.glob("test/*.wav"))[0]
         found = Tagger.load(f"models:/{copy.recipe.name}@champion").scores([path])

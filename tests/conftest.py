@@ -21,6 +21,19 @@ from trainers.history import read_history
 
 pytest_plugins = ["tests.fixtures.services"]
 
+
+@pytest.fixture(autouse=True)
+def _unregistered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Launches register nothing, which would take a second each, unless a test uses the fixture `registers`."""
+    if "registers" not in request.fixturenames:
+        monkeypatch.setattr("orchestrator.launch._register", lambda *_: ())
+
+
+@pytest.fixture
+def registers() -> None:
+    """Launches of the test register their blends in MLflow."""
+
+
 GRID = """
 name: tiny
 data: {folds: 2}

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
+
+from typing_extensions import override
 
 from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
@@ -35,6 +38,15 @@ PATIENCE = 3
 PAUSE_S = 1.0
 
 log = logging.getLogger("sonogrid")
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes the log of an attempt. Lines for which the disk has no room are dropped: the job itself reports that."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class _Formatter(logging.Formatter):
@@ -83,12 +95,16 @@ class Attempt(Supervisor):
         self.before_write()
         self.folder = self.store.begin(self.name, self.number)
         self._log = self.store.log_file(self.name, self.number).open("a", encoding="utf-8")
-        self._handler = logging.StreamHandler(self._log)
+        self._handler = _Handler(self._log)
         self._handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
         log.addHandler(self._handler)
         log.setLevel(logging.INFO)
         log.info("attempt %d on %s, process %d", self.number, self._sign.host, self._sign.pid)
-        self._show_life()
+        try:
+            self._show_life()
+        except BaseException:
+            self._close_log()
+            raise
         self._beating.start()
         return self
 
@@ -98,14 +114,18 @@ class Attempt(Supervisor):
         faulthandler.cancel_dump_traceback_later()
         if error is not None:
             log.error("%s", error, exc_info=error)
-        log.removeHandler(self._handler)
-        self._log.close()
+        self._close_log()
         with suppress(OSError, StoreError):  # the job itself reports what is wrong with the store
             if self._may_go_on and not isinstance(error, SupersededError):
                 self._sign = replace(self._sign, ended=True)
                 self._show_life()  # so that another run need not wait until it believes this attempt dead
             self.store.keep_log(self.name, self.number)
         self.store.end(self.folder)
+
+    def _close_log(self) -> None:
+        log.removeHandler(self._handler)
+        with suppress(OSError):  # a full disk has no room for the last lines
+            self._log.close()
 
     def earlier(self) -> list[Path]:
         """Folders of earlier attempts, newest first."""

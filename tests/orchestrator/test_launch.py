@@ -52,6 +52,7 @@ def test_resuming_keeps_the_labels_of_the_launch(copy: Run, tmp_path: Path) -> N
     assert any("new.csv changes the labels of 1 clip" in note for note in kept.notes)
 
 
+@pytest.mark.usefixtures("registers")
 def test_a_new_blend_is_registered_and_the_launch_says_so(
     copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_new_blend_is_registered_and_the_launch_says_so(
     assert f"registered tiny v2, not champion (lwlrap {score}, the champion has {score})" in _text(printed)
 
 
+@pytest.mark.usefixtures("registers")
 def test_a_launch_succeeds_while_the_registry_is_away(
     copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

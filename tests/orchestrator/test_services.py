@@ -165,15 +165,15 @@ def test_a_study_in_postgres_yields_the_weights_of_a_journal(environment: Mappin
 
 KILLED = """
 import os, signal, sys
-from orchestrator.blending import studies
-add, count = studies.Record.add, 0
+from orchestrator.studies import record
+add, count = record.Record.add, 0
 def stop(self, *arguments):
     global count
     add(self, *arguments)
     count += 1
     if count == 13:
         os.kill(os.getpid(), signal.SIGKILL)
-studies.Record.add = stop
+record.Record.add = stop
 """
 
 

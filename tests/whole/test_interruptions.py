@@ -48,7 +48,11 @@ def wait_for(out: Path, pattern: str, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM, signal.SIGKILL],
+    ids=["SIGINT", "SIGTERM", "SIGKILL"],
+)
 def test_stopped_and_killed_runs_continue_where_they_were(
     inline_run: Run, tmp_path: Path, small_data: Path, tiny_grid: Path, same_numbers: Compare,
     capsys: pytest.CaptureFixture[str], how: signal.Signals,

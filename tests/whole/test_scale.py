@@ -55,6 +55,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return finished(tmp_path_factory.mktemp("few"), GROUPS // TIMES)
 
 
+@pytest.mark.long
 def test_plan(tmp_path: Path) -> None:
     for groups in (GROUPS, GROUPS // TIMES):
         write_grid(tmp_path / f"{groups}.yaml", groups)
@@ -86,6 +87,7 @@ def test_status(many: Run, few: Run) -> None:
     assert_ratio(lambda: whole(many), lambda: whole(few), LIMIT)
 
 
+@pytest.mark.long
 def test_scan_of_resume(many: Run, few: Run) -> None:
     def whole(run: Run) -> None:
         plan = plan_of(Run.open(run.folder), Selection())

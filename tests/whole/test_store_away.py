@@ -37,14 +37,8 @@ def away(proxy: Proxy, word: str, seconds: float, times: list[float]) -> threadi
 
 
 @pytest.mark.usefixtures("own_mlflow")
-@pytest.mark.parametrize(
-    "word",
-    [
-        "checkpoint.safetensors",
-        pytest.param("claim-1.json", marks=pytest.mark.long),
-        pytest.param("predict-plain-0", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("word", ["checkpoint.safetensors", "claim-1.json", "predict-plain-0"])
 def test_a_grid_waits_for_its_store_and_ends_well(
     proxy: Proxy, s3: str, small_data: Path, tiny_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], word: str,

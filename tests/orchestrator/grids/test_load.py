@@ -118,7 +118,7 @@ def test_small_serves_data_with_noisy_clips_too() -> None:
     assert load_grid("esc10").conditions == recipe.conditions
     assert load_grid("esc10").data.group_by == "group"
     fitted, (sentence,) = fit_recipe(recipe, manifest_of([0, 1, 2, 3, 4], noisy=0))
-    assert sentence == "no noisy clips: A, B are trained without multitask, pseudo"
+    assert sentence == "no noisy clips: A, B, L are trained without multitask, pseudo"
     cnn = fitted.conditions["cnn"]
     for name, seed in (("cnn", 0), ("A", 1), ("B", 2)):
         train = cnn.train.model_copy(update={"seed": seed})

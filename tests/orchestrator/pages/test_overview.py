@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from orchestrator.pages.overview import FOLDER, overview_files, refresh_overviews, write_overviews
 from orchestrator.report.build import build_report
 from orchestrator.report.labels import score_labels
@@ -35,6 +37,7 @@ def test_the_page_of_a_condition_says_its_result(inline_run: Run) -> None:
     assert "<script" not in page
 
 
+@pytest.mark.long
 def test_files_are_the_same_each_time(copy: Run, tmp_path: Path) -> None:
     """So MLflow gets them once."""
     before = {path.name: path.read_bytes() for path in overview_files(copy, "plain")}
@@ -42,6 +45,7 @@ def test_files_are_the_same_each_time(copy: Run, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in overview_files(copy, "plain")} == before
 
 
+@pytest.mark.long
 def test_they_are_written_again_when_something_changed(copy: Run, small_data: Path) -> None:
     page = copy.folder / FOLDER / "A" / "overview.html"
     page.unlink()

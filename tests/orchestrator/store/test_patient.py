@@ -31,7 +31,11 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_soon")
-@pytest.mark.parametrize("fault", [Faults.status(503, "SlowDown"), Faults.lost], ids=["503", "no answer"])
+@pytest.mark.parametrize(
+    "fault",
+    [Faults.status(503, "SlowDown"), pytest.param(Faults.lost, marks=pytest.mark.long)],
+    ids=["503", "no answer"],
+)
 def test_a_store_that_does_not_answer_is_waited_for_and_a_line_says_so(proxy: Proxy, s3: str, fault: object) -> None:
     said: list[str] = []
     store = patient(open_store(f"{s3}/runs"), said.append)

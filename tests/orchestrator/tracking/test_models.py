@@ -123,6 +123,7 @@ def test_a_run_without_a_blend_is_refused(copy: Run) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("registers")
 def test_a_launch_registers_its_blend_at_a_tracking_server(
     copy: Run, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

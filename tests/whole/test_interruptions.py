@@ -226,6 +226,7 @@ def test_without_mlflow_training_never_notices_and_sync_brings_it_up_to_date(
     assert [p.step for p in client.get_metric_history(child.info.run_id, "lwlrap")] == [1, 2]
 
 
+@pytest.mark.long
 def test_an_unreachable_database_is_reported_at_once(
     copy: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +236,7 @@ def test_an_unreachable_database_is_reported_at_once(
     assert "can't be reached (ConnectionRefusedError" in error, "MLflow's own error comes after two minutes"
 
 
+@pytest.mark.long
 def test_a_killed_job_does_not_stay_running_in_mlflow(copy: Run, own_mlflow: str) -> None:
     from mlflow import MlflowClient
 

@@ -22,9 +22,8 @@ from tests.whole.chaos.checks import leftovers
 pytestmark = pytest.mark.ray
 
 
-@pytest.mark.parametrize(
-    "wanted", [Selection(("A",)), pytest.param(Selection(), marks=pytest.mark.long)], ids=["A", "all"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("wanted", [Selection(("A",)), Selection()], ids=["A", "all"])
 def test_ray_and_inline_agree_to_the_bit(
     tmp_path: Path, small_data: Path, tiny_grid: Path, own_mlflow: str, inline_run: Run, same_numbers: Compare,
     wanted: Selection,

@@ -72,6 +72,7 @@ def test_plan(tmp_path: Path) -> None:
     assert_ratio(lambda: whole(GROUPS), lambda: whole(GROUPS // TIMES), LIMIT)
 
 
+@pytest.mark.long
 def test_status(many: Run, few: Run) -> None:
     def whole(run: Run) -> None:
         out = io.StringIO()

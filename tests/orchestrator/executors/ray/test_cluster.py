@@ -73,6 +73,7 @@ def with_features(run: Run) -> Run:
     return run
 
 
+@pytest.mark.long
 def test_workers_share_a_job_and_go_on_elsewhere_when_their_machine_is_about_to_go(cluster: Cluster, run: Run) -> None:
     node = run.graph.nodes[run.graph.train["plain", 0]]
     ended: list[Finished] = []

@@ -217,7 +217,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_module, "SILENCE_TIMEOUT_S", 0.4)
 
 
-@pytest.mark.parametrize("kind", ["slow down", "internal error", "silence", "lost"])
+@pytest.mark.parametrize(
+    "kind", ["slow down", "internal error", pytest.param("silence", marks=pytest.mark.long), "lost"]
+)
 def test_what_fails_in_passing_is_repeated(
     kind: str, shaky: ObjectStore, proxy: Any, faults: Any, tmp_path: Path
 ) -> None:

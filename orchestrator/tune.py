@@ -95,7 +95,7 @@ def tune_again(
         budget: largest number of predictions of the blend; by default as before.
         sampler: what proposes trials.
         storage: URL of a database for the studies, in which several processes may search at once.
-        say: is told what happens.
+        say: called with each line of progress.
 
     Raises:
         InputError: `trials` is not positive, `budget` is too small for one member, there is no such sampler, or another

@@ -29,14 +29,14 @@ from orchestrator.store.node import Node
 
 @dataclass(frozen=True)
 class Does(Work):
-    """Work that a test gives."""
+    """Work that a test hands in."""
 
     what: Callable[[Attempt], Mapping[str, Any] | None]
 
     @override
     @classmethod
     def of(cls, node: Node, binding: Binding) -> Self:
-        raise NotImplementedError
+        raise AssertionError("tests make this work themselves, not from a node")
 
     @override
     def do(self, spec: JobSpec, inputs: Inputs, attempt: Attempt) -> Mapping[str, Any] | None:

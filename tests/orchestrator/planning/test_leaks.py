@@ -48,6 +48,12 @@ blend: {trials: 0}
 """
 
 
+EVERYTHING = [
+    "plain", "A", "same", "again", "again_all", "all", "crossed", "from_all", "student", "student_all", "blend",
+]  # fmt: skip
+"""All conditions and the blend; only `plain` learns from no noisy clip."""
+
+
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grid") / "leaks.yaml"
@@ -152,18 +158,7 @@ def test_a_noisy_copy_of_a_clip_that_is_held_out_is_its_label_too(grid: Path, sm
     others = {0, 1, 2} - {fold}
     assert seen[f"predict-plain-{fold}"] == others
     assert seen[f"predict-A-{fold}"] == seen[f"predict-same-{fold}"] == {0, 1, 2}
-    assert run.leaky == [
-        "A",
-        "same",
-        "again",
-        "again_all",
-        "all",
-        "crossed",
-        "from_all",
-        "student",
-        "student_all",
-        "blend",
-    ]
+    assert run.leaky == EVERYTHING[1:]
     assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == []
     folds = prepare(load_grid(str(grid), ["defaults.noisy=folds"]), data, tmp_path / "folds")
     assert folds.leaky == ["again_all", "all", "from_all", "student_all"]
@@ -186,23 +181,10 @@ def test_a_test_clip_that_was_trained_on_leaks_by_its_audio_or_its_group(
     vocabulary = [name for name in pd.read_csv(small_data / "sample_submission.csv").columns if name != "fname"]
     rows = "".join(f"{index},{name}\n" for index, name in enumerate(vocabulary))
     (grouped / "vocabulary.csv").write_text(rows, encoding="utf-8")
-    everything = [
-        "plain",
-        "A",
-        "same",
-        "again",
-        "again_all",
-        "all",
-        "crossed",
-        "from_all",
-        "student",
-        "student_all",
-        "blend",
-    ]
     for data, changes in ((copied, []), (grouped, ["data.group_by=speaker"])):
         run = prepare(load_grid(str(grid), changes), data, tmp_path / f"run of {data.name}")
         assert (run.overlaps.test_curated, run.overlaps.test_noisy) == (subset == "curated", subset == "noisy")
-        wanted = everything if subset == "curated" else everything[1:]
+        wanted = EVERYTHING if subset == "curated" else EVERYTHING[1:]
         assert leaky_on_test(run.recipe, run.graph, {}, run.overlaps) == wanted
         assert any("test" in note for note in run.manifest.notes)
 

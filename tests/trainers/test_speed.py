@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from trainers.settings import MixMatchSettings, PseudoLabelSettings, PseudoSettings, TrainSettings
+from trainers.settings import MixMatchSettings, PseudoLabelSettings, PseudoSettings, ResNetSettings, TrainSettings
 from trainers.speed import measure
 
 TINY = TrainSettings.model_validate(
@@ -23,8 +23,9 @@ def test_a_few_real_steps_are_timed() -> None:
     step_s, clip_s = measure(TINY, 3, 8, [20, 30, 40], CPU)
     passed_s = time.perf_counter() - began
     assert 0 < 4 * step_s + 16 * clip_s < passed_s
-    wide = TINY.model_copy(update={"crop": 160})
-    assert measure(wide, 3, 8, [20, 30, 40], CPU)[0] > step_s, "a step of ten times the work takes longer"
+    network = ResNetSettings(depth=10, width=32, head_units=8)
+    wide = TINY.model_copy(update={"crop": 320, "network": network})
+    assert measure(wide, 3, 8, [20, 30, 40], CPU)[0] > 2 * step_s, "a step of hundreds of times the work takes longer"
 
 
 @pytest.mark.parametrize(

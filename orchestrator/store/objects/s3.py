@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -40,6 +41,14 @@ REMEDIES = {
 }
 
 
+@cache
+def _descriptions() -> Any:
+    """Botocore's loader of the descriptions of services, which keeps what it has read."""
+    from botocore.loaders import create_loader
+
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
+
+
 class S3ObjectStore(ObjectStore):
     """Objects of a bucket whose names begin with a prefix."""
 
@@ -47,6 +56,7 @@ class S3ObjectStore(ObjectStore):
         try:
             import boto3
             from botocore.config import Config
+            from botocore.session import get_session
         except ImportError:
             raise InputError("s3:// needs boto3; install it with: pip install 'sonogrid[cluster]'") from None
         self.bucket = bucket
@@ -63,9 +73,13 @@ class S3ObjectStore(ObjectStore):
             response_checksum_validation="when_required",
         )
         try:
-            # A session of its own: making a client from the default one is not safe between threads. Other AWS tools
-            # read AWS_REGION, boto3 does not.
-            session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+            # A session of its own: making a client from the default one is not safe between threads. What they share
+            # are the descriptions of the service, a megabyte of JSON. Other AWS tools read AWS_REGION, boto3 does not.
+            core = get_session()
+            descriptions = _descriptions()
+            core.register_component("data_loader", descriptions)
+            session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"), botocore_session=core)
+            descriptions.search_paths[:] = dict.fromkeys(descriptions.search_paths)  # each session adds boto3's again
             self._client: Any = session.client("s3", endpoint_url=endpoint, config=config)
         except ValueError as error:
             raise InputError(f"{self.url}: {error}; correct AWS_ENDPOINT_URL") from None

@@ -398,3 +398,12 @@ def test_large_files_are_streamed(s3: str, tmp_path: Path) -> None:
     assert process.returncode == 0, errors
     assert (tmp_path / "copy").stat().st_size == size
     assert float(output) < 110, "MB more than before; ten parts of 8 MB wait to be sent"
+
+
+def test_stores_of_a_process_share_the_descriptions_of_the_service(s3: str) -> None:
+    """Each job opens a store, and reading them takes longer than many a call."""
+    for _ in range(3):
+        open_object_store(f"{s3}/descriptions").write("key", b"1")
+    paths = s3_module._descriptions().search_paths
+    assert len(paths) == len(set(paths))
+    assert s3_module._descriptions.cache_info().misses == 1

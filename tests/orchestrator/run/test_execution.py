@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import InputError
 from orchestrator.cli.main import _parser
-from orchestrator.cli.verbs import _execution_of, _resumed_execution
+from orchestrator.cli.options import execution_of, resumed_execution
 from orchestrator.jobs.execution import JobExecution
 from orchestrator.run.bound import Run
 from orchestrator.run.execution import Execution
@@ -17,7 +17,7 @@ from orchestrator.store.remote import CACHE_BYTES
 
 def made(*options: str, address: str = "127.0.0.1:1") -> Execution:
     arguments = _parser().parse_args(["launch", "demo", "--data", "d", "--out", "o", "--address", address, *options])
-    execution: Execution = _execution_of(arguments)
+    execution: Execution = execution_of(arguments)
     return execution
 
 
@@ -42,7 +42,7 @@ def test_sizes_of_caches_reach_the_jobs() -> None:
 
 
 def resumed(folder: Path, *options: str) -> Execution:
-    return _resumed_execution(_parser().parse_args(["resume", str(folder), *options]))
+    return resumed_execution(_parser().parse_args(["resume", str(folder), *options]))
 
 
 def test_a_resumed_run_is_executed_as_it_was_launched_but_for_what_is_typed(

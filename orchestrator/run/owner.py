@@ -153,14 +153,16 @@ def _keep_beating(owner: Owner, ended: threading.Event) -> None:
 def _counts(folder: Path, before: OwnerSign) -> bool:
     """Whether an owner's counter moves; depends on no clock of another machine."""
     deadline = time.monotonic() + STANDSTILL_S
-    while time.monotonic() < deadline:
+    while True:
+        late = time.monotonic() >= deadline
         now = current_owner(folder)
         if now is None:
             return False
         if (now.token, now.count) != (before.token, before.count):
             return True
+        if late:  # the last look is after the deadline: this process may have been suspended meanwhile
+            return False
         time.sleep(0.5)
-    return False
 
 
 def _refusal(folder: Path, owner: OwnerSign | None) -> InputError:

@@ -197,11 +197,12 @@ class Mirror:
         about = (node.signature, title, {**settings_of(self.run.recipe.conditions[name]), "fold": node.split}, tags,
                  self.run.store.generation(node), times)  # fmt: skip
         mirrored = self._with_data(*about)
-        if state == "done" and mirrored.has_other_artifacts("train", self._result(node)):
-            # The job was run again after it was done. MLflow can't replace points, which may differ now.
+        history = self.run.store.history(node)
+        rerun = state == "done" and mirrored.has_other_artifacts("train", self._result(node))
+        if rerun or self._runs.has_other_points(mirrored, history):
+            # Epochs were done again. MLflow can't replace points, which may differ now.
             self._runs.delete(node.signature)
             mirrored = self._with_data(*about)
-        history = self.run.store.history(node)
         self._runs.metrics(mirrored, history)
         if state == "done" and times.ended_ms is not None:
             tags, figures = cost_of(self.run.store.done(node))

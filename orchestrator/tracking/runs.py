@@ -37,6 +37,11 @@ LONGEST_VALUE = 500
 NOT_METRICS = frozenset({"epoch", "time"})
 
 
+def _ms(record: Mapping[str, Any]) -> int:
+    """When an epoch ended, in Unix milliseconds."""
+    return int(record["time"] * 1000)
+
+
 def condition_key(run: Run, name: str) -> str:
     """The key of the run of a condition: a hash of its training jobs."""
     return hash_of({"condition": [run.graph.train[name, fold] for fold in range(run.recipe.data.folds)]})
@@ -63,6 +68,8 @@ class Mirrored:
     """Digests of the datasets that it notes as its inputs."""
     step: int | None = None
     """The last epoch that has metrics; None until MLflow was asked."""
+    step_ms: frozenset[int] = frozenset()
+    """When that epoch ended, in Unix milliseconds. More than one time: two attempts were mirrored together."""
 
     @classmethod
     def of(cls, run: Any) -> Self:
@@ -261,22 +268,35 @@ class Runs:
         """Add the epochs of a history that MLflow does not have yet, one point per metric and epoch."""
         from mlflow.entities import Metric
 
-        if run.step is None:
-            logged = self._client.get_metric_history(run.id, "lwlrap") if history else []
-            run.step = max((metric.step for metric in logged), default=0)
-        last = run.step
+        if not history:
+            return
+        last = self._last_step(run)
         new = [record for record in history if record["epoch"] > last]
         size = max(1, BATCH // max((len(record) for record in new), default=1))
         for start in range(0, len(new), size):
             part = new[start : start + size]
             points = [
-                Metric(key, float(value), int(record["time"] * 1000), int(record["epoch"]))
+                Metric(key, float(value), _ms(record), int(record["epoch"]))
                 for record in part
                 for key, value in record.items()
                 if key not in NOT_METRICS
             ]
             self._client.log_batch(run.id, metrics=points)
-            run.step = int(part[-1]["epoch"])
+            run.step, run.step_ms = int(part[-1]["epoch"]), frozenset({_ms(part[-1])})
+
+    def has_other_points(self, run: Mirrored, history: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether a run shows epochs of an attempt that another one did again, as its checkpoint was lost or older."""
+        if not history:
+            return False
+        last = self._last_step(run)
+        return any(run.step_ms != {_ms(record)} for record in history if record["epoch"] == last)
+
+    def _last_step(self, run: Mirrored) -> int:
+        if run.step is None:
+            logged = self._client.get_metric_history(run.id, "lwlrap")
+            run.step = max((metric.step for metric in logged), default=0)
+            run.step_ms = frozenset(metric.timestamp for metric in logged if metric.step == run.step)
+        return run.step
 
     def artifacts(self, run: Mirrored, place: str, result: str, files: Iterable[Path]) -> None:
         """Copy the files of a result, see `Mirrored.has_artifacts`, once."""

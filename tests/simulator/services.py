@@ -215,7 +215,8 @@ class MlflowServer:
             found.setdefault(each.dataset.digest, (each.dataset.name, each.dataset.source, each.dataset.profile))
 
     def do_get_metric_history(self, word: str, name: str) -> list[Any]:
-        return [SimpleNamespace(step=step) for key, step, _, _ in self.runs[word]["points"] if key == name]
+        points = self.runs[word]["points"]
+        return [SimpleNamespace(step=step, timestamp=when) for key, step, _, when in points if key == name]
 
     def do_update_run(self, word: str, status: str) -> None:
         self._active(word)["status"] = status

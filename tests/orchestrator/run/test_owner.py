@@ -83,6 +83,23 @@ def test_where_no_lock_tells_an_owner_is_believed_while_its_sign_changes(
         assert owner.took_over == f"process 7 on {host}"
 
 
+def test_a_launch_that_was_suspended_while_it_waited_looks_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", 0.1)
+    path, sign = tmp_path / "owner.json", {"token": "t", "host": "elsewhere", "pid": 7, "time": 1.0, "count": 0}
+    write_json(path, sign)
+    sleep = time.sleep
+
+    def suspended(_: float) -> None:
+        sleep(0.2)
+        write_json(path, sign | {"token": "u", "pid": 8})
+
+    monkeypatch.setattr("time.sleep", suspended)
+    with pytest.raises(InputError, match="is being run by process"), own(tmp_path):
+        pass
+
+
 def test_on_this_machine_the_lock_says_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.run.owner.STANDSTILL_S", float("inf"))  # it would wait for ever
     sign = {"token": "t", "host": socket.gethostname(), "pid": 7, "time": 1.0, "count": 0}

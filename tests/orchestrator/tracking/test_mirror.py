@@ -56,6 +56,35 @@ def test_points_that_are_missing_are_added_to_the_run_that_is_there(
     assert child.info.status == "KILLED", "it shows no sign of life"
 
 
+def test_points_of_epochs_that_were_done_again_are_replaced(inline_run: Run, own_mlflow: str, tmp_path: Path) -> None:
+    """An attempt that can't read the checkpoint of the one before begins anew, and is not timed the same."""
+    recipe = inline_run.recipe.model_copy(update={"name": "again"})
+    run = Run(tmp_path, recipe, inline_run.data_root, type(inline_run.store)(tmp_path / "store"), inline_run.manifest)
+    node = run.graph.nodes[run.graph.train["A", 0]]
+    folder = run.store.folder(node)
+    write_json(folder / "running.json", {})
+    history = folder / "history.jsonl"
+    first = '{"epoch": 1, "lwlrap": 0.5, "seconds": 1.0, "time": 1.0}\n'
+    history.write_text(first + '{"epoch": 2, "lwlrap": 0.6, "seconds": 1.0, "time": 2.0}\n')
+    mirror = Mirror(run)
+    mirror.sync({node.signature})
+    history.write_text(first)  # nothing contradicts what is shown
+    mirror.sync({node.signature})
+    before = found(own_mlflow, "again")["A fold 0"].info.run_id
+    again = first + '{"epoch": 2, "lwlrap": 0.6, "seconds": 9.0, "time": 12.0}\n'
+    for syncing in (mirror, Mirror(run)):
+        history.write_text(again)
+        syncing.sync({node.signature})
+        child = found(own_mlflow, "again")["A fold 0"]
+        assert child.info.run_id != before
+        points = mlflow.MlflowClient(own_mlflow).get_metric_history(child.info.run_id, "seconds")
+        assert [(point.step, point.value) for point in points] == [(1, 1.0), (2, 9.0)]
+    again = again.replace("12.0", "22.0")
+    history.write_text(again)
+    Mirror(run).sync({node.signature})  # a process that has to ask MLflow what it shows
+    assert found(own_mlflow, "again")["A fold 0"].info.run_id != child.info.run_id
+
+
 def found(uri: str, experiment: str) -> dict[str, Any]:
     """The runs of an experiment, by name."""
     client = mlflow.MlflowClient(uri)

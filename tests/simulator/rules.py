@@ -201,14 +201,15 @@ class Rules:
     def owned(self, key: str, after: bytes | None) -> None:
         """`owner.json` of a run is about to be written or removed.
 
-        Between its look and its write, a process may be suspended once: so it may be wrong for a moment.
+        Between its look and its write, a process may be suspended once: so it may be wrong for a moment. An owner that
+        was replaced is in nobody's way once its successor was killed.
         """
         process = self.kernel.process
         assert process is not None
         owner, since = self.owners.get(key, (process, 0.0))
         first = process.memory.setdefault("owner since", self.kernel.now)
         late = max(since, process.frozen_until) + MOMENT_S < self.kernel.now
-        if owner is not process and first < since and late:
+        if owner is not process and first < since and late and not owner.dead:
             what = "removes" if after is None else "writes"
             raise self.broken(f"one owner: {process.name} {what} {key}, though {owner.name} has taken over")
         if after is None and owner is process:

@@ -17,7 +17,7 @@ from orchestrator.pages.overview import refresh_overviews
 from orchestrator.run.bound import Run
 from orchestrator.run.selection import Selection, prepare, read_asked
 from tests.fixtures.harm import INLINE, QUIET, Compare
-from trainers.history import read_history
+from trainers.history import is_measured, read_history
 
 pytest_plugins = ["tests.fixtures.services"]
 
@@ -145,7 +145,6 @@ def copy(inline_run: Run, tmp_path: Path) -> Run:
 
 
 Told = tuple[str, int]
-TIMES = ("seconds", "samples_per_s", "time")
 
 
 @pytest.fixture(scope="session")
@@ -163,8 +162,8 @@ def same_numbers() -> Compare:
             for name in read_json(a / "done.json")["files"]:
                 if name == "history.jsonl":
                     for one, two in zip(read_history(a), read_history(b), strict=True):
-                        assert {k: v for k, v in one.items() if k not in TIMES} == {
-                            k: v for k, v in two.items() if k not in TIMES
+                        assert {k: v for k, v in one.items() if not is_measured(k)} == {
+                            k: v for k, v in two.items() if not is_measured(k)
                         }
                 elif name != "study.journal":  # holds the time of each trial
                     assert sha256_file(a / name) == sha256_file(b / name), f"{node.name}: {name}"

@@ -8,9 +8,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HISTORY", "epoch_line", "latest_history", "parse_history", "read_history"]
+__all__ = ["HISTORY", "epoch_line", "is_measured", "latest_history", "parse_history", "read_history"]
 
 HISTORY = "history.jsonl"
+
+
+def is_measured(key: str) -> bool:
+    """Whether a key of an epoch's record has a measured value, which differs from run to run of the same work."""
+    return key in ("seconds", "samples_per_s", "time") or key.startswith("system/")
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ from trainers.settings import ResNetSettings, SEResNeXtSettings, TrainSettings
 from trainers.streams import Pool, Stream
 from trainers.sums import LossSums
 from trainers.supervisor import Supervisor
+from trainers.usage import Usage
 from trainers.weights import restore_optimizer, save_snapshot, start_trunk, warm_start
 
 __all__ = ["FoldClips", "TrainJob", "train"]
@@ -193,6 +194,7 @@ class _Training:
         earlier_sums = checkpoints.resume(self.method, self.optimizer, earlier) if self.group.rank == 0 else {}
         if self.group.size > 1:
             earlier_sums = self._start_as_first(earlier_sums)
+        usage = Usage(self.job.device)
         while checkpoints.epoch < settings.total_epochs:
             started = time.perf_counter()
             sums = LossSums((*self.streams, *self.method.terms(0)), self.job.device)
@@ -208,6 +210,7 @@ class _Training:
             record["samples_per_s"] = round(seen / train_s, 2)
             record["seconds"] = round(time.perf_counter() - started, 3)
             record["time"] = round(time.time(), 3)
+            record |= usage.measure()
             self._finish_epoch(record)
             log.info("%s", epoch_line(record, settings.total_epochs))
             if checkpoints.epoch < settings.total_epochs and self.group.agree(self.supervisor.stop()) != "no":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainers.history import HISTORY, epoch_line, latest_history, parse_history, read_history
+from trainers.history import HISTORY, epoch_line, is_measured, latest_history, parse_history, read_history
 
 RECORDS = [{"epoch": 1, "lwlrap": 0.5}, {"epoch": 2, "lwlrap": 1}]
 TEXT = "".join(json.dumps(record) + "\n" for record in RECORDS)
@@ -65,3 +65,8 @@ def test_an_epoch_is_a_line_of_a_log() -> None:
     assert epoch_line(record, 20) == (
         "epoch 3 of 20: loss curated 0.2135, noisy 0.1000; lwlrap 0.6821; rate 0.00097; 38.2 samples/s; 12.4 s"
     )
+
+
+def test_times_and_what_a_process_uses_are_measured_and_scores_are_not() -> None:
+    measured = {"seconds", "samples_per_s", "time", "system/process_memory_megabytes"}
+    assert {key for key in {*measured, "epoch", "lwlrap", "lr", "loss_curated"} if is_measured(key)} == measured

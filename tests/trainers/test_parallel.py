@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import nn
 from features.errors import NotFiniteError, PeerLostError
 from trainers.checkpoints import CHECKPOINT, snapshot_path
 from trainers.clips import MemoryClips
-from trainers.history import read_history
+from trainers.history import is_measured, read_history
 from trainers.loop import FoldClips, TrainJob, train
 from trainers.parallel import Workers
 from trainers.supervisor import Stop, Supervisor
@@ -80,7 +81,7 @@ def assert_alike(one: Path, other: Path, tolerance: float) -> None:
     assert len(first) == len(second) > 1
     for a, b in zip(first, second, strict=True):
         assert a.keys() == b.keys()
-        for key in a.keys() - {"seconds", "samples_per_s", "time"}:
+        for key in filterfalse(is_measured, a):
             assert b[key] == pytest.approx(a[key], rel=tolerance), f"epoch {a['epoch']}: {key}"
     for path in one.glob("snapshot-*.safetensors"):
         a_weights, b_weights = read_tensors(path)[0], read_tensors(other / path.name)[0]

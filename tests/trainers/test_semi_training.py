@@ -15,7 +15,7 @@ import trainers.loop
 from features.errors import JobError
 from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
-from trainers.history import read_history
+from trainers.history import is_measured, read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
@@ -33,7 +33,6 @@ SEMI: dict[str, dict[str, Any]] = {
     "mixmatch": {"method": "mixmatch", "ramp_epochs": 2},
 }
 EACH = pytest.mark.parametrize("method", list(SEMI))
-TIMES = {"seconds", "samples_per_s", "time"}
 
 
 class Stopping(Supervisor):
@@ -44,7 +43,7 @@ class Stopping(Supervisor):
 
 
 def history_of(folder: Path) -> list[dict[str, Any]]:
-    return [{key: value for key, value in record.items() if key not in TIMES} for record in read_history(folder)]
+    return [{key: value for key, value in record.items() if not is_measured(key)} for record in read_history(folder)]
 
 
 def weights_of(folder: Path) -> dict[str, dict[str, bytes]]:

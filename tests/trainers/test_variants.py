@@ -10,7 +10,7 @@ import torch
 
 from trainers.checkpoints import snapshot_path
 from trainers.clips import ClipBank
-from trainers.history import read_history
+from trainers.history import is_measured, read_history
 from trainers.loop import TrainJob, train
 from trainers.lwlrap import lwlrap
 from trainers.network import Tagger
@@ -19,7 +19,6 @@ from trainers.supervisor import Stop, Supervisor
 from trainers.weights import load_snapshot, read_tensors
 
 MakeJob = Callable[..., TrainJob]
-TIMES = {"seconds", "samples_per_s", "time"}
 
 
 class Stopping(Supervisor):
@@ -47,7 +46,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def results_of(folder: Path) -> tuple[list[dict[str, Any]], dict[str, dict[str, bytes]]]:
-    history = [{key: value for key, value in record.items() if key not in TIMES} for record in read_history(folder)]
+    history = [{key: value for key, value in record.items() if not is_measured(key)} for record in read_history(folder)]
     paths = [*sorted(folder.glob("snapshot-*")), folder / "checkpoint.safetensors"]
     tensors = {path.name: read_tensors(path)[0] for path in paths}
     return history, {

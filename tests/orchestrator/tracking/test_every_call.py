@@ -34,6 +34,7 @@ conditions: {plain: {}}
 members: [plain]
 blend: {trials: 0}
 """
+CPU = "system/cpu_utilization_percentage"
 RUNS = ["blend", "plain", "plain fold 0", "plain fold 1"]
 
 
@@ -169,8 +170,8 @@ def expected(trials: Trials) -> dict[str, Any]:
         assert "system/wall_seconds" in each["points"]
     assert found["plain fold 1"]["parent"] == "plain"
     of_fold = found["plain fold 1"]["points"]
-    assert {len(points) for name, points in of_fold.items() if name in ("lwlrap", "lr", "loss_curated")} == {2}
-    assert {len(points) for name, points in of_fold.items() if name.startswith(("best_", "system/"))} == {1}
+    assert {len(points) for name, points in of_fold.items() if name in ("lwlrap", "lr", CPU)} == {2}
+    assert {len(points) for name, points in of_fold.items() if name.startswith(("best_", "system/wall"))} == {1}
     assert "predictions/test.npy" in found["plain fold 1"]["files"]
     return found
 

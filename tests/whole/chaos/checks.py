@@ -7,11 +7,10 @@ from pathlib import Path
 
 from features.files import read_json, sha256_file
 from orchestrator.run.bound import Run
-from trainers.history import read_history
+from trainers.history import is_measured, read_history
 
 __all__ = ["check_mlflow", "compare", "leftovers", "repeated_epochs"]
 
-TIMES = {"seconds", "samples_per_s", "time"}
 LEFTOVERS = (
     ".*.tmp*",
     "checkpoint*",
@@ -34,7 +33,9 @@ def compare(disturbed: Run, undisturbed: Run) -> int:
         for name in read_json(a / "done.json")["files"]:
             count += 1
             if name == "history.jsonl":
-                one, two = ([{k: v for k, v in r.items() if k not in TIMES} for r in read_history(f)] for f in (a, b))
+                one, two = (
+                    [{k: v for k, v in r.items() if not is_measured(k)} for r in read_history(f)] for f in (a, b)
+                )
                 assert one == two, f"{node.name}: another history"
             elif name != "study.journal":  # holds the time of each trial
                 assert sha256_file(a / name) == sha256_file(b / name), f"{node.name}: {name} differs"

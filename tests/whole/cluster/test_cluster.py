@@ -19,6 +19,7 @@ from tests.fixtures.harm import INLINE, QUIET
 from tests.whole.cluster.hosts import Share, require, why_not
 from tests.whole.cluster.rack import CLUSTER, ROOT, SHARED, VENV, Rack
 from tests.whole.cluster.story import GRID, STORE, Story, tell, timeline
+from trainers.history import is_measured
 
 pytestmark = pytest.mark.cluster
 
@@ -132,7 +133,7 @@ def test_the_story_ends_with_the_inline_run_to_the_bit(
 
 
 def timeless(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key not in ("seconds", "samples_per_s", "time")}
+    return {key: value for key, value in record.items() if not is_measured(key)}
 
 
 def test_lost_jobs_continued_elsewhere_from_their_checkpoint(story: Story) -> None:

@@ -45,6 +45,8 @@ LOADER = "orchestrator.tagger.served"
 SCORE = "sonogrid.clean_lwlrap"
 DATA = "sonogrid.data"
 LEAKY = "sonogrid.leaky"
+DATASET = "sonogrid.dataset"
+"""Tag of a registered model: the name of the dataset that its versions learned from."""
 RESULT = "sonogrid.result"
 COPIED = "sonogrid.copied"
 """Tags of a version: its out-of-fold lwlrap (of a blend, nested), the hash of its dataset, whether that score is leaky,
@@ -78,6 +80,8 @@ class Registered:
 
 def register(run: Run, condition: str | None = None) -> Registered:
     """Bring MLflow up to date, log a tagger as a model and register it under the name of the grid.
+
+    If that name belongs to a dataset of another name, it is registered as GRID.DATASET.
 
     It gets the alias `champion` if its out-of-fold lwlrap, of a blend the nested one, is higher than that of the
     champion before it, on the same dataset, and not leaky.
@@ -135,13 +139,34 @@ class _Registration:
     def __init__(self, run: Run) -> None:
         self.run, self.place = run, Place.of(run.folder)
         self.client = connect(self.place)
-        self.name = run.recipe.name
         self.tags = {
             SCORE: f"{self.score:.6f}",
             DATA: run.manifest.content_hash()[:36],
             LEAKY: str(self.what in run.leaky).lower(),
             RESULT: self.word,
         }
+
+    @cached_property
+    def name(self) -> str:
+        """GRID, or GRID.DATASET if GRID belongs to a dataset of another name; of a condition, then -CONDITION."""
+        grid, suffix = self.run.recipe.name, f"-{self.condition}" if self.condition else ""
+        owner = self._dataset_of(grid + suffix)
+        return grid + suffix if owner in (None, self._dataset) else f"{grid}.{self._dataset}{suffix}"
+
+    @property
+    def _dataset(self) -> str:
+        return self.run.data_root.name.replace(":", "-")  # which MLflow allows in no name of a model
+
+    def _dataset_of(self, name: str) -> str | None:
+        """The dataset of a registered model; None if there is no such model, or an older version made it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            tags = self.client.get_registered_model(name).tags
+        except MlflowException:  # it is not there
+            return None
+        dataset: str | None = tags.get(DATASET)
+        return dataset
 
     @cached_property
     def _blend(self) -> BlendResult:
@@ -187,7 +212,7 @@ class _Registration:
         from mlflow.exceptions import MlflowException
 
         try:
-            self.client.create_registered_model(self.name)
+            self.client.create_registered_model(self.name, {DATASET: self._dataset})
         except MlflowException:  # it is there
             self.client.get_registered_model(self.name)
         same = [found for found in self._versions() if not copied or found.tags.get(COPIED) != "false"]
@@ -287,7 +312,6 @@ class _OfCondition(_Registration):
     def __init__(self, run: Run, condition: str) -> None:
         self.what = self.condition = condition
         super().__init__(run)
-        self.name = f"{run.recipe.name}-{condition}"
 
     @property
     def key(self) -> str:

@@ -106,6 +106,18 @@ def test_a_condition_is_a_model_of_its_own(
         register(copy, "Q")
 
 
+def test_a_grid_on_two_datasets_is_two_models(
+    copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = replace(copy, data_root=copy.data_root.parent / "other")
+    assert [register(copy).name, register(other).name, register(copy).name] == ["tiny", "tiny.other", "tiny"]
+    assert models._OfCondition(other, "A").name == "tiny-A", "nobody has this name yet"
+    client = mlflow.MlflowClient()
+    assert int(client.get_model_version_by_alias("tiny.other", "champion").version) == 1
+    assert len(client.search_model_versions("name = 'tiny'")) == 1
+
+
 def test_only_a_better_clean_score_on_the_same_data_makes_a_champion() -> None:
     tags = {models.SCORE: "0.8", models.DATA: "a", models.LEAKY: "false"}
     assert _verdict(tags, None) == (True, "it is the first")

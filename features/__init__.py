@@ -15,10 +15,7 @@ Data, in the order in which it flows:
     settings.py    settings of data and features
     mel.py         power mel spectrograms, equal to librosa's
     graphs.py      the same as torch modules that other runtimes can execute
-    encoder.py     frozen encoders: windows of samples in, embeddings out
-    encoder_onnx.py, encoder_pt2.py   their two file formats
-    encoder_export.py  writes such a file from a module of torch
-    aisfx.py, aisfx_wheel.py   the encoder aiSFX, made from its wheel on PyPI
+    encoders/      frozen encoders: windows of samples in, embeddings out
     shard_plan.py  which clips go into which shard
     shards.py      features on disk, read as memory-mapped arrays
     synthetic.py   the generated audio of the demo

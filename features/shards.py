@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.audio import read_mono
-from features.encoder import Encoder, cut_windows
+from features.encoders.encoder import Encoder, cut_windows
 from features.errors import DataError, StoreError
 from features.files import atomic, load_npy, sha256_file
 from features.mel import MelSpectrogram

@@ -96,7 +96,7 @@ def encoder(name: str, out: Place, *, wheel: Place | None = None) -> EncoderFile
     Raises:
         InputError: there is no such encoder, the file exists, or the wheel is not the known one.
     """
-    from features.aisfx_wheel import LICENCE, write_aisfx
+    from features.encoders.aisfx_wheel import LICENCE, write_aisfx
     from orchestrator.run.places import require_new
 
     if name != "aisfx":

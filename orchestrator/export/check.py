@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from features.audio import read_mono
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from features.errors import InputError
 from orchestrator.report.labels import own_labels
 from orchestrator.report.scores import known_labels

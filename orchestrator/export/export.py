@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from features.encoder_export import save_onnx
+from features.encoders.export import save_onnx
 from features.errors import InputError, JobError
 from features.files import atomic
 from features.words import count

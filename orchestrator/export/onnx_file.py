@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper, inliner, numpy_helper
 from torch import nn
 
-from features.encoder_export import onnx_model
+from features.encoders.export import onnx_model
 from orchestrator.export.graph import TaggerGraph
 from trainers.network_graph import NetworkGraph
 

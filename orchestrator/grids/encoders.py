@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from features.errors import GridError, InputError
 from features.files import sha256_file
 from features.manifest import SUBSETS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.datasets.description import Dataset, LabelNames, Source
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from orchestrator.cli.main import _parser, main
 from orchestrator.grids.load import grid_names, load_grid
 from orchestrator.run.bound import Run
@@ -26,7 +26,7 @@ PARSED_ONLY = {
     "runs runs": "needs a folder of runs; tests/orchestrator/views/test_stored.py has one",
     "serve": "serves until it is stopped; tests/orchestrator/serving asks it",
     "fetch": "downloads gigabytes; tests/features/fetch do so from a server of their own",
-    "encoder aisfx": "downloads a package; tests/features/test_aisfx_wheel.py does so",
+    "encoder aisfx": "downloads a package; tests/features/encoders/test_aisfx_wheel.py does so",
     "launch paper": "takes days and the challenge's audio",
     "launch paper-mini": "takes twenty minutes and data with a group column",
     "launch esc10": "takes minutes and data with a group column",

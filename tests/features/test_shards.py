@@ -7,7 +7,7 @@ import soundfile
 
 import features.shards
 from features.audio import read_mono
-from features.encoder import Encoder, cut_windows
+from features.encoders.encoder import Encoder, cut_windows
 from features.errors import DataError, StoreError
 from features.manifest import Manifest, build_manifest
 from features.mel import MelSpectrogram

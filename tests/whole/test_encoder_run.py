@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from features.audio import read_mono
-from features.encoder import Encoder, cut_windows
+from features.encoders.encoder import Encoder, cut_windows
 from features.errors import InputError
 from orchestrator.grids.load import load_grid
 from orchestrator.launch import launch, resume

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.audio import read_mono
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from features.errors import InputError, JobError
 from orchestrator.export import export
 from orchestrator.export.export import Exported, export_tagger

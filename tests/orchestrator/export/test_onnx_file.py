@@ -9,8 +9,8 @@ import onnx
 import onnxruntime
 import torch
 
-from features.encoder import Encoder
-from features.encoder_export import save_onnx
+from features.encoders.encoder import Encoder
+from features.encoders.export import save_onnx
 from orchestrator.export.export import Exported
 from orchestrator.export.graph import TaggerGraph
 from orchestrator.export.onnx_file import tagger_onnx

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from features.errors import InputError
 from features.settings import EmbeddingSettings
 from orchestrator.run.bound import Run

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from features.aisfx_wheel import LICENCE
-from features.encoder import Encoder
+from features.encoders.aisfx_wheel import LICENCE
+from features.encoders.encoder import Encoder
 from orchestrator.cli.main import main
 from tests.fixtures.typed import said
 

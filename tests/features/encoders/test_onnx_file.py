@@ -6,8 +6,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from features.encoder import Encoder
-from features.encoder_onnx import OnnxNetwork
+from features.encoders.encoder import Encoder
+from features.encoders.onnx_file import OnnxNetwork
 from features.errors import InputError
 from tests.fixtures.encoders import TinyEncoder, write_onnx
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.aisfx_wheel import LICENCE, write_aisfx
-from features.encoder import Encoder
+from features.encoders.aisfx_wheel import LICENCE, write_aisfx
+from features.encoders.encoder import Encoder
 from features.errors import InputError
 from tests.fixtures.aisfx_golden import EMBEDDING, signal
 

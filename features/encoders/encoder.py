@@ -117,9 +117,9 @@ def _read(path: Path) -> Network:
         raise InputError(f"{path} is not a file: give the file of an encoder, or make one with: sonogrid encoder")
     # Imported here: planning a grid must not wait for torch, nor a grid without encoders for onnxruntime.
     if path.suffix == ".onnx":
-        from features.encoder_onnx import OnnxNetwork
+        from features.encoders.onnx_file import OnnxNetwork
 
         return OnnxNetwork(path)
-    from features.encoder_pt2 import Pt2Network
+    from features.encoders.pt2_file import Pt2Network
 
     return Pt2Network(path)

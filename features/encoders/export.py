@@ -9,7 +9,7 @@ import onnx
 import torch
 from torch import nn
 
-from features.encoder import Encoder
+from features.encoders.encoder import Encoder
 from features.errors import InputError
 from features.files import atomic
 

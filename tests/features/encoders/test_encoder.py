@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.encoder import MAX_WINDOWS, Encoder, cut_windows
+from features.encoders.encoder import MAX_WINDOWS, Encoder, cut_windows
 from features.errors import InputError
 from features.settings import EmbeddingSettings
 from tests.fixtures.encoders import DIMS, write_onnx

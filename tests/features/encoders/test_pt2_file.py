@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.encoder import Encoder
-from features.encoder_pt2 import Pt2Network
+from features.encoders.encoder import Encoder
+from features.encoders.pt2_file import Pt2Network
 from features.errors import InputError
 from tests.fixtures.encoders import TinyEncoder, write_onnx, write_pt2
 

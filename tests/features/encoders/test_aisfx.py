@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from features.aisfx import AisfxEncoder
+from features.encoders.aisfx import AisfxEncoder
 from tests.fixtures.aisfx_golden import signal
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from features.aisfx import SAMPLE_RATE_HZ, AisfxEncoder
-from features.encoder_export import export_encoder, require_ending
+from features.encoders.aisfx import SAMPLE_RATE_HZ, AisfxEncoder
+from features.encoders.export import export_encoder, require_ending
 from features.errors import InputError
 from features.files import sha256_file
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.encoder import Encoder
-from features.encoder_export import export_encoder
+from features.encoders.encoder import Encoder
+from features.encoders.export import export_encoder
 from features.errors import InputError
 from tests.fixtures.encoders import DIMS, TinyEncoder
 

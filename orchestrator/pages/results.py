@@ -32,7 +32,7 @@ def scores_section(report: Report) -> Section:
     ]
     if report.blend.oof_lwlrap_nested is not None:
         nested = report.blend.oof_lwlrap_nested
-        rows.append(Dot("blend (honest)", nested, report.blend.interval, "blend" in report.leaky))
+        rows.append(Dot("blend (nested)", nested, report.blend.interval, "blend" in report.leaky))
     blocks: list[Block] = []
     if rows:
         lines = [] if report.chance is None else [(report.chance, "chance")]
@@ -155,7 +155,7 @@ def reliability_section(bins: Sequence[ReliabilityBin]) -> Section:
 def _simple_gains(report: Report) -> list[Dot]:
     """Over the linear condition, or the best one if there is no linear one."""
     parts = {one.name: one.over_linear if report.linear else one.over_best for one in report.conditions}
-    parts["blend (honest)"] = report.blend.over_linear if report.linear else report.blend.over_best
+    parts["blend (nested)"] = report.blend.over_linear if report.linear else report.blend.over_best
     return [
         Dot(name, gain.oof_difference, gain.interval, name.partition(" (")[0] in report.leaky)
         for name, gain in parts.items()

@@ -8,7 +8,7 @@ from trainers.metrics import Metrics
 
 __all__ = ["Rows", "ensemble_rows", "gain_rows", "metric_rows", "step_rows", "student_rows"]
 
-BLEND = "blend (honest)"
+BLEND = "blend (nested)"
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _blend_table(report: Report) -> Table:
     table = _table(title, "weights", ["out-of-fold", "test"])
     test = report.test.lwlrap if report.test else None
     table.add_row("tuned (in sample)", number(blend.oof_lwlrap), number(test))
-    table.add_row("tuned on the other folds (honest)", number(blend.oof_lwlrap_nested), "-")
+    table.add_row("tuned on the other folds (nested)", number(blend.oof_lwlrap_nested), "-")
     table.add_row("uniform", number(blend.uniform_oof_lwlrap), "-")
     table.add_row("greedy", number(blend.greedy_oof_lwlrap), "-")
     if blend.paper_oof_lwlrap is not None:

@@ -7,6 +7,8 @@ printed above the table; without a terminal, only these lines are printed.
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -44,7 +46,7 @@ class LaunchView(Events):
         self.jobs_done = 0
         self.clips_done = 0
         self.began = time.monotonic()
-        self.left = TimeLeft(plan)
+        self.left = TimeLeft(plan, self._epochs, self._network)
         self.running: dict[str, Node] = {}
         self.shards_running = 0
         self.shards_since = 0.0
@@ -81,6 +83,8 @@ class LaunchView(Events):
         """Print the outcome of a job."""
         self.running.pop(node.signature, None)
         done = finished.outcome == "done"
+        if done and node.kind == "train" and self.console.is_terminal:
+            self.left.reached(node, _ends(self.run.store.history(node)), time.monotonic())
         self.left.ended(node, time.monotonic(), done=done)
         self._show(node, "done" if done else "failed" if finished.outcome == "failed" else "waiting")
         if node.shard is not None:
@@ -132,16 +136,20 @@ class LaunchView(Events):
         self._read = (self._read + READ) % len(trainings) if len(trainings) > READ else 0
         for node in [*trainings[self._read :], *trainings[: self._read]][:READ]:
             try:
-                scores = tuple(float(record["lwlrap"]) for record in self.run.store.history(node))
+                history = self.run.store.history(node)
             except (OSError, StoreError):  # the next look may succeed
                 return
             if node.signature in self.running:
-                self.left.reached(node, len(scores) / self._epochs(node), time.monotonic())
-                self._show(node, "running", scores)
+                self.left.reached(node, _ends(history), time.monotonic())
+                self._show(node, "running", tuple(float(record["lwlrap"]) for record in history))
 
     def _epochs(self, node: Node) -> int:
         assert node.condition is not None
         return self.run.recipe.conditions[node.condition].train.total_epochs
+
+    def _network(self, node: Node) -> str:
+        assert node.condition is not None
+        return self.run.recipe.conditions[node.condition].train.network.kind
 
     def _show(self, node: Node, state: CellState, scores: tuple[float, ...] = ()) -> None:
         """Change what is shown of a training; without new scores, the ones before stay."""
@@ -168,6 +176,11 @@ def _place(node: Node) -> tuple[str, int] | None:
     if node.kind != "train" or node.condition is None or len(node.held_out) != 1 or node.round is not None:
         return None
     return node.condition, node.held_out[0]
+
+
+def _ends(history: Sequence[Mapping[str, Any]]) -> list[float]:
+    """When the epochs of a training ended, on its own clock."""
+    return [float(record["time"]) for record in history]
 
 
 def _names(nodes: list[Node]) -> str:

@@ -18,6 +18,7 @@ A job's state follows from what the store knows and from the last sign of life. 
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -44,7 +45,7 @@ FRESH_S = 15.0
 """Age of a sign of life above which an owner may be dead; it writes one every three seconds."""
 TRIES = 3
 """How often a status that can't be read is read before that is an error."""
-COLUMNS = ("state", "job", "epoch", "best", "alive", "left", "host", "why")
+COLUMNS = ("state", "job", "epoch", "best", "took", "alive", "left", "host", "why")
 STYLES = {
     "running": "cyan", "retrying": "yellow", "stopped": "yellow", "failed": "red", "done": "green",
     "cached": "dim", "waiting": "dim",
@@ -198,7 +199,7 @@ def _epochs(node: Node) -> int:
 def show(status: Status) -> Group:
     """The status as a table, with one line that counts the shards."""
     rows = [_row(job) for job in status.jobs if job.kind != "shard" or job.state in ("failed", "retrying")]
-    return Group(Lines(COLUMNS, rows, styles=STYLES), Text(), *map(Text, _sums(status)))
+    return Group(_table(rows), Text(), *map(Text, _sums(status)))
 
 
 def picture(status: Status, height: int) -> Group:
@@ -218,7 +219,7 @@ def picture(status: Status, height: int) -> Group:
     room = max(2, height - len(sums) - 6)
     parts: list[RenderableType] = [Cells(cells, room - min(len(rows), room // 2)), Text()] if cells else []
     if rows:
-        parts += [Lines(COLUMNS, rows[: room // 2], styles=STYLES), Text()]
+        parts += [_table(rows[: room // 2]), Text()]
     return Group(*parts, *map(Text, sums))
 
 
@@ -236,6 +237,12 @@ def _sums(status: Status) -> list[str]:
     ]
 
 
+def _table(rows: Sequence[Sequence[str]]) -> Lines:
+    """Rows without the columns that are empty in all of them."""
+    shown = [n for n, name in enumerate(COLUMNS) if name in ("state", "job") or any(row[n] for row in rows)]
+    return Lines([COLUMNS[n] for n in shown], [[row[n] for n in shown] for row in rows], styles=STYLES)
+
+
 def _row(job: JobStatus) -> tuple[str, ...]:
     why = job.cause or ""
     if job.log and job.state == "failed":
@@ -247,6 +254,7 @@ def _row(job: JobStatus) -> tuple[str, ...]:
         job.name,
         f"{job.epoch}/{job.epochs}" if job.epochs else "",
         f"{job.best_lwlrap:.3f}" if job.best_lwlrap is not None else "",
+        _span(job.seconds) if job.seconds is not None else "",
         f"{_span(job.age_s)} ago" if job.age_s is not None and not job.is_done else "",
         _span(job.eta_s) if job.eta_s is not None and job.state in ("running", "retrying") else "",
         job.host or "",

@@ -33,7 +33,7 @@ def test_conditions_with_outside_data_have_a_table_of_their_own(made: Report) ->
 def test_steps_are_differences_with_intervals(made: Report) -> None:
     step, gains = tables(steps_section(made))
     assert list(step.rows[0])[:5] == ["noisy clips (leaky)", "=A", "B", "+0.050", "-0.010 to +0.100"]
-    assert [row[0] for row in gains.rows] == ["B (leaky)", "blend (honest)"]
+    assert [row[0] for row in gains.rows] == ["B (leaky)", "blend (nested)"]
 
 
 def test_the_blend_has_both_scores_and_its_weights_by_name(made: Report) -> None:

@@ -111,7 +111,7 @@ def test_the_blend_counts_members_weights_and_predictions() -> None:
     text = printed(replace(REPORT, blend=blend, test=types.TestScores(0.87, None, None)))
     assert "blend: 2 members, 1 with a weight, 2 predictions" in text
     assert cells(text, "tuned (in sample)") == ["tuned (in sample)", "0.900", "0.870"]
-    assert cells(text, "tuned on the other folds (honest)")[1:] == ["0.850", "-"]
+    assert cells(text, "tuned on the other folds (nested)")[1:] == ["0.850", "-"]
     assert "the paper's weights" not in text
     text = printed(replace(REPORT, blend=replace(blend, paper_oof_lwlrap=0.83)))
     assert cells(text, "the paper's weights") == ["the paper's weights", "0.830", "-"]
@@ -148,7 +148,7 @@ def test_gains_over_the_linear_and_the_best_condition_have_a_table() -> None:
     shown = ["+0.050", "+0.010 to +0.091", "+0.040", "-0.020 to +0.100"]
     assert cells(table, "A") == ["A", *shown, *shown]
     assert cells(table, "L") == ["L", *["-"] * 4, *shown]
-    assert cells(table, "blend (honest)")[1:4] == ["+0.050", "+0.010 to +0.091", "-"]
+    assert cells(table, "blend (nested)")[1:4] == ["+0.050", "+0.010 to +0.091", "-"]
 
 
 def test_a_linear_condition_that_is_the_best_is_compared_with_once() -> None:

@@ -79,6 +79,13 @@ def test_the_table_has_one_line_per_job_and_counts_shards() -> None:
     assert "not running" in printed(Status(jobs, None))
 
 
+def test_a_finished_job_says_what_it_took_and_empty_columns_are_left_out() -> None:
+    jobs = [JobStatus("train-A-0", "train", "done", None, 10, 10, 0.5, host="node-7", seconds=65.2)]
+    head, _, line, *_ = printed(Status(jobs, None)).splitlines()
+    assert head.split() == ["state", "job", "epoch", "best", "took", "host"]
+    assert line.split() == ["done", "train-A-0", "10/10", "0.500", "1:05", "node-7"]
+
+
 def test_the_json_form_has_every_field(inline_run: Run) -> None:
     content = read_status(RecordedRun.open(inline_run.folder)).as_dict()
     assert set(content) == {"owner", "jobs"}

@@ -28,7 +28,6 @@ from orchestrator.blending.tune import Parts
 from orchestrator.grids.recipe import BlendSettings, MixtureSettings
 from orchestrator.jobs.run import run_job
 from orchestrator.pages import PAGE
-from orchestrator.pages.write import write_pages
 from orchestrator.redact import redact
 from orchestrator.report.build import write_reports
 from orchestrator.run.bound import Run
@@ -260,6 +259,8 @@ def _with_blend(run: Run, settings: BlendSettings) -> Run:
     run.save()
     report = write_reports(run)
     if (run.folder / PAGE).exists():
+        from orchestrator.pages.write import write_pages  # here: pictures and torch take a second to import
+
         write_pages(run, report, {"html": run.folder / PAGE})
     return run
 

@@ -24,10 +24,12 @@
     checkpoints.py       checkpoints of a job, and how it continues from them
     weights.py           snapshots and checkpoints as safetensors
     predict.py           full-length prediction
+    groups.py            which clips are predicted together, and which part of them
     pseudo.py            pseudo labels from a teacher's predictions
     lwlrap.py            the metric
     speed.py             seconds of a step on this machine, by a few real ones
     flops.py             cost of training and prediction
+    counts.py            operations and bytes, counted on the networks; counted.py keeps them in a file
     randomness.py        random draws as a function of (seed, purpose, step)
 
 - Nothing here knows Ray, MLflow or Optuna: a job runs, and can be stepped through, in a plain Python process.

@@ -18,13 +18,10 @@ from torch import Tensor, nn
 
 from features.errors import StoreError
 from features.files import atomic
-from trainers.history import HISTORY
+from trainers.history import CHECKPOINT, HISTORY, PREVIOUS
 from trainers.weights import load_checkpoint, read_about, read_tensors, save_checkpoint
 
 __all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoints", "snapshot_path"]
-
-CHECKPOINT = "checkpoint.safetensors"
-PREVIOUS = "checkpoint-previous.safetensors"
 
 log = logging.getLogger("sonogrid")
 

@@ -1,8 +1,6 @@
-"""The cost of a network: floating-point operations, counted on the real classes, and bytes of its weights.
+"""The cost of training and prediction: floating-point operations and bytes, from counts on the networks.
 
-Networks are built on torch's meta device, which has shapes without values, so a full-size network takes no memory and a
-count takes some hundredths of a second. Convolutions and matrix products are counted, two operations per multiply-add,
-as data sheets state peaks; batch norm, pooling, activations and augmentation are not.
+Imports no torch, unless a count is not known yet (`trainers.counted`).
 """
 
 import math
@@ -12,12 +10,9 @@ from functools import cache, lru_cache
 from statistics import fmean
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.network import Tagger
-from trainers.predict import WHOLE, batches, windows
+from trainers.counted import counted
+from trainers.groups import WHOLE, batches, windows
 from trainers.schedule import steps_per_epoch
 from trainers.settings import NetworkSettings, ReadSettings, TrainSettings
 
@@ -63,11 +58,8 @@ def crop_flops(network: NetworkSettings, classes: int, length: int, n_mels: int 
         length: frames or samples.
         n_mels: bands of a frame; None for samples.
     """
-    with FlopCounterMode(display=False) as counter:
-        logits = _bare(network, classes, n_mels)(_input(1, length, n_mels))
-        forward = counter.get_total_flops()
-        logits.sum().backward()
-    return CropFlops(forward, counter.get_total_flops() - forward)
+    forward, backward = counted("crop", network, classes, length, n_mels)
+    return CropFlops(forward, backward)
 
 
 def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray) -> np.ndarray:
@@ -76,7 +68,7 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
     They are linear in the length except for the rounding of strides, so they are counted at a few lengths and
     interpolated between these.
     """
-    shortest = _bare(network, 1, n_mels).min_length
+    (shortest,) = counted("shortest", network, n_mels)
     lengths = np.maximum(lengths, shortest)  # `predict` pads shorter clips
     last = math.ceil(math.log(max(1.0, float(lengths.max()) / shortest), KNOT_RATIO))
     knots = [shortest * KNOT_RATIO**power for power in range(last + 1)]
@@ -87,10 +79,8 @@ def clip_flops(network: NetworkSettings, n_mels: int | None, lengths: np.ndarray
 @cache
 def head_flops(network: NetworkSettings, classes: int, n_mels: int | None) -> int:
     """Operations of one clip through one head."""
-    tagger = _bare(network, classes, n_mels)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        tagger.heads["curated"](torch.empty(1, tagger.features, device="meta"))
-    return int(counter.get_total_flops())
+    (flops,) = counted("head", network, classes, n_mels)
+    return flops
 
 
 @lru_cache(maxsize=1024)
@@ -153,7 +143,7 @@ def training_flops(
 @cache
 def snapshot_bytes(network: NetworkSettings, classes: int, n_mels: int | None, *, noisy_head: bool) -> int:
     """Bytes of a snapshot's parameters and buffers."""
-    return _n_bytes(list(_tagger(network, classes, noisy_head, n_mels).state_dict().values()))
+    return counted("weights", network, classes, n_mels, noisy_head)[0]
 
 
 @cache
@@ -161,40 +151,14 @@ def checkpoint_bytes(
     network: NetworkSettings, classes: int, n_mels: int | None, *, noisy_head: bool, optimizer: str
 ) -> int:
     """Bytes of a checkpoint (weights and optimizer state), which exists beside the snapshots while a job runs."""
-    weights = list(_tagger(network, classes, noisy_head, n_mels).parameters())
-    return snapshot_bytes(network, classes, n_mels, noisy_head=noisy_head) + MOMENTS[optimizer] * _n_bytes(weights)
-
-
-def _n_bytes(tensors: Sequence[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _tagger(network: NetworkSettings, classes: int, noisy_head: bool, n_mels: int | None) -> Tagger:
-    with torch.device("meta"):
-        return Tagger(network, classes, noisy_head=noisy_head, bands=n_mels)
-
-
-@lru_cache(maxsize=16)
-def _bare(network: NetworkSettings, classes: int, n_mels: int | None) -> Tagger:
-    """The network with one head and without batch norm, which has no counted operations and takes most of the time."""
-    tagger = _tagger(network, classes, False, n_mels)
-    for module in list(tagger.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-                setattr(module, name, nn.Identity())
-    return tagger
-
-
-def _input(batch: int, length: int, n_mels: int | None) -> Tensor:
-    return torch.empty((batch, length) if n_mels is None else (batch, length, n_mels), device="meta")
+    weights, parameters = counted("weights", network, classes, n_mels, noisy_head)
+    return weights + MOMENTS[optimizer] * parameters
 
 
 @cache
 def _trunk_flops(network: NetworkSettings, n_mels: int | None, length: int) -> int:
-    tagger = _bare(network, 1, n_mels)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        tagger.embed(_input(1, length, n_mels))
-    return int(counter.get_total_flops())
+    (flops,) = counted("trunk", network, length, n_mels)
+    return flops
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""The history of a training job, `history.jsonl`: one line per epoch.
+"""The history of a training job, `history.jsonl`: one line per epoch; and the names of the checkpoints beside it.
 
 Imports no torch, so that read-only commands start fast.
 """
@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HISTORY", "epoch_line", "is_measured", "latest_history", "parse_history", "read_history"]
+__all__ = [
+    "CHECKPOINT", "HISTORY", "PREVIOUS", "epoch_line", "is_measured", "latest_history", "parse_history", "read_history",
+]  # fmt: skip
 
 HISTORY = "history.jsonl"
+CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint-previous.safetensors"
 
 
 def is_measured(key: str) -> bool:

@@ -25,7 +25,7 @@ from features.errors import StoreError, SupersededError
 from orchestrator.redact import redact
 from orchestrator.store.interfaces import WorkerStore
 from orchestrator.store.marks import Claim, DoneMark, Failure, Placement, Queued, SignOfLife, StopRequest
-from trainers.checkpoints import CHECKPOINT, PREVIOUS
+from trainers.history import CHECKPOINT, PREVIOUS
 from trainers.supervisor import Stop, Supervisor
 
 __all__ = ["Attempt"]

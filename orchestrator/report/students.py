@@ -9,6 +9,7 @@ from orchestrator.report.gains import BLEND
 from orchestrator.report.scores import Scores
 from orchestrator.report.types import Gain, StudentReport
 from orchestrator.run.bound import Run
+from trainers.flops import Clips, prediction_flops, snapshot_bytes
 
 __all__ = ["student_reports"]
 
@@ -40,9 +41,6 @@ def _cycles(blend: Blend) -> dict[str, set[int]]:
 
 def _size(run: Run, cycles: Mapping[str, Collection[int]]) -> tuple[int, float]:
     """Bytes of the weights of some cycles' networks of all folds, and their operations for a clip of mean length."""
-    # torch is imported for this alone: reports without students start fast
-    from trainers.flops import Clips, prediction_flops, snapshot_bytes
-
     clips = run.manifest.subset("curated")
     mean_s = float((clips["n_samples"] / clips["sample_rate_hz"]).mean())
     classes, n_bytes, flops = len(run.manifest.classes), 0, 0.0

@@ -1,6 +1,6 @@
 """Scores of many clips on all cores: clips that are padded to one length go through a network together.
 
-A clip's score does not depend on the clips beside it (`trainers.predict`), so they may be chosen for speed: a ResNet
+A clip's score does not depend on the clips beside it (`trainers.groups`), so they may be chosen for speed: a ResNet
 takes a third of the time for a clip among seven others than for one alone, and every new shape of a batch costs as much
 as several clips, since torch compiles its convolutions for it. A thread takes one such group at a time, as several
 threads inside a small network would mostly wait for each other.
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from orchestrator.tagger.members import Condition
-from trainers.predict import own_lengths
+from trainers.groups import own_lengths
 
 __all__ = ["Clip", "blend", "cores", "groups_by_length", "one_thread_per_core"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.predict import MAX_CLIPS, MAX_VALUES, group_by_length
+from trainers.groups import MAX_CLIPS, MAX_VALUES, group_by_length
 from trainers.schedule import cyclic_cosine
 from trainers.streams import crop_starts
 

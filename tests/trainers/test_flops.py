@@ -14,7 +14,6 @@ from trainers.flops import (
     checkpoint_bytes,
     clip_flops,
     crop_flops,
-    head_flops,
     prediction_flops,
     snapshot_bytes,
     training_flops,
@@ -22,7 +21,7 @@ from trainers.flops import (
 from trainers.loop import TrainJob, train
 from trainers.network import Tagger
 from trainers.predict import predict
-from trainers.settings import EnvNetSettings, NetworkSettings, PooledSettings, ResNetSettings
+from trainers.settings import EnvNetSettings, NetworkSettings, ResNetSettings
 from trainers.weights import save_checkpoint, save_snapshot
 
 TINY = ResNetSettings(depth=10, width=4, head_units=8)
@@ -30,43 +29,6 @@ FULL = [
     (ResNetSettings(), 128, (100, 129, 333, 601, 979, 1_921, 7_373)),
     (EnvNetSettings(), None, (13_230, 44_100, 661_500, 2_540_160)),
 ]
-
-
-def conv(kernel: int, channels_in: int, channels_out: int, height: int, width: int) -> int:
-    return 2 * kernel * kernel * channels_in * channels_out * height * width
-
-
-def test_a_tiny_resnet_counts_what_a_hand_counts() -> None:
-    # 16 bands x 32 frames; the stem halves to 8 x 16, its pool to 4 x 8; later stages halve, upwards rounded.
-    stem = conv(7, 1, 4, 8, 16)
-    blocks = [conv(3, 4, 4, 4, 8) + conv(3, 4, 4, 4, 8)]
-    for (c_in, c_out), (height, width) in zip([(4, 8), (8, 16), (16, 32)], [(2, 4), (1, 2), (1, 1)], strict=True):
-        kernels = conv(3, c_in, c_out, height, width) + conv(3, c_out, c_out, height, width)
-        blocks.append(kernels + conv(1, c_in, c_out, height, width))
-    head = 2 * (32 * 8 + 8 * 8 + 8 * 5)
-    counted = crop_flops(TINY, classes=5, length=32, n_mels=16)
-    assert head_flops(TINY, 5, 16) == head
-    assert counted.forward == stem + sum(blocks) + head
-    # Backward: gradients of weights and of inputs cost as much as the product itself; the stem's input needs none.
-    assert counted.backward == 2 * counted.forward - stem
-
-
-@pytest.mark.parametrize(
-    ("network", "n_mels", "length"),
-    [
-        (TINY, 16, 40),
-        (TINY.model_copy(update={"statistics": ("mean", "maximum")}), 16, 40),
-        (EnvNetSettings(width=4), None, 21_000),
-        (PooledSettings(), 16, 40),
-    ],
-)
-def test_a_count_without_numbers_is_the_count_with_them(
-    network: NetworkSettings, n_mels: int | None, length: int
-) -> None:
-    x = torch.rand((2, length) if n_mels is None else (2, length, n_mels))
-    with FlopCounterMode(display=False) as counter:
-        Tagger(network, 5, noisy_head=True, bands=n_mels)(x).sum().backward()
-    assert 2 * crop_flops(network, 5, length, n_mels).both == counter.get_total_flops()
 
 
 @pytest.mark.parametrize(("network", "n_mels", "lengths"), FULL)

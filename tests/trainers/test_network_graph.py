@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from trainers.clips import ClipBank, MemoryClips
+from trainers.groups import own_lengths
 from trainers.network import Tagger
 from trainers.network_graph import NetworkGraph, PadGraph, _rounding
-from trainers.predict import own_lengths, predict
+from trainers.predict import predict
 from trainers.settings import (
     EnvNetSettings,
     NetworkSettings,

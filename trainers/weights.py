@@ -212,7 +212,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, Any
     # A single entry: safetensors writes several in no fixed order, and equal weights should make equal files.
     header = {"about": json.dumps({**about, "sha256": _digest(contiguous, about)})}
     with atomic(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         save_file(contiguous, temporary, metadata=header)
+        temporary.chmod(mode)  # safetensors lets nobody else read its files, not even colleagues with one store
 
 
 def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:

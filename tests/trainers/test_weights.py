@@ -315,3 +315,9 @@ def test_files_are_plain_safetensors(tmp_path: Path) -> None:
     begin, end = header["network.0.bias"]["data_offsets"]
     stored = struct.unpack("<2f", content[8 + length + begin : 8 + length + end])
     assert list(stored) == network.state_dict()["0.bias"].tolist()
+
+
+def test_a_colleague_can_read_weights_as_any_other_file(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    save_snapshot(tmp_path / "a.safetensors", tagger(0), {})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -1,13 +1,11 @@
 """Augmentations of samples in [-1, 1], (B, S), and `scale`, which also works on mel (docs/paper.md, Augmentation)."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.batch import Batch, column
+from trainers.batch import Change, Layout, column
 
 __all__ = ["bc_mix", "bc_mix_released", "gain_db", "loudest_window_db", "scale"]
 
@@ -21,22 +19,26 @@ def scale(clips: int, rng: np.random.Generator, *, factor: float) -> np.ndarray:
     return rates
 
 
-def bc_mix(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
+def bc_mix(layout: Layout, rng: np.random.Generator, *, p: float) -> Change:
     """Between-class mixing (Tokozume et al. 2018, eq. 2): the ratio corrects for the loudness of both clips.
 
     t = 1 / (1 + 10^((G1 - G2) / 20) (1 - r) / r), x = (t x1 + (1 - t) x2) / sqrt(t^2 + (1 - t)^2), labels mixed by r.
     """
-    clips = len(batch.x) // 2
+    clips = layout.shape[0] // 2
     drawn = rng.uniform(0.0, 1.0, clips)
-    ratio = column(np.where(rng.random(clips) < p, drawn, 1.0), batch.x, 2)  # (B, 1)
-    gain_db = loudest_window_db(batch.x)
-    balance = 10.0 ** ((gain_db[:clips] - gain_db[clips:]) / 20.0)[:, None]
-    t = ratio / (ratio + balance * (1.0 - ratio))
-    x = (t * batch.x[:clips] + (1.0 - t) * batch.x[clips:]) / torch.sqrt(t**2 + (1.0 - t) ** 2)
-    y = torch.lerp(batch.y[clips:], batch.y[:clips], ratio)
-    start = np.minimum(batch.start[:clips], batch.start[clips:])
-    stop = np.maximum(batch.stop[:clips], batch.stop[clips:])
-    return Batch(x, y, start, stop)
+    own = np.where(rng.random(clips) < p, drawn, 1.0).astype(np.float32)
+
+    def apply(x: Tensor, y: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = column(own, 2)  # (B, 1)
+        gain_db = loudest_window_db(x)
+        balance = 10.0 ** ((gain_db[:clips] - gain_db[clips:]) / 20.0)[:, None]
+        t = ratio / (ratio + balance * (1.0 - ratio))
+        mixed = (t * x[:clips] + (1.0 - t) * x[clips:]) / torch.sqrt(t**2 + (1.0 - t) ** 2)
+        return mixed, torch.lerp(y[clips:], y[:clips], ratio)
+
+    start = np.minimum(layout.start[:clips], layout.start[clips:])
+    stop = np.maximum(layout.stop[:clips], layout.stop[clips:])
+    return Change(Layout((clips, *layout.shape[1:]), start, stop), apply, (own,))
 
 
 def loudest_window_db(x: Tensor, window_samples: int = 4096, floor_db: float = -80.0) -> Tensor:
@@ -47,21 +49,26 @@ def loudest_window_db(x: Tensor, window_samples: int = 4096, floor_db: float = -
     return level
 
 
-def bc_mix_released(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
+def bc_mix_released(layout: Layout, rng: np.random.Generator, *, p: float) -> Change:
     """The released code's `bc_mix`: the clip is mixed with itself, its labels with the partner's.
 
     Both clips are equally loud then, so t = r and x becomes x / sqrt(r^2 + (1 - r)^2): only the level changes.
     """
-    clips = len(batch.x) // 2
+    clips = layout.shape[0] // 2
     drawn = rng.uniform(0.0, 1.0, clips)
-    ratio = column(np.where(rng.random(clips) < p, drawn, 1.0), batch.x, 2)  # (B, 1)
-    x = batch.x[:clips] / torch.sqrt(ratio**2 + (1.0 - ratio) ** 2)
-    y = torch.lerp(batch.y[clips:], batch.y[:clips], ratio)
-    return Batch(x, y, batch.start[:clips], batch.stop[:clips])
+    own = np.where(rng.random(clips) < p, drawn, 1.0).astype(np.float32)
+
+    def apply(x: Tensor, y: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = column(own, 2)  # (B, 1)
+        alone = x[:clips] / torch.sqrt(ratio**2 + (1.0 - ratio) ** 2)
+        return alone, torch.lerp(y[clips:], y[:clips], ratio)
+
+    return Change(layout.first(clips), apply, (own,))
 
 
-def gain_db(batch: Batch, rng: np.random.Generator, *, p: float, range_db: float) -> Batch:
+def gain_db(layout: Layout, rng: np.random.Generator, *, p: float, range_db: float) -> Change:
     """Change the level of a clip by -range_db..range_db."""
-    n = len(batch.x)
+    n = layout.shape[0]
     level = np.where(rng.random(n) < p, rng.uniform(-range_db, range_db, n), 0.0)
-    return replace(batch, x=batch.x * column(10.0 ** (level / 20.0), batch.x, batch.x.dim()))
+    factor = (10.0 ** (level / 20.0)).astype(np.float32)
+    return Change(layout, lambda x, y, factor: (x * column(factor, x.dim()), y), (factor,))

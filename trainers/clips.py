@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.batch import on_device
 from trainers.settings import Padding
+from trainers.transfer import Filled, Work
 
 __all__ = ["ClipBank", "ClipSource", "MemoryClips"]
 
@@ -54,12 +54,6 @@ class MemoryClips:
         return self.arrays[i]
 
 
-def staging(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> tuple[Tensor, np.ndarray]:
-    """A tensor of zeros on the host and an array that shares its memory; pinned memory is copied to a GPU in one go."""
-    tensor = torch.zeros(shape, dtype=dtype, pin_memory=pinned)
-    return tensor, tensor.numpy()
-
-
 class ClipBank:
     """The clips of one subset; a row is the position of a clip in the shard set."""
 
@@ -74,7 +68,7 @@ class ClipBank:
         self._flat: Tensor | None = None
         if 0 < size <= resident_bytes:
             self._flat = self._copy_all()
-            self._offsets = torch.as_tensor(np.cumsum(self.lengths) - self.lengths, device=device)
+            self._offsets = np.cumsum(self.lengths) - self.lengths
 
     def _copy_all(self) -> Tensor:
         flat = torch.empty((int(self.lengths.sum()), *self.tail), dtype=self._dtype, device=self.device)
@@ -92,45 +86,64 @@ class ClipBank:
         Returns:
             (B, length, n_mels) mel power or (B, length) samples in [-1, 1], float32, on the device.
         """
-        if self._flat is not None:
-            return self._finish(self._gather(np.asarray(rows), starts, length, padding))
-        out, view = staging(
-            (len(rows), length, *self.tail), self._dtype, pinned=self.device.type == "cuda"
-        )  # (B, length[, n_mels])
-        for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            begin, clip_length = int(start), int(self.lengths[row])
-            first, last = max(0, begin), min(clip_length, begin + length)
-            if padding == "repeat" and last - first < length:
-                view[index] = self.shards.array(int(row))[np.arange(begin, begin + length) % clip_length]
-            elif first < last:
-                view[index, first - begin : last - begin] = self.shards.array(int(row))[first:last]
-        return self._finish(out.to(self.device, non_blocking=True))
+        return self.reading(rows, starts, length, padding).on(self.device)
 
-    def crop_at_rate(
+    def reading(
+        self, rows: Sequence[int] | np.ndarray, starts: np.ndarray, length: int, padding: Padding = "zeros"
+    ) -> Work[Tensor]:
+        """The work of `crop`."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if self._flat is not None:
+            places = np.stack([self._offsets[rows], starts, self.lengths[rows]])  # (3, B)
+            return Work((places,), lambda places: self._finish(self._gather(places, length, padding)))
+        dtype = np.dtype(np.int16 if self._dtype is torch.int16 else np.float32)
+        crops = Filled(
+            (len(rows), length, *self.tail), dtype, lambda view: self._fill(view, rows, starts, length, padding)
+        )
+        return Work((crops,), self._finish)
+
+    def reading_at_rate(
         self, rows: np.ndarray, starts: np.ndarray, length: int, rates: np.ndarray, padding: Padding = "zeros"
-    ) -> Tensor:
-        """Like `crop`, of clips stretched to `rates` (B,) times their length by nearest neighbour.
+    ) -> Work[Tensor]:
+        """Like `reading`, of clips stretched to `rates` (B,) times their length by nearest neighbour.
 
         `starts` are positions in the stretched clips.
         """
         origin = np.floor(starts / rates).astype(np.int64)
-        window = self.crop(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
+        window = self.reading(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
         place = starts[:, None] + np.arange(length)
         source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
-        index = on_device(source, self.device).reshape(*source.shape, *[1] * len(self.tail))
-        return torch.take_along_dim(window, index, dim=1)
 
-    def _gather(self, rows: np.ndarray, starts: np.ndarray, length: int, padding: Padding) -> Tensor:
+        def run(*sent: Tensor) -> Tensor:
+            index = sent[-1].reshape(*source.shape, *[1] * len(self.tail))
+            return torch.take_along_dim(window.run(*sent[:-1]), index, dim=1)
+
+        return Work((*window.arrays, source), run)
+
+    def _gather(self, places: Tensor, length: int, padding: Padding) -> Tensor:
         assert self._flat is not None
-        row = on_device(rows, self.device)
-        place = on_device(starts, self.device)[:, None] + torch.arange(length, device=self.device)
-        lengths = on_device(self.lengths[rows], self.device)[:, None]
+        offset, start, lengths = places[:, :, None]  # (B, 1) each
+        place = start + torch.arange(length, device=self.device)
         if padding == "repeat":
             place = place % lengths
         inside = (place >= 0) & (place < lengths)  # (B, length)
-        index = (self._offsets[row][:, None] + place).masked_fill(~inside, 0)
+        index = (offset + place).masked_fill(~inside, 0)
         crops = self._flat[index.reshape(-1)].reshape(*index.shape, *self.tail)
         return crops.masked_fill(~inside.reshape(*index.shape, *[1] * len(self.tail)), 0)
+
+    def _fill(self, view: np.ndarray, rows: np.ndarray, starts: np.ndarray, length: int, padding: Padding) -> None:
+        """Write crops (B, length[, n_mels]), read from the files."""
+        for crop, row, start in zip(view, rows, starts, strict=True):
+            begin, clip_length = int(start), int(self.lengths[row])
+            first, last = max(0, begin), min(clip_length, begin + length)
+            if padding == "repeat" and last - first < length:
+                crop[:] = self.shards.array(int(row))[np.arange(begin, begin + length) % clip_length]
+            elif first < last:
+                crop[: first - begin] = 0
+                crop[first - begin : last - begin] = self.shards.array(int(row))[first:last]
+                crop[last - begin :] = 0
+            else:
+                crop[:] = 0
 
     def _finish(self, crops: Tensor) -> Tensor:
         return crops.float() / 32768.0 if self._dtype is torch.int16 else crops

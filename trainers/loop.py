@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from features.errors import NotFiniteError
+from trainers.ahead import Ahead
 from trainers.checkpoints import Checkpoints, snapshot_path
 from trainers.clips import ClipBank, ClipSource
 from trainers.history import epoch_line
@@ -34,7 +35,7 @@ from trainers.registry import AUGMENTATIONS
 from trainers.schedule import cyclic_cosine, steps_per_epoch
 from trainers.semi import make_method
 from trainers.settings import ResNetSettings, SEResNeXtSettings, TrainSettings
-from trainers.streams import Pool, Stream
+from trainers.streams import Labelled, Pool, Stream
 from trainers.sums import LossSums
 from trainers.supervisor import Supervisor
 from trainers.usage import Usage
@@ -103,7 +104,9 @@ def train(job: TrainJob, folder: Path, supervisor: Supervisor | None = None, gro
         SupersededError: another attempt at the job has started.
     """
     torch.set_num_threads(job.settings.threads)
-    return _Training(job, folder, supervisor or Supervisor(), group).go()
+    training = _Training(job, folder, supervisor or Supervisor(), group)
+    with training.ahead:
+        return training.go()
 
 
 class _Training:
@@ -132,6 +135,7 @@ class _Training:
         self.method = make_method(settings, self.network, self.steps_per_epoch, seed)
         self.views: list[Stream] = []
         self.streams = self._make_streams()
+        self.ahead = Ahead(self._read, job.device, settings.total_epochs * self.steps_per_epoch)
         self.autocast = use_precision(settings.precision, job.device)
         self.checkpoints = Checkpoints(folder, self.steps_per_epoch, settings.epochs)
 
@@ -185,6 +189,11 @@ class _Training:
     @staticmethod
     def _pool(bank: ClipBank, rows: np.ndarray, targets: Tensor) -> Pool:
         return Pool(bank, rows, targets[torch.as_tensor(rows, device=targets.device)])
+
+    def _read(self, step: int) -> tuple[dict[str, Labelled], tuple[Tensor, ...]]:
+        """The batches of a step by stream, and the views that the method reads."""
+        labelled = {name: stream.batch(step) for name, stream in self.streams.items()}
+        return labelled, tuple(view.batch(step)[0] for view in self.views[: self.method.views_at(step)])
 
     def go(self) -> bool:
         settings, checkpoints = self.job.settings, self.checkpoints
@@ -247,8 +256,7 @@ class _Training:
             for group in self.optimizer.param_groups:
                 group["lr"] = self._lr(step)
             self.optimizer.zero_grad(set_to_none=True)
-            labelled = {name: stream.batch(step) for name, stream in self.streams.items()}
-            views = (view.batch(step)[0] for view in self.views)
+            labelled, views = self.ahead(step)
             with self.autocast:
                 batches = self.method.batches(labelled, views, step)
             # Streams go through the trunk one after the other, so that batch norm sees the statistics of each.

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from trainers.batch import on_device
 from trainers.clips import ClipBank
 from trainers.groups import WHOLE, batches, windows
 from trainers.losses import activate
 from trainers.network import Head, Tagger
 from trainers.settings import Padding, ReadSettings
+from trainers.transfer import on_device
 
 __all__ = ["predict"]
 

@@ -16,19 +16,21 @@ To add a method, write a class with a `register` line here and its settings in `
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainers.batch import column, on_device
+from trainers.batch import column
 from trainers.losses import activate
 from trainers.network import Tagger
 from trainers.randomness import generator
 from trainers.registry import Activation
 from trainers.settings import MeanTeacherSettings, MixMatchSettings, PseudoLabelSettings, TrainSettings
+from trainers.transfer import send
 
 __all__ = ["METHODS", "Batches", "Method", "hard_labels", "make_method", "sharpen"]
 
@@ -69,12 +71,16 @@ class Method(nn.Module, Generic[OwnSettings]):
         """Name of the loss and its weight at a step, for each batch that the method adds."""
         return {}
 
-    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+    def views_at(self, step: int) -> int:
+        """How many of the views are read at a step."""
+        return self.views
+
+    def batches(self, labelled: Batches, views: Sequence[Tensor], step: int) -> Batches:
         """The batches that a step is trained on.
 
         Args:
             labelled: the batches of the streams with labels.
-            views: inputs (B, ...) of the same unlabelled clips, one view after the other, read on demand.
+            views: inputs (B, ...) of the same unlabelled clips, `views_at(step)` of them.
             step: global step.
         """
         return labelled
@@ -124,14 +130,19 @@ class PseudoLabel(Method[PseudoLabelSettings]):
 
     def terms(self, step: int) -> dict[str, tuple[str, float]]:
         """The loss of the curated head, times alpha(t)."""
-        start, end = self.semi.ramp_start, self.semi.ramp_end
-        share = _linear(step / self.steps_per_epoch - start, end - start)
-        return {"unlabelled": (self.settings.loss, self.semi.weight * share)}
+        return {"unlabelled": (self.settings.loss, self._alpha(step))}
 
-    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+    def views_at(self, step: int) -> int:
+        """None while alpha(t) is 0."""
+        return self.views if self._alpha(step) > 0 else 0
+
+    def _alpha(self, step: int) -> float:
+        start, end = self.semi.ramp_start, self.semi.ramp_end
+        return self.semi.weight * _linear(step / self.steps_per_epoch - start, end - start)
+
+    def batches(self, labelled: Batches, views: Sequence[Tensor], step: int) -> Batches:
         """Add the unlabelled clips with the network's own hard labels."""
-        _, alpha = self.terms(step)["unlabelled"]
-        if alpha == 0:
+        if not views:
             return labelled
         (x,) = views
         labels = hard_labels(_scores(self.network, x), self.semi.threshold, self.network.activation)
@@ -171,7 +182,7 @@ class MeanTeacher(Method[MeanTeacherSettings]):
         left = 1.0 - _linear(step / self.steps_per_epoch, self.semi.ramp_epochs)
         return {"unlabelled": ("mse", self.semi.weight * math.exp(-5.0 * left**2))}
 
-    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+    def batches(self, labelled: Batches, views: Sequence[Tensor], step: int) -> Batches:
         """Add one view of the unlabelled clips with the teacher's scores of the other."""
         for_student, for_teacher = views
         return {**labelled, "unlabelled": (for_student, _scores(self.teacher, for_teacher))}
@@ -210,19 +221,17 @@ class MixMatch(Method[MixMatchSettings]):
         share = _linear(step / self.steps_per_epoch, self.semi.ramp_epochs)
         return {"unlabelled": ("mse", self.semi.weight * share)}
 
-    def batches(self, labelled: Batches, views: Iterable[Tensor], step: int) -> Batches:
+    def batches(self, labelled: Batches, views: Sequence[Tensor], step: int) -> Batches:
         """The curated batch mixed, and K B mixed views with mixed guesses."""
-        seen = list(views)
-        mean = torch.stack([_scores(self.network, view) for view in seen]).mean(dim=0)  # (B, C)
+        mean = torch.stack([_scores(self.network, view) for view in views]).mean(dim=0)  # (B, C)
         guess = sharpen(mean, self.semi.temperature, self.network.activation)
         x, y = labelled["curated"]
         clips, device = len(x), x.device
-        x, y = torch.cat([x, *seen]), torch.cat([y, *[guess] * len(seen)])  # (B + K B, ...)
+        x, y = torch.cat([x, *views]), torch.cat([y, *[guess] * len(views)])  # (B + K B, ...)
         rng = generator(self.seed, "mixmatch", step)
-        partner = on_device(rng.permutation(len(x)), device)
-        ratio = rng.beta(self.semi.alpha, self.semi.alpha, len(x))
-        own = ratio.clip(min=1.0 - ratio)
-        x, y = (torch.lerp(v[partner], v, column(own, v, v.dim())) for v in (x, y))
+        order, ratio = rng.permutation(len(x)), rng.beta(self.semi.alpha, self.semi.alpha, len(x))
+        partner, own = send([order, ratio.clip(min=1.0 - ratio).astype(np.float32)], device)
+        x, y = (torch.lerp(v[partner], v, column(own, v.dim())) for v in (x, y))
         return {**labelled, "curated": (x[:clips], y[:clips]), "unlabelled": (x[clips:], y[clips:])}
 
 

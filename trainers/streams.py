@@ -1,6 +1,7 @@
 """Streams of training batches: which clips a step sees, where they are cropped, how they are augmented.
 
-A stream is endless and stateless: its batch at a step is a function of (seed, stream name, step).
+A stream is endless and stateless: its batch at a step is a function of (seed, stream name, step). Everything is drawn
+on the host; then one copy takes to the device what it needs for the batch.
 """
 
 from dataclasses import dataclass
@@ -11,17 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.augment import augment, playback_rates
-from trainers.batch import Batch, on_device
+from trainers.augment import changes, playback_rates
+from trainers.batch import Layout
 from trainers.clips import ClipBank
 from trainers.randomness import generator
 from trainers.registry import Augmentations
 from trainers.settings import Padding
+from trainers.transfer import Work
 
-__all__ = ["Pool", "Stream", "crop_starts"]
+__all__ = ["Labelled", "Pool", "Stream", "crop_starts"]
 
 
 Partners = Literal["balanced", "uniform"]
+Labelled = tuple[Tensor, Tensor]
+"""Inputs (B, T, n_mels) or (B, S), and labels (B, C)."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,28 @@ class Stream:
         self.seed = seed
         self._order = lru_cache(maxsize=2)(self._pass)
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int) -> Labelled:
         """Inputs (B, T, n_mels) or (B, S) and labels (B, C) of a global step."""
-        clips = 2 * self.batch_size  # each clip and its mixup partner
-        which, index = self._choose(step)
-        parts = []
-        for number, pool in enumerate(self.pools):
-            chosen = np.flatnonzero(which == number)
-            parts.append((chosen, self._read(pool, index[chosen], step, f"crop-{number}")))
-        batch = parts[0][1] if len(parts) == 1 else _interleave(parts, clips)
-        batch = augment(batch, self.augmentations, lambda name: self._draw(name, step))
-        return batch.x, batch.y
+        return self._drawn(step).on(self.pools[0].bank.device)
+
+    def _drawn(self, step: int) -> Work[Labelled]:
+        which, index = self._choose(step)  # each clip and its mixup partner
+        chosen = [np.flatnonzero(which == number) for number in range(len(self.pools))]
+        reads = [
+            self._read(pool, index[places], step, f"crop-{number}")
+            for number, (pool, places) in enumerate(zip(self.pools, chosen, strict=True))
+        ]
+        read, layout = reads[0] if len(reads) == 1 else _interleave(chosen, reads)
+        made = changes(layout, self.augmentations, lambda name: self._draw(name, step))
+
+        def run(*tensors: Tensor) -> Labelled:
+            sent = iter(tensors)
+            x, y = read.take(sent)
+            for change in made:
+                x, y = change.take(x, y, sent)
+            return x, y
+
+        return Work((*read.arrays, *(array for change in made for array in change.arrays)), run)
 
     def crop_length(self, step: int) -> int:
         """Frames or samples of the crops of a global step."""
@@ -113,10 +128,12 @@ class Stream:
         if len(self.pools) == 1:
             place = step * self.batch_size + np.arange(self.batch_size)
             passes, offset = np.divmod(place, sizes[0])
-            index[: self.batch_size] = [self._order(int(p))[o] for p, o in zip(passes, offset, strict=True)]
+            for number in range(passes[0], passes[-1] + 1):
+                here = passes == number
+                index[: self.batch_size][here] = self._order(number)[offset[here]]
         return which, index
 
-    def _read(self, pool: Pool, index: np.ndarray, step: int, purpose: str) -> Batch:
+    def _read(self, pool: Pool, index: np.ndarray, step: int, purpose: str) -> tuple[Work[Labelled], Layout]:
         rows = pool.rows[index]
         lengths = pool.bank.lengths[rows]
         rates = playback_rates(len(rows), self.augmentations, lambda name: self._draw(f"{purpose}/{name}", step))
@@ -126,13 +143,13 @@ class Stream:
         crop = self.crop_length(step)
         starts = crop_starts(lengths, crop, self._draw(purpose, step), border=0 if is_mel else crop // 2)
         if rates is None or len(rows) == 0:
-            x = pool.bank.crop(rows, starts, crop, self.padding)
+            crops = pool.bank.reading(rows, starts, crop, self.padding)
         else:
-            x = pool.bank.crop_at_rate(rows, starts, crop, rates, self.padding)
-        device = pool.bank.device
+            crops = pool.bank.reading_at_rate(rows, starts, crop, rates, self.padding)
         if self.padding == "repeat":  # the clip fills the crop
             starts, lengths = np.zeros_like(starts), np.full_like(lengths, crop)
-        return Batch(x, pool.targets[on_device(index, device)], -starts, lengths - starts)
+        read = Work((*crops.arrays, index), lambda *sent: (crops.run(*sent[:-1]), pool.targets[sent[-1]]))
+        return read, Layout((len(rows), crop, *pool.bank.tail), -starts, lengths - starts)
 
 
 def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, border: int) -> np.ndarray:
@@ -146,15 +163,19 @@ def crop_starts(lengths: np.ndarray, crop: int, rng: np.random.Generator, *, bor
     return starts
 
 
-def _interleave(parts: list[tuple[np.ndarray, Batch]], clips: int) -> Batch:
+def _interleave(chosen: list[np.ndarray], reads: list[tuple[Work[Labelled], Layout]]) -> tuple[Work[Labelled], Layout]:
     """Restore the order in which the clips of several pools were drawn."""
-    order = np.argsort(np.concatenate([chosen for chosen, _ in parts]))
-    assert len(order) == clips
-    batches = [batch for _, batch in parts]
-    there = on_device(order, batches[0].x.device)
-    return Batch(
-        torch.cat([batch.x for batch in batches])[there],
-        torch.cat([batch.y for batch in batches])[there],
-        np.concatenate([batch.start for batch in batches])[order],
-        np.concatenate([batch.stop for batch in batches])[order],
+    order = np.argsort(np.concatenate(chosen))
+    layouts = [layout for _, layout in reads]
+    start, stop = (
+        np.concatenate(ends)[order] for ends in zip(*((each.start, each.stop) for each in layouts), strict=True)
     )
+
+    def run(*tensors: Tensor) -> Labelled:
+        sent = iter(tensors)
+        parts = [work.take(sent) for work, _ in reads]
+        there = next(sent)
+        return torch.cat([x for x, _ in parts])[there], torch.cat([y for _, y in parts])[there]
+
+    arrays = (*(array for work, _ in reads for array in work.arrays), order)
+    return Work(arrays, run), Layout((len(order), *layouts[0].shape[1:]), start, stop)

@@ -31,11 +31,13 @@ class LossSums:
         finite = torch.isfinite(loss)
         good = self._bad[name] < 0
         self._last[name] = torch.where(finite & good, loss, self._last[name])
-        self._bad[name] = torch.where(~finite & good, step, self._bad[name])
+        # Not `where`, which would copy the number of the step to the device and wait.
+        self._bad[name].masked_fill_(~finite & good, step)
 
     def means(self, steps: int) -> dict[str, float]:
         """Mean loss of each stream."""
-        return {f"loss_{name}": float(total) / steps for name, total in self.totals.items()}
+        totals = torch.stack([*self.totals.values()]).tolist()
+        return {f"loss_{name}": total / steps for name, total in zip(self.totals, totals, strict=True)}
 
     def check(self, network: nn.Module, step: int, steps_per_epoch: int) -> None:
         """Check that every loss since the last check, and the weights, are finite.
@@ -48,11 +50,13 @@ class LossSums:
         Raises:
             NotFiniteError: the message names the first such stream, its epoch and step, and the last finite losses.
         """
-        bad = {name: int(first) for name, first in self._bad.items() if int(first) >= 0}
+        largest = nn.utils.get_total_norm([value.detach() for value in network.parameters()], math.inf)
+        *firsts, fine = torch.stack([*self._bad.values(), largest.isfinite()]).tolist()  # the only read
+        bad = {name: first for name, first in zip(self._bad, firsts, strict=True) if first >= 0}
         if bad:
             name = min(bad, key=lambda key: bad[key])
             raise self._error(f"the loss of stream {name} became nan or inf", bad[name], steps_per_epoch)
-        if not all(bool(torch.isfinite(value).all()) for value in network.parameters()):
+        if not fine:
             raise self._error("the weights became nan or inf", step, steps_per_epoch)
 
     def _error(self, what: str, step: int, steps_per_epoch: int) -> NotFiniteError:

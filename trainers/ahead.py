@@ -26,40 +26,49 @@ class Ahead(Generic[T]):
 
         Args:
             make: called with a global step; its tensors depend on nothing else.
-            device: on a CPU nothing is made ahead: the thread would take what the step needs.
+            device: on a CPU nothing is made ahead: a thread would take what the step needs.
             steps: after the last of them there is no next one.
         """
         self._make, self._device, self._steps = make, device, steps
         self._thread: ThreadPoolExecutor | None = None
         self._stream: torch.cuda.Stream | None = None
-        self._next: tuple[int, Future[tuple[T, torch.cuda.Event]]] | None = None
+        self._next: tuple[int, Future[tuple[T, torch.cuda.Event | None]]] | None = None
 
     def __call__(self, step: int) -> T:
         """The batches of a step, which the current stream may use; raises what `make` raises."""
-        if self._thread is None or self._stream is None:
+        if self._thread is None:
             return self._make(step)
-        made = self._next[1] if self._next and self._next[0] == step else self._thread.submit(self._on_stream, step)
-        batches, ready = made.result()
-        current = torch.cuda.current_stream(self._device)
-        current.wait_event(ready)  # the device waits, not the host
-        for tensor in tree_leaves(batches):
-            if isinstance(tensor, Tensor):
-                tensor.record_stream(current)  # its memory is free again when the step is done with it
+        if self._next is None or self._next[0] != step:
+            self._next = step, self._thread.submit(self._on_stream, step)
+        made, ready = self._next[1].result()
+        if ready is not None:
+            self._hand_over(made, ready)
         following = step + 1
         self._next = (following, self._thread.submit(self._on_stream, following)) if following < self._steps else None
-        return batches
+        return made
 
-    def _on_stream(self, step: int) -> tuple[T, torch.cuda.Event]:
+    def _on_stream(self, step: int) -> tuple[T, torch.cuda.Event | None]:
+        if self._stream is None:
+            return self._make(step), None
         with torch.cuda.stream(self._stream):
-            batches = self._make(step)
-            ready = torch.cuda.Event()
+            made = self._make(step)
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record()
-        return batches, ready
+        return made, ready
+
+    def _hand_over(self, made: T, ready: torch.cuda.Event) -> None:
+        """Let the current stream use tensors of the thread's stream: it waits on the device, not on the host."""
+        current = torch.cuda.current_stream(self._device)
+        current.wait_event(ready)
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                tensor.record_stream(current)  # its memory is free again when the step is done with it
 
     def __enter__(self) -> Self:
-        if self._device.type == "cuda":
+        if self._device.type != "cpu":
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="ahead")
-            self._stream = torch.cuda.Stream(self._device)
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             self._stream.wait_stream(torch.cuda.current_stream(self._device))  # features that are still being copied
         return self
 

@@ -57,6 +57,9 @@ class MemoryClips:
 class ClipBank:
     """The clips of one subset; a row is the position of a clip in the shard set."""
 
+    resident_bytes: int
+    """What the features take on the device; 0 if they stay on the host."""
+
     def __init__(self, shards: ClipSource, device: torch.device, *, resident_bytes: int = 0) -> None:
         """Copy all features to the device if they take at most `resident_bytes` there."""
         self.shards = shards
@@ -66,7 +69,8 @@ class ClipBank:
         self._dtype = torch.int16 if shards.n_mels is None else torch.float32
         size = int(self.lengths.sum()) * max(1, shards.n_mels or 1) * self._dtype.itemsize
         self._flat: Tensor | None = None
-        if 0 < size <= resident_bytes:
+        self.resident_bytes = size if size <= resident_bytes else 0
+        if self.resident_bytes:
             self._flat = self._copy_all()
             self._offsets = np.cumsum(self.lengths) - self.lengths
 

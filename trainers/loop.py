@@ -75,7 +75,7 @@ class TrainJob:
     """Snapshot to start from."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     resident_bytes: int = 0
-    """Copy the features of a subset to the device if they take at most this."""
+    """Copy features to the device, subset by subset, as long as all of them take at most this."""
     checkpoint_steps: int = 0
     """Steps between checkpoints within an epoch; 0: only at its end."""
     earlier: Sequence[Path] = ()
@@ -141,6 +141,7 @@ class _Training:
 
     def _make_streams(self) -> dict[str, Stream]:
         job, settings = self.job, self.job.settings
+        self._room = job.resident_bytes
         curated = self._bank(job.curated)
         labels = job.curated.targets if job.curated_labels is None else job.curated_labels
         pools = {"curated": [self._pool(curated, job.curated.train_rows, _tensor(labels, job.device))]}
@@ -184,7 +185,9 @@ class _Training:
         )
 
     def _bank(self, clips: FoldClips) -> ClipBank:
-        return ClipBank(clips.shards, self.job.device, resident_bytes=self.job.resident_bytes)
+        bank = ClipBank(clips.shards, self.job.device, resident_bytes=self._room)
+        self._room -= bank.resident_bytes
+        return bank
 
     @staticmethod
     def _pool(bank: ClipBank, rows: np.ndarray, targets: Tensor) -> Pool:

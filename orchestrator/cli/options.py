@@ -139,8 +139,8 @@ def add_execution(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="end and retry a job that makes no progress for S seconds (default: %(default)g)",
     )  # fmt: skip
     group.add_argument(
-        "--resident-gb", type=float, default=8.0, metavar="GB",
-        help="copy the features of a subset to a GPU if they take at most this (default: %(default)g)",
+        "--resident-gb", type=float, metavar="GB",
+        help="copy features to a GPU if those of a job take at most this (default: half of its free memory)",
     )  # fmt: skip
     group.add_argument(
         "--cache-gb", type=float, default=200.0, metavar="GB",

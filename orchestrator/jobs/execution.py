@@ -16,6 +16,9 @@ __all__ = ["PRETEND_GPUS", "JobExecution", "device_name", "device_of", "resident
 PRETEND_GPUS = "SONOGRID_PRETEND_GPUS"
 """Environment variable of machines whose GPUs are numbers given to Ray alone, for tests of clusters without GPUs."""
 
+RESIDENT_SHARE = 0.5
+"""Of the free memory of a GPU; the rest is for the network, its activations and the optimizer."""
+
 
 @dataclass(frozen=True)
 class JobExecution:
@@ -25,8 +28,8 @@ class JobExecution:
     """GPUs of each worker."""
     workers: int = 1
     """Processes that share a training job."""
-    resident_bytes: int = 0
-    """Copy the features of a subset to a GPU if they take at most this."""
+    resident_bytes: int | None = None
+    """Copy features to a GPU as long as they take at most this; none: `RESIDENT_SHARE` of its free memory."""
     checkpoint_steps: int = 0
     """Checkpoints within an epoch, every so many steps; 0: none."""
     cache_bytes: int = 200_000_000_000
@@ -68,5 +71,15 @@ def threads() -> int:
 
 
 def resident_bytes(execution: JobExecution) -> int:
-    """`JobExecution.resident_bytes`, or 0 on a CPU, where all jobs of a machine share the mapped pages."""
-    return execution.resident_bytes if device_of(execution).type == "cuda" else 0
+    """Bytes of features that a job copies to its GPU at most; 0 on a CPU, where all jobs share the mapped pages.
+
+    Unless a number is given it is `RESIDENT_SHARE` of the memory that is free now, or of the job's part of it.
+    """
+    if device_of(execution).type != "cuda":
+        return 0
+    if execution.resident_bytes is not None:
+        return execution.resident_bytes
+    import torch
+
+    free, _ = torch.cuda.mem_get_info()
+    return int(free * min(1.0, execution.gpus) * RESIDENT_SHARE)

@@ -20,7 +20,7 @@ from orchestrator.pages.document import Block, Section, Sound, Words
 from orchestrator.pages.pictures import Floats
 from orchestrator.pages.sounds import beginning, decibels_of, excerpt_of
 from orchestrator.run.bound import Run
-from trainers.augment import FUNCTIONS
+from trainers.augment import FUNCTIONS, augment
 from trainers.batch import Batch
 from trainers.registry import AUGMENTATIONS
 
@@ -100,8 +100,7 @@ def _alone(batch: Batch, name: str, parameters: Mapping[str, float]) -> Batch:
         x = torch.lerp(batch.x[0, low], batch.x[0, high], weight.reshape(shape))
         return Batch(x[None], batch.y[:1], batch.start[:1], np.array([len(x)]))
     kept = batch if stage == "mix" else Batch(batch.x[:1], batch.y[:1], batch.start[:1], batch.stop[:1])
-    changed: Batch = FUNCTIONS[name](kept, rng, **sure)
-    return changed
+    return augment(kept, [FUNCTIONS[name](kept.layout, rng, **sure)])
 
 
 class _Shown:

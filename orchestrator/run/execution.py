@@ -40,7 +40,9 @@ class Execution(Settings):
     retries: int = Field(3, ge=0, description="how often to retry a lost job that made no progress")
     checkpoint_steps: int = Field(0, ge=0, description="steps between checkpoints within an epoch; 0: none")
     stall_s: float = Field(1800.0, gt=0, description="seconds without progress after which a job is ended and retried")
-    resident_gb: float = Field(8.0, ge=0, description="GB of features of a subset that are copied to a GPU at most")
+    resident_gb: float | None = Field(
+        None, ge=0, description="GB of features that a job copies to its GPU at most; none: half of its free memory"
+    )
     cache_gb: float = Field(
         200.0, gt=0, description="GB of a host's disk for results of an object store that its jobs read, at most"
     )
@@ -70,7 +72,7 @@ class Execution(Settings):
         return JobExecution(
             gpus=gpus,
             workers=workers,
-            resident_bytes=int(self.resident_gb * 1e9),
+            resident_bytes=None if self.resident_gb is None else int(self.resident_gb * 1e9),
             checkpoint_steps=self.checkpoint_steps,
             cache_bytes=int(self.cache_gb * 1e9),
             stall_s=self.stall_s,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.augment import FUNCTIONS, augment, playback_rates
-from trainers.batch import Batch
+from trainers.augment import FUNCTIONS, augment, changes, playback_rates
+from trainers.batch import Batch, Change, Layout
 from trainers.clips import ClipBank, MemoryClips
 from trainers.history import read_history
 from trainers.loop import TrainJob, train
@@ -34,8 +34,13 @@ def draw(name: str) -> np.random.Generator:
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
     """One augmentation with the draws that `draw` gives it."""
-    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
-    return result
+    chosen = {**AUGMENTATIONS[name].defaults, **parameters}
+    return augment(batch, [FUNCTIONS[name](batch.layout, draw(name), **chosen)])
+
+
+def apply(batch: Batch, chosen: dict[str, dict[str, float]]) -> Batch:
+    """The chosen augmentations, one after the other, by the draws that `draw` gives them."""
+    return augment(batch, changes(batch.layout, resolve_augmentations(chosen), draw))
 
 
 def assert_equal(one: Batch, other: Batch) -> None:
@@ -92,16 +97,17 @@ def test_order_of_application_is_that_of_registration() -> None:
     by_hand = batch
     for name in order:
         by_hand = run(name, by_hand, **chosen[name])
-    result = augment(batch, chosen, draw)
+    result = apply(batch, chosen)
     assert len(result.x) == 20
     assert_equal(result, by_hand)
 
 
-def recorder(calls: list[tuple[str, int]], name: str) -> Callable[..., Batch]:
-    def function(batch: Batch, rng: np.random.Generator) -> Batch:
-        calls.append((name, len(batch.x)))
-        half = len(batch.x) // 2
-        return Batch(*(v[:half] for v in vars(batch).values())) if name.startswith("mix") else batch
+def recorder(calls: list[tuple[str, int]], name: str) -> Callable[..., Change]:
+    def function(layout: Layout, rng: np.random.Generator) -> Change:
+        clips = layout.shape[0]
+        calls.append((name, clips))
+        left = clips // 2 if name.startswith("mix") else clips
+        return Change(layout.first(left), lambda x, y: (x[:left], y[:left]))
 
     return function
 
@@ -119,16 +125,16 @@ def test_stages_see_the_batch_with_or_without_partners() -> None:
     for name, stage in stages.items():
         AUGMENTATIONS[name], FUNCTIONS[name] = Augmentation(("mel",), stage, ""), recorder(calls, name)
     names = ["after-1", "before-2", "mix-1", "before-1"]
-    assert len(augment(batch_of("mel", 20), resolve_augmentations({name: {} for name in names}), draw).x) == 10
+    assert len(apply(batch_of("mel", 20), {name: {} for name in names}).x) == 10
     assert calls == [("before-1", 20), ("before-2", 20), ("mix-1", 20), ("after-1", 10)]
     calls.clear()
-    assert len(augment(batch_of("mel", 20), resolve_augmentations({"before-1": {}, "after-1": {}}), draw).x) == 10
+    assert len(apply(batch_of("mel", 20), {"before-1": {}, "after-1": {}}).x) == 10
     assert calls == [("before-1", 20), ("after-1", 10)]
 
 
 def test_without_augmentation_the_partners_are_dropped() -> None:
     batch = batch_of("mel", 20)
-    result = augment(batch, {}, draw)
+    result = apply(batch, {})
     assert torch.equal(result.x, batch.x[:10])
     assert torch.equal(result.y, batch.y[:10])
     assert len(result.start) == len(result.stop) == 10
@@ -139,7 +145,7 @@ def test_augmentations_leave_the_batch_they_got_alone() -> None:
     for name, known in AUGMENTATIONS.items():
         batch = batch_of(known.inputs[0], 20)
         before = copy.deepcopy(batch)
-        augment(batch, resolve_augmentations({name: {"p": 1} if "p" in known.defaults else {}}), draw)
+        apply(batch, {name: {"p": 1} if "p" in known.defaults else {}})
         assert_equal(batch, before)
 
 
@@ -172,9 +178,9 @@ def test_playback_rates_come_from_the_read_stage_alone() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_a_new_augmentation_is_one_declaration_and_one_function() -> None:
-    def white_noise(batch: Batch, rng: np.random.Generator, *, p: float, power: float) -> Batch:
-        noise = power * rng.exponential(size=batch.x.shape) * (rng.random(len(batch.x)) < p)[:, None, None]
-        return Batch(batch.x + torch.as_tensor(noise, dtype=torch.float32), batch.y, batch.start, batch.stop)
+    def white_noise(layout: Layout, rng: np.random.Generator, *, p: float, power: float) -> Change:
+        noise = power * rng.exponential(size=layout.shape) * (rng.random(layout.shape[0]) < p)[:, None, None]
+        return Change(layout, lambda x, y, noise: (x + noise, y), (noise.astype(np.float32),))
 
     parameters = {"p": Parameter(0.5, "probability"), "power": Parameter(1e-3, "mean power")}
     AUGMENTATIONS["white_noise"] = Augmentation(("mel",), "after_mix", "adds white noise", parameters)
@@ -198,9 +204,9 @@ def test_a_new_augmentation_is_one_declaration_and_one_function() -> None:
 def test_a_job_trains_with_a_new_augmentation_and_a_new_loss(make_job: Callable[..., TrainJob], tmp_path: Path) -> None:
     """One declaration and one function each, chosen by name like those that ship."""
 
-    def reverse(batch: Batch, rng: np.random.Generator, *, p: float) -> Batch:
-        back = torch.as_tensor(rng.random(len(batch.x)) < p)[:, None, None]
-        return Batch(torch.where(back, batch.x.flip(1), batch.x), batch.y, batch.start, batch.stop)
+    def reverse(layout: Layout, rng: np.random.Generator, *, p: float) -> Change:
+        back = (rng.random(layout.shape[0]) < p)[:, None, None]
+        return Change(layout, lambda x, y, back: (torch.where(back, x.flip(1), x), y), (back,))
 
     def focal(logits: torch.Tensor, targets: torch.Tensor, activation: Activation) -> torch.Tensor:
         miss = (torch.sigmoid(logits) - targets).abs()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import FUNCTIONS
+from trainers.augment import FUNCTIONS, augment
 from trainers.batch import Batch
 from trainers.clips import ClipBank, MemoryClips
 from trainers.randomness import generator
@@ -24,8 +24,8 @@ def draw(name: str) -> np.random.Generator:
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
     """One augmentation with the draws that `draw` gives it."""
-    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
-    return result
+    chosen = {**AUGMENTATIONS[name].defaults, **parameters}
+    return augment(batch, [FUNCTIONS[name](batch.layout, draw(name), **chosen)])
 
 
 def mel_batch(clips: int, frames: int = 40, n_mels: int = 64, seed: int = 0) -> Batch:

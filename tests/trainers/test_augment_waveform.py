@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from trainers.augment import FUNCTIONS
+from trainers.augment import FUNCTIONS, augment
 from trainers.augment_waveform import loudest_window_db
 from trainers.batch import Batch
 from trainers.randomness import generator
@@ -21,8 +21,8 @@ def draw(name: str) -> np.random.Generator:
 
 def run(name: str, batch: Batch, **parameters: float) -> Batch:
     """One augmentation with the draws that `draw` gives it."""
-    result: Batch = FUNCTIONS[name](batch, draw(name), **{**AUGMENTATIONS[name].defaults, **parameters})
-    return result
+    chosen = {**AUGMENTATIONS[name].defaults, **parameters}
+    return augment(batch, [FUNCTIONS[name](batch.layout, draw(name), **chosen)])
 
 
 def wave_batch(clips: int, samples: int = 10_000, seed: int = 0) -> Batch:

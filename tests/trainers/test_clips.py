@@ -58,7 +58,7 @@ def test_crop_at_rate_is_nearest_neighbour(kind: str, resident: bool, factor: fl
         rows = rng.integers(0, 4, 9)
         starts = rng.integers(-30, 60, 9)
         rates = factor ** rng.uniform(-1, 1, 9)
-        crops = bank.crop_at_rate(rows, starts, 25, rates)
+        crops = bank.reading_at_rate(rows, starts, 25, rates).on(CPU)
         assert crops.shape[:2] == (9, 25)
         for crop, row, start, rate in zip(crops.numpy(), rows, starts, rates, strict=True):
             np.testing.assert_array_equal(crop, slow_crop(clips.array(row), start, 25, rate))
@@ -68,7 +68,7 @@ def test_crop_at_rate_is_nearest_neighbour(kind: str, resident: bool, factor: fl
 def test_rate_one_is_a_plain_crop(start: int) -> None:
     bank = bank_of(memory_clips("waveform"), resident=False)
     rows, starts = np.array([2, 3]), np.array([start, start])
-    assert torch.equal(bank.crop_at_rate(rows, starts, 20, np.ones(2)), bank.crop(rows, starts, 20))
+    assert torch.equal(bank.reading_at_rate(rows, starts, 20, np.ones(2)).on(CPU), bank.crop(rows, starts, 20))
 
 
 @RESIDENT

@@ -1,4 +1,4 @@
-"""Every tensor of a training step is on the job's device, and nothing in a step waits for it.
+"""Every tensor of a training step is on the job's device, and nothing in a step waits for it or copies in pieces.
 
 Runs without a GPU: under `FakeTensorMode` tensors have a device and a shape, but no values. A host tensor in device
 code, a value that is read (`.item()`, `.cpu()`, `bool()`) and a shape that depends on values each raise there. Backward
@@ -7,7 +7,7 @@ passes and optimizers need the driver of a real device.
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-import trainers.clips
 import trainers.semi
+import trainers.transfer
 from orchestrator.grids.load import load_grid
 from trainers.clips import ClipBank, MemoryClips
 from trainers.losses import FUNCTIONS
@@ -54,15 +54,39 @@ class NoReads(TorchDispatchMode):
         return results
 
 
+class Copies(TorchDispatchMode):
+    """Counts copies from the host to the device; refuses those that wait."""
+
+    pinned: ClassVar[list[Tensor]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        results = func(*args, **(kwargs or {}))
+        given = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
+        made_there = any(isinstance(value, Tensor) and value.device.type == "cuda" for value in tree_leaves(results))
+        from_host = [value for value in given if value.device.type == "cpu" and (value.dim() or "copy" in str(func))]
+        if made_there and from_host:
+            assert (kwargs or {}).get("non_blocking"), f"{func} copies to the device and waits"
+            assert all(any(value is each for each in self.pinned) for value in from_host), "copied memory is pinned"
+            self.count += 1
+        return results
+
+
 @pytest.fixture(autouse=True)
 def _without_values(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fake tensors, which have no memory to share with an array: what is staged goes to an array of its own."""
+    """Fake tensors, which have no memory to share with an array: what is sent is written to an array of its own."""
 
-    def staging(shape: tuple[int, ...], dtype: torch.dtype, *, pinned: bool) -> tuple[Tensor, np.ndarray]:
-        assert pinned, "memory on the way to a GPU is pinned"
-        return torch.zeros(shape, dtype=dtype), np.zeros(shape, np.int16 if dtype is torch.int16 else np.float32)
+    def pinned_memory(size: int) -> tuple[Tensor, np.ndarray]:
+        Copies.pinned.append(torch.zeros(size, dtype=torch.uint8))
+        return Copies.pinned[-1], np.zeros(size, np.uint8)
 
-    monkeypatch.setattr(trainers.clips, "staging", staging)
+    monkeypatch.setattr(Copies, "pinned", [])
+    monkeypatch.setattr(trainers.transfer, "pinned_memory", pinned_memory)
     with FakeTensorMode(), NoReads():
         yield
 
@@ -92,8 +116,8 @@ def streams_of(settings: TrainSettings, *, resident: bool, views: int = 0) -> di
     }  # fmt: skip
 
 
-def take_a_step(settings: TrainSettings, *, resident: bool) -> None:
-    """Batches, forward passes, losses and their sums, as `trainers.loop` puts them together."""
+def take_a_step(settings: TrainSettings, *, resident: bool) -> int:
+    """Batches, forward passes, losses and their sums, as `trainers.loop` puts them together; returns the copies."""
     # Batch norm in training mode counts its batches on the device of its weights: the network is made there.
     with CUDA:
         bands = 128 if settings.feature_kind == "mel" else None
@@ -102,30 +126,34 @@ def take_a_step(settings: TrainSettings, *, resident: bool) -> None:
     streams = streams_of(settings, resident=resident, views=method.views)
     views = [stream for title, stream in streams.items() if title.startswith("view")]
     step = 10 * settings.total_epochs - 1  # after every ramp
-    labelled = {title: stream.batch(step) for title, stream in streams.items() if not title.startswith("view")}
-    batches = method.batches(labelled, (view.batch(step)[0] for view in views), step)
     losses = {"curated": settings.loss, "noisy": settings.noisy_loss}
     losses |= {"pseudo": settings.pseudo.loss} if settings.pseudo else {}
     losses |= {name: loss for name, (loss, _) in method.terms(step).items()}
-    assert batches.keys() == losses.keys() - (set() if settings.multitask else {"noisy"})
-    sums, group = LossSums([*batches], CUDA), Group()
-    for name, (x, y) in batches.items():
-        assert (x.device.type, y.device.type) == ("cuda", "cuda")
-        with group.share(len(x)) as share:
-            logits = network(x[share.rows], "noisy" if name == "noisy" else "curated")
-        assert logits.dtype == torch.float32
-        loss = FUNCTIONS[losses[name]](logits, y[share.rows], network.activation)
-        assert (loss.device.type, loss.shape) == ("cuda", ())
-        sums.add(name, loss, step)
-    method.after_step(step)
+    names = losses.keys() - (set() if settings.multitask else {"noisy"})
+    sums, group = LossSums([*names], CUDA), Group()
+    with Copies() as copies:
+        labelled = {title: stream.batch(step) for title, stream in streams.items() if not title.startswith("view")}
+        batches = method.batches(labelled, [view.batch(step)[0] for view in views], step)
+        assert batches.keys() == names
+        for name, (x, y) in batches.items():
+            assert (x.device.type, y.device.type) == ("cuda", "cuda")
+            with group.share(len(x)) as share:
+                logits = network(x[share.rows], "noisy" if name == "noisy" else "curated")
+            assert logits.dtype == torch.float32
+            loss = FUNCTIONS[losses[name]](logits, y[share.rows], network.activation)
+            assert (loss.device.type, loss.shape) == ("cuda", ())
+            sums.add(name, loss, step)
+        method.after_step(step)
+    return copies.count
 
 
 @RESIDENT
 @pytest.mark.parametrize("name", PAPER.conditions)
 def test_conditions_of_the_paper(name: str, resident: bool) -> None:
     small = {"batch_size": 2}
-    take_a_step(PAPER.conditions[name].train.model_copy(update=small), resident=resident)
-    take_a_step(RELEASED.conditions[name].train.model_copy(update=small), resident=resident)
+    for grid in (PAPER, RELEASED):
+        settings = grid.conditions[name].train.model_copy(update=small)
+        assert take_a_step(settings, resident=resident) == len(settings.streams), "one copy per stream"
 
 
 @RESIDENT
@@ -155,7 +183,8 @@ def test_semi_supervised_methods(overlay: str, monkeypatch: pytest.MonkeyPatch) 
             return Tagger(settings.network, CLASSES, noisy_head="noisy" in network.heads).train()
 
     monkeypatch.setattr(trainers.semi, "copy", SimpleNamespace(deepcopy=another))
-    take_a_step(settings.model_copy(update={"batch_size": 2}), resident=True)
+    copies = take_a_step(settings.model_copy(update={"batch_size": 2}), resident=True)
+    assert copies == len(settings.streams) + {"self-training": 1, "mean-teacher": 2, "mixmatch": 3}[overlay]
 
 
 @RESIDENT
@@ -198,5 +227,11 @@ def test_what_this_would_find() -> None:
         float(x.sum())
     with pytest.raises(AssertionError, match="copies from the device"):
         x.cpu()
+    with Copies(), pytest.raises(AssertionError, match="copies to the device and waits"):
+        torch.as_tensor(np.ones(3), device=CUDA)
+    with Copies(), pytest.raises(AssertionError, match="copies to the device and waits"):
+        x[:3] = torch.ones(3)
+    with Copies(), pytest.raises(AssertionError, match="is pinned"):
+        torch.ones(3).to(CUDA, non_blocking=True)
     with pytest.raises(Exception, match=r"nonzero|dynamic"):
         x[x > 0]

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import trainers.loop
 from features.errors import NotFiniteError
 from trainers.checkpoints import CHECKPOINT, PREVIOUS, snapshot_path
 from trainers.clips import ClipBank
@@ -412,6 +413,19 @@ def test_history_is_json_lines(make_job: MakeJob, tmp_path: Path) -> None:
     train(make_job(cycles=1, epochs=1), tmp_path)
     (line,) = (tmp_path / "history.jsonl").read_text().splitlines()
     assert json.loads(line) == read_history(tmp_path)[0]
+
+
+def test_subsets_share_the_room_on_a_device(make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(multitask=True)
+    assert job.noisy is not None
+    curated, noisy = (int(clips.shards.lengths.sum()) * 16 * 4 for clips in (job.curated, job.noisy))
+    for room, wanted in (
+        (curated + noisy, [curated, noisy]),
+        (curated + noisy - 1, [curated, 0]),
+        (0, [0, 0]),
+    ):
+        training = trainers.loop._Training(dataclasses.replace(job, resident_bytes=room), tmp_path, Supervisor())
+        assert [training.streams[name].pools[0].bank.resident_bytes for name in ("curated", "noisy")] == wanted
 
 
 @pytest.mark.gpu

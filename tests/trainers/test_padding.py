@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainers.augment import FUNCTIONS
-from trainers.batch import Batch
+from trainers.batch import Batch, Change, Layout
 from trainers.clips import ClipBank, MemoryClips
 from trainers.network import Tagger
 from trainers.predict import predict
@@ -71,7 +71,7 @@ def test_crops_at_a_rate_are_the_slow_ones(kind: str, resident: bool, padding: P
     for _ in range(10):
         rows, starts = rng.integers(0, 4, 9), rng.integers(-30, 60, 9)
         rates = factor ** rng.uniform(-1, 1, 9)
-        crops = bank.crop_at_rate(rows, starts, 25, rates, padding)
+        crops = bank.reading_at_rate(rows, starts, 25, rates, padding).on(CPU)
         for crop, row, start, rate in zip(crops.numpy(), rows, starts, rates, strict=True):
             np.testing.assert_array_equal(crop, slow_read(clips.array(row), start, 25, padding, rate))
 
@@ -109,9 +109,12 @@ def test_padding_changes_nothing_inside_a_clip(kind: str) -> None:
 def test_a_repeated_clip_fills_its_crop(kind: str, scaled: bool) -> None:
     seen: list[Batch] = []
 
-    def look(batch: Batch, rng: np.random.Generator) -> Batch:
-        seen.append(batch)
-        return batch
+    def look(layout: Layout, rng: np.random.Generator) -> Change:
+        def apply(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(Batch(x, y, layout.start, layout.stop))
+            return x, y
+
+        return Change(layout, apply)
 
     AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
     stream_of(kind, "repeat", {"look": {}, "scale": {}} if scaled else {"look": {}}).batch(3)

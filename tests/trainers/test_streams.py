@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainers.augment import FUNCTIONS
-from trainers.batch import Batch
+from trainers.batch import Batch, Change, Layout
 from trainers.clips import ClipBank, MemoryClips
 from trainers.randomness import generator
 from trainers.registry import AUGMENTATIONS, Augmentation, resolve_augmentations
@@ -178,9 +178,9 @@ def test_a_pool_that_no_clip_was_drawn_from() -> None:
 @pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize("pools", [1, 2])
 def test_partners_are_drawn_at_random_from_the_same_pools(pools: int) -> None:
-    def partners(batch: Batch, rng: np.random.Generator) -> Batch:
-        half = len(batch.x) // 2
-        return Batch(batch.x[half:], batch.y[half:], batch.start[half:], batch.stop[half:])
+    def partners(layout: Layout, rng: np.random.Generator) -> Change:
+        half = layout.shape[0] // 2
+        return Change(layout.first(half), lambda x, y: (x[half:], y[half:]))
 
     AUGMENTATIONS["partners"], FUNCTIONS["partners"] = Augmentation(("mel",), "mix", ""), partners
 
@@ -202,9 +202,12 @@ def test_partners_are_drawn_at_random_from_the_same_pools(pools: int) -> None:
 def test_start_and_stop_are_where_the_clip_lies(kind: str, pools: int) -> None:
     seen: list[Batch] = []
 
-    def look(batch: Batch, rng: np.random.Generator) -> Batch:
-        seen.append(batch)
-        return batch
+    def look(layout: Layout, rng: np.random.Generator) -> Change:
+        def apply(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(Batch(x, y, layout.start, layout.stop))
+            return x, y
+
+        return Change(layout, apply)
 
     AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
     made = [pool_of(20, kind=kind), pool_of(20, first=20, kind=kind, seed=1)]
@@ -258,9 +261,9 @@ def test_views_are_the_same_clips_read_anew(kind: str) -> None:
 def test_uniform_partners_are_any_clip_of_both_pools() -> None:
     """The clips themselves stay balanced, and are the same ones."""
 
-    def partners(batch: Batch, rng: np.random.Generator) -> Batch:
-        half = len(batch.x) // 2
-        return Batch(batch.x[half:], batch.y[half:], batch.start[half:], batch.stop[half:])
+    def partners(layout: Layout, rng: np.random.Generator) -> Change:
+        half = layout.shape[0] // 2
+        return Change(layout.first(half), lambda x, y: (x[half:], y[half:]))
 
     AUGMENTATIONS["partners"], FUNCTIONS["partners"] = Augmentation(("mel",), "mix", ""), partners
     made = [pool_of(5), pool_of(20, first=5, seed=1)]
@@ -290,9 +293,12 @@ def test_scaled_clips_end_where_their_samples_do() -> None:
     """A clip of 37 samples at rate r is floor(37 r) samples long."""
     seen: list[Batch] = []
 
-    def look(batch: Batch, rng: np.random.Generator) -> Batch:
-        seen.append(batch)
-        return batch
+    def look(layout: Layout, rng: np.random.Generator) -> Change:
+        def apply(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.append(Batch(x, y, layout.start, layout.stop))
+            return x, y
+
+        return Change(layout, apply)
 
     AUGMENTATIONS["look"], FUNCTIONS["look"] = Augmentation(("mel", "waveform"), "before_mix", ""), look
     pool = Pool(ClipBank(MemoryClips([np.ones(37, np.int16)] * 30), CPU), np.arange(30), torch.eye(30))

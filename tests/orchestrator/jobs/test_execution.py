@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from features.errors import JobError
-from orchestrator.jobs.execution import PRETEND_GPUS, JobExecution, device_of, resident_bytes
+from orchestrator.jobs.execution import PRETEND_GPUS, RESIDENT_SHARE, JobExecution, device_of, resident_bytes
 from orchestrator.run.bound import Run
 from orchestrator.store.marks import DoneMark
 
@@ -11,6 +11,24 @@ def test_without_a_gpu_a_job_is_on_the_cpu_and_copies_no_features() -> None:
     execution = JobExecution(gpus=0.0, resident_bytes=10)
     assert device_of(execution).type == "cpu"
     assert resident_bytes(execution) == 0
+
+
+@pytest.mark.parametrize(("gpus", "part"), [(1.0, 1.0), (0.25, 0.25), (4.0, 1.0)])
+def test_features_may_take_a_share_of_the_free_memory(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, part: float
+) -> None:
+    monkeypatch.delenv(PRETEND_GPUS, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (60 << 30, 80 << 30))
+    assert resident_bytes(JobExecution(gpus=gpus)) == int((60 << 30) * part * RESIDENT_SHARE)
+    assert resident_bytes(JobExecution(gpus=gpus, resident_bytes=10)) == 10
+    assert resident_bytes(JobExecution(gpus=gpus, resident_bytes=0)) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_has_room_for_features() -> None:
+    assert 0 < resident_bytes(JobExecution(gpus=1.0)) < torch.cuda.mem_get_info()[1]
 
 
 def test_a_device_that_is_not_what_was_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def test_shares_of_conditions() -> None:
 def test_sizes_of_caches_reach_the_jobs() -> None:
     execution = made("--cache-gb", "0.5", "--resident-gb", "2").of_job()
     assert (execution.cache_bytes, execution.resident_bytes) == (500_000_000, 2_000_000_000)
+    assert made().of_job().resident_bytes is None, "by the device's free memory"
     assert made().of_job().cache_bytes == JobExecution().cache_bytes == CACHE_BYTES
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trainers.clips import ClipBank
 from trainers.groups import WHOLE, batches, windows
@@ -48,12 +49,13 @@ def predict(
     for network in networks:
         network.eval()
     lengths, parts = windows(bank.lengths[rows], read, crop)
-    result: np.ndarray | None = None
+    result: Tensor | None = None  # on the device: nothing waits for a batch before the last one
     values_per_step = int(np.prod(bank.tail, dtype=int))
     for (group, longest), first in itertools.product(batches(lengths, read, values_per_step), parts):
         behind = [max(pad, networks[0].min_length - longest - pad) for pad in pads]
         # Read once, as wide as the largest pad needs: the value at a position does not depend on the pad.
         before = max(pads)
+        where = on_device(group, bank.device)
         place = (longest - lengths[group]) // 2 if read.align == "centre" else np.zeros(len(group), np.int64)
         starts = first[group] - before - place
         wide = bank.crop(rows[group], starts, before + longest + max(behind), padding)  # (B, T[, n_mels])
@@ -67,12 +69,13 @@ def predict(
             for n, network in enumerate(networks):
                 features = network.embed_prepared(prepared)  # (B, features)
                 for h, head in enumerate(heads):
-                    scores = activate(network.logits(features, head), network.activation).cpu().numpy()  # (B, C)
+                    scores = activate(network.logits(features, head), network.activation)  # (B, C)
                     if result is None:
                         shape = (len(networks), len(heads), len(pads), len(rows), scores.shape[1])
-                        result = np.zeros(shape, dtype=np.float32)
-                    result[n, h, p, group] += scores / len(parts)
+                        result = torch.zeros(shape, dtype=torch.float32, device=scores.device)
+                    result[n, h, p].index_add_(0, where, scores / len(parts))
         progress()
     if result is None:
         raise ValueError("there are no clips to predict")
-    return result
+    found: np.ndarray = result.cpu().numpy()
+    return found

@@ -91,6 +91,8 @@ def load_networks(
     folder: Path, condition: ConditionSettings, classes: int, device: "torch.device", *, soup: bool
 ) -> "list[Tagger]":
     """The taggers of a finished training job, one per snapshot, cycle 1 first, then the mean of their weights."""
+    import torch
+
     from trainers.checkpoints import snapshot_path
     from trainers.network import Tagger
     from trainers.soup import mean_of
@@ -102,4 +104,7 @@ def load_networks(
         network = Tagger(train.network, classes, noisy_head=train.multitask, bands=bands)
         load_snapshot(snapshot_path(folder, cycle), network)
         networks.append(network.to(device))
-    return [*networks, mean_of(networks)] if soup else networks
+    if soup:
+        networks.append(mean_of(networks))
+    # As in training: a convolution takes two thirds of the time on a CPU, and uses tensor cores on a GPU.
+    return [network.to(memory_format=torch.channels_last) for network in networks]

@@ -127,7 +127,7 @@ def load_conditions(run: Run, chosen: Mapping[Member, float], device: torch.devi
         folds = [load_networks(store.results(node), condition, classes, device, soup=soup) for node in nodes]
         for network in (network for fold in folds for network in fold):
             fold_norms(network)
-            network.to(memory_format=torch.channels_last)  # twice as fast on a CPU in EnvNet
+            network.to(memory_format=torch.channels_last)  # the folded convolutions are new
         conditions.append(
             Condition(
                 name=name,

@@ -5,6 +5,7 @@ code, a value that is read (`.item()`, `.cpu()`, `bool()`) and a shape that depe
 passes and optimizers need the driver of a real device.
 """
 
+import inspect
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from trainers.clips import ClipBank, MemoryClips
 from trainers.losses import FUNCTIONS
 from trainers.network import Tagger
 from trainers.parallel import Group
+from trainers.predict import predict
 from trainers.registry import AUGMENTATIONS, LOSSES
 from trainers.semi import make_method
 from trainers.settings import TrainSettings
@@ -209,6 +211,19 @@ def test_augmentations(name: str, kind: str, resident: bool) -> None:
         x, y = stream.batch(1)
         assert (x.device.type, y.device.type) == ("cuda", "cuda")
         assert (len(x), x.shape[1], len(y)) == (3, crop, 3)
+
+
+@RESIDENT
+def test_prediction_waits_after_its_last_batch_alone(resident: bool) -> None:
+    settings = TrainSettings.model_validate({"network": {"kind": "resnet", "depth": 10, "width": 4}, "crop": 64})
+    with CUDA:
+        network = Tagger(settings.network, CLASSES, noisy_head=False, bands=128)
+    bank = bank_of(settings, resident=resident)
+    batches: list[str] = []
+    bare = inspect.unwrap(predict)  # fake tensors don't work in inference mode
+    with torch.no_grad(), pytest.raises(AssertionError, match="copies from the device"):
+        bare([network, network], bank, np.arange(2), [0, 4], progress=lambda: batches.append("done"))
+    assert len(batches) == 2, "clips of two lengths: the scores are copied to the host once, when all are there"
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -35,6 +35,8 @@ def test_networks_are_one_per_snapshot(inline_run: Run) -> None:
     *snapshots, mean = load_networks(folder, condition, 6, torch.device("cpu"), soup=True)
     assert len(snapshots) == 2
     torch.testing.assert_close(next(mean.parameters()), (first + second) / 2)
+    kernels = [weight for network in (*snapshots, mean) for weight in network.parameters() if weight.dim() == 4]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels), "as in training"
 
 
 def test_a_soup_is_a_member_that_a_tagger_uses(copy: Run) -> None:

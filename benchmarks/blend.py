@@ -8,6 +8,7 @@ overlap, so their errors are too small.
 import argparse
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks import blend_methods as methods
 from benchmarks.blend_members import Setting, Split, run_halves, synthetic
+from benchmarks.rows import Row
+from benchmarks.rows import compare as compare_times
 from trainers.lwlrap import lwlrap
 
 SETTINGS = {
@@ -53,13 +56,21 @@ def compare(name: str, splits: Iterable[Split]) -> None:
         print(f"  {method:<28} {gains.mean():+.4f} ± {error:.4f}  {seconds[method] / draws:7.2f} s", flush=True)
 
 
-def main(quick: bool = False) -> None:
-    draws = 2 if quick else 20
+def rows(quick: bool) -> list[Row]:
+    """The time of tuning weights, against that of one greedy selection."""
+    found = []
     for name, setting in (QUICK if quick else SETTINGS).items():
-        compare(name, synthetic(setting, draws))
+        (split,) = synthetic(setting, 1)
+        found.append(
+            compare_times(
+                f"blend, {name}", "floor: one greedy selection", partial(methods.sonogrid, split),
+                partial(methods.greedy, split), 1 if quick else 3,
+            )
+        )  # fmt: skip
+    return found
 
 
-def command() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.blend", description=__doc__)
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--run", type=Path, nargs="*", default=[], help="finished runs, halved by groups")
@@ -73,4 +84,4 @@ def command() -> None:
 
 
 if __name__ == "__main__":
-    command()
+    main()

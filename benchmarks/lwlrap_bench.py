@@ -1,12 +1,11 @@
-"""Speed-up of lwlrap over a loop over clips, on 4,970 clips and 80 classes: `python -m benchmarks.lwlrap_bench`."""
+"""Speed-up of lwlrap over a loop over clips, on 4,970 clips and 80 classes."""
 
-import time
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rows import Row, compare
 from trainers.lwlrap import lwlrap
 
 CLIPS, CLASSES, LABELS = 4_970, 80, 5_752
@@ -25,17 +24,7 @@ def loop(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> float:
     return total / int(truth.sum())
 
 
-def best_ms(function: Callable[[], float], repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return 1_000 * min(times)
-
-
-def main(quick: bool = False) -> None:
-    slow_repeats, fast_repeats = (1, 1) if quick else (5, 30)
+def rows(quick: bool) -> list[Row]:
     rng = np.random.default_rng(0)
     truth = np.zeros((CLIPS, CLASSES), dtype=bool)
     truth[np.arange(CLIPS), rng.integers(CLASSES, size=CLIPS)] = True
@@ -43,15 +32,16 @@ def main(quick: bool = False) -> None:
     truth.flat[rng.choice(free, size=LABELS - CLIPS, replace=False)] = True
     distinct = rng.random((CLIPS, CLASSES)).astype(np.float32)
     levels: np.ndarray = np.round(distinct * 20) / 20
-    for name, scores in (("no ties", distinct), ("20 levels", levels)):
-        slow = best_ms(partial(loop, truth, scores), slow_repeats)
-        against = best_ms(partial(lwlrap, truth, scores), fast_repeats)
-        order = best_ms(partial(lwlrap, truth, scores, ties="order"), fast_repeats)
-        print(
-            f"{name:>9}: loop {slow:.1f} ms; against {against:.2f} ms ({slow / against:.0f} x); "
-            f"order {order:.2f} ms ({slow / order:.0f} x)"
+    rounds = 1 if quick else 7
+    return [
+        compare(
+            f"lwlrap, {CLIPS:,} x {CLASSES}, {name}", "peer: loop over clips", partial(lwlrap, truth, scores),
+            partial(loop, truth, scores), rounds,
         )
-
-
-if __name__ == "__main__":
-    main()
+        for name, scores in (("no ties", distinct), ("20 levels", levels))
+    ] + [
+        compare(
+            f"lwlrap, {CLIPS:,} x {CLASSES}, no ties", "floor: sort the rows", partial(lwlrap, truth, distinct),
+            partial(np.argsort, distinct, axis=1), rounds, repeat=5,
+        )
+    ]  # fmt: skip

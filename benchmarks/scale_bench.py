@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
+from benchmarks.rows import Row, row_of
 from features.assumed import assumed_manifest
 from orchestrator.executors.outcome import outcome_of
 from orchestrator.grids.load import load_grid
@@ -108,6 +109,25 @@ def drive(run: Run, plan: Plan, seconds: dict[str, float], gpus: int) -> tuple[f
     return time.process_time() - began - executor.workers_s, summary.done
 
 
+def rows(quick: bool) -> list[Row]:
+    """CPU of the driver for a job of a large grid, against that of a small one: it should not grow."""
+    name, share = MACHINES
+    sides: dict[int, list[float]] = {2 if quick else GROUPS // 10: [], 4 if quick else GROUPS: []}
+    jobs = 0
+    for _ in range(1 if quick else 3):
+        for groups, side in sides.items():
+            with tempfile.TemporaryDirectory() as folder:
+                grid = Path(folder, "many.yaml")
+                write_grid(grid, groups)
+                run = many_run(Path(folder, "run"), load_grid(str(grid)))
+                plan = plan_of(run, Selection())
+                cost = Cost.of(plan, run.recipe, run.manifest, Machines(find_gpu(name), 64, share))
+                cpu, jobs = drive(run, plan, cost.seconds, 64)
+                side.append(cpu / jobs)
+    small, large = sides.values()
+    return [row_of(f"driver, CPU per job of {jobs:,}", "peer: a tenth of the grid", large, small, "CPU s")]
+
+
 def makespans(grid: str) -> None:
     """Print the simulated makespan of a grid on few and many GPUs, and its lower bound."""
     recipe = load_grid(grid)
@@ -160,10 +180,10 @@ def verbs(folder: Path, groups: int) -> None:
     whole_process("sonogrid status RUN", "status", str(folder / "run"))
 
 
-def main(quick: bool = False) -> None:
-    makespans("demo" if quick else "paper")
+def main() -> None:
+    makespans("paper")
     with tempfile.TemporaryDirectory() as folder:
-        verbs(Path(folder), 2 if quick else GROUPS)
+        verbs(Path(folder), GROUPS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Start-up of a Ray Train job that does nothing: sonogrid's against a plain `TorchTrainer`.
 
-Run: python -m benchmarks.startup_bench
-
 Both run in turn on one Ray cluster started in place; CPU seconds are those of all processes of the session.
 """
 
@@ -16,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.rows import Row, row_of
 from orchestrator.executors.ray.train import fast_start_environment, fit
 
 ROUNDS = 3
@@ -79,42 +78,24 @@ class CpuMeter:
         self._thread.join()
 
 
-def main(quick: bool = False) -> None:
+def rows(quick: bool) -> list[Row]:
     fast_start_environment()
     import ray
 
     with tempfile.TemporaryDirectory() as folder, CpuMeter() as meter:
         storage = Path(folder)
-
-        def start() -> None:
-            ray.init(address="local", include_dashboard=False, log_to_driver=False)
-
-        wall, cpu = meter.measure(start)
-        print(f"ray.init: {wall:.1f} s, {cpu:.1f} s of CPU")
+        ray.init(address="local", include_dashboard=False, log_to_driver=False)
         machines = [ray.get_runtime_context().get_node_id()]
 
         def ours(name: str) -> None:
             fit(nothing, Empty(name), str(storage), cpus=1.0, gpus=0.0, machines=machines)
 
+        ours_s, plain_s = [], []
         for number in range(1 if quick else ROUNDS):
-            wall, cpu = meter.measure(partial(ours, f"ours-{number}"))
-            plain_wall, plain_cpu = meter.measure(partial(plain, storage, f"plain-{number}"))
-            print(
-                f"job {number + 1}: sonogrid {wall:.1f} s ({cpu:.1f} s of CPU), "
-                f"TorchTrainer {plain_wall:.1f} s ({plain_cpu:.1f} s of CPU), ratio {plain_wall / wall:.2f}"
-            )
-        pair = [threading.Thread(target=ours, args=(f"pair-{number}",)) for number in range(2)]
-
-        def both() -> None:
-            for thread in pair:
-                thread.start()
-            for thread in pair:
-                thread.join()
-
-        wall, cpu = meter.measure(both)
-        print(f"two jobs at once: {wall:.1f} s, {cpu:.1f} s of CPU")
+            ours_s.append(meter.measure(partial(ours, f"ours-{number}")))
+            plain_s.append(meter.measure(partial(plain, storage, f"plain-{number}")))
         ray.shutdown()
-
-
-if __name__ == "__main__":
-    main()
+    return [
+        row_of("an empty Ray Train job", "peer: TorchTrainer", [a[k] for a in ours_s], [b[k] for b in plain_s], unit)
+        for k, unit in enumerate(("s", "CPU s"))
+    ]

@@ -115,14 +115,16 @@ class ClipBank:
         """
         origin = np.floor(starts / rates).astype(np.int64)
         window = self.reading(rows, origin, int(np.ceil(length / rates.min())) + 1, padding)  # (B, W)
-        place = starts[:, None] + np.arange(length)
-        source = np.floor(place / rates[:, None]).astype(np.int64) - origin[:, None]  # (B, length)
 
         def run(*sent: Tensor) -> Tensor:
-            index = sent[-1].reshape(*source.shape, *[1] * len(self.tail))
-            return torch.take_along_dim(window.run(*sent[:-1]), index, dim=1)
+            *of_window, places, rate = sent
+            start, first = places[:, :, None]  # (B, 1) each
+            place = start + torch.arange(length, device=self.device)
+            source = (place / rate[:, None]).floor().long() - first  # (B, length)
+            index = source.reshape(*source.shape, *[1] * len(self.tail))
+            return torch.take_along_dim(window.run(*of_window), index, dim=1)
 
-        return Work((*window.arrays, source), run)
+        return Work((*window.arrays, np.stack([starts, origin]), rates.astype(np.float64)), run)
 
     def _gather(self, places: Tensor, length: int, padding: Padding) -> Tensor:
         assert self._flat is not None

@@ -23,6 +23,8 @@ __all__ = ["TimeLeft"]
 LEAST_EPOCH_S = 0.1
 """Seconds of an epoch whatever its cost: its checkpoint, its validation, its line of the history."""
 LEAST_COST = 1e-9
+LATEST = 4
+"""Number of trainings whose starts count."""
 ROUGH_S = {"shard": 1.0, "blend": 8.0, "pseudo": 1.0, "distill": 1.0}
 """Seconds of jobs whose operations are not counted, until one of their kind is done."""
 
@@ -48,6 +50,10 @@ class _Measured:
     """Seconds of trainings beside their epochs."""
     jobs: dict[tuple[str, str | None], list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     """Kind and condition -> seconds and cost of jobs that are done."""
+
+    def start_s(self) -> float:
+        """Seconds of a training beside its epochs, by the latest ones: the first of a launch start on cold caches."""
+        return fmean(self.fixed_s[-LATEST:])
 
     def computing(self, network: str, cost: float) -> float | None:
         """Seconds of computing for a cost, by a kind of network; None before a training has done two epochs."""
@@ -154,14 +160,14 @@ class TimeLeft:
         if computing is None:
             return None
         fixed_s = [max(0.0, seconds - computing * cost / _cost(node)) for seconds, cost in alike]
-        return fmean(fixed_s or measured.fixed_s) + computing
+        return (fmean(fixed_s) if fixed_s else measured.start_s()) + computing
 
     def _training(self, measured: _Measured, node: Node) -> float | None:
         epochs = self._epochs_of(node)
         if same := measured.epochs.get(self._like(node)):
-            return fmean(measured.fixed_s) + epochs * fmean(seconds for seconds, _ in same)
+            return measured.start_s() + epochs * fmean(seconds for seconds, _ in same)
         computing = measured.computing(self._network_of(node), _cost(node) / epochs)
-        return None if computing is None else fmean(measured.fixed_s) + epochs * (LEAST_EPOCH_S + computing)
+        return None if computing is None else measured.start_s() + epochs * (LEAST_EPOCH_S + computing)
 
     def _like(self, node: Node) -> tuple[str, str]:
         assert node.condition is not None, f"{node.name} is of no condition"

@@ -26,7 +26,7 @@ START_S = 600.0
 
 @contextmanager
 def served(run: Path, log: Path) -> Iterator[list[str]]:
-    """A running `sonogrid ui`; yields the addresses that it printed: a table and curves."""
+    """A running `sonogrid ui`; yields the addresses that it printed: Optuna Dashboard, a table, curves."""
     port = free_port()
     command = [sys.executable, "-m", "orchestrator.cli", "ui", str(run), "--port", str(port)]
     with log.open("wb") as file:
@@ -37,7 +37,7 @@ def served(run: Path, log: Path) -> Iterator[list[str]]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, "MLflow does not answer"
             time.sleep(0.5)
-        yield re.findall(r"http://127\.0\.0\.1:\S+/runs\S*", log.read_text())
+        yield re.findall(r"http://127\.0\.0\.1:\S+/(?:runs|dashboard)\S*", log.read_text())
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(120)

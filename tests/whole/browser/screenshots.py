@@ -23,7 +23,11 @@ from tests.whole.browser.pages import browser, served
 COLOURS = 255
 REPORT_HEIGHT = 1_500
 """Down to the first picture."""
-MLFLOW = {"width": 1_600, "height": 800}
+WIDE = {"width": 1_600, "height": 800}
+HIGH = {"width": 1_600, "height": 1_100}
+"""For two rows of charts."""
+TRAINING = "workflowType=machine_learning"
+"""Keeps MLflow from showing the menu for language models."""
 ASSISTANT = "[data-component-id='mlflow.assistant.chat_panel.close']"
 """Closes a pane that MLflow opens on a first visit."""
 TERMINALS = (80, 120, 160)
@@ -47,9 +51,12 @@ def main() -> None:
         shoot(page, f"file://{labels / REVIEW}", arguments.to / "review.png")
         page.set_viewport_size({"width": 1_100, "height": REPORT_HEIGHT})
         shoot(page, f"file://{run.folder.resolve() / 'report.html'}", arguments.to / "report.png")
-        page.set_viewport_size(MLFLOW)
-        with served(run.folder, Path(scratch) / "log") as (table, curves):
+        page.set_viewport_size(WIDE)
+        with served(run.folder, Path(scratch) / "log") as (dashboard, table, curves):
             mlflow(page, table, curves, arguments.to)
+            page.set_viewport_size(HIGH)
+            open_study(page, dashboard)
+            picture(page, arguments.to / "optuna.png")
 
 
 def terminals(run: Run, to: Path) -> None:
@@ -63,19 +70,34 @@ def terminals(run: Run, to: Path) -> None:
 
 
 def mlflow(page: Any, table: str, curves: str, to: Path) -> None:
-    """The table of runs, the curves of all folds, and an artifact."""
+    """The table of runs, the curves of all folds, an artifact, and what a training used."""
     page.goto(table)
     page.get_by_text("blend", exact=True).first.wait_for()
     picture(page, to / "mlflow-table.png")
+    page.set_viewport_size(HIGH)
     page.goto(curves)
     page.locator(".js-plotly-plot").first.wait_for()
     picture(page, to / "mlflow-chart.png")
+    page.set_viewport_size(WIDE)
     page.goto(table)
     page.get_by_text("blend", exact=True).first.click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
-    page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", r"\1/artifacts/overview/reliability.png", page.url))
+    page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", rf"\1/artifacts/overview/reliability.png?{TRAINING}", page.url))
     page.locator("img[src^='blob:']").first.wait_for()
     picture(page, to / "mlflow-artifact.png")
+    page.goto(table)
+    page.get_by_text("A fold 0", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f]{32}"))
+    page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", rf"\1/system-metrics?{TRAINING}", page.url))
+    page.locator(".js-plotly-plot").first.wait_for()
+    picture(page, to / "mlflow-system.png")
+
+
+def open_study(page: Any, dashboard: str) -> None:
+    """The study of the blend on all folds in Optuna Dashboard, drawn."""
+    page.goto(dashboard)
+    page.get_by_text("all folds").first.click()
+    page.locator(".js-plotly-plot").first.wait_for()
 
 
 def shoot(page: Any, url: str, path: Path) -> None:

@@ -11,7 +11,7 @@ from orchestrator.review.write import PAGE as REVIEW
 from orchestrator.review.write import review
 from orchestrator.run.bound import Run
 from tests.whole.browser.pages import CHROMIUM, browser, served
-from tests.whole.browser.screenshots import terminals
+from tests.whole.browser.screenshots import open_study, terminals
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(CHROMIUM is None, reason="the browser chromium is not installed")]
 
@@ -28,7 +28,7 @@ def played(page: Any, player: Any) -> float:
 
 
 def test_ui_leads_to_the_table_a_curve_and_an_artifact(copy: Run, own_mlflow: str, tmp_path: Path) -> None:
-    with served(copy.folder, tmp_path / "log") as (table, curves), browser() as page:
+    with served(copy.folder, tmp_path / "log") as (dashboard, table, curves), browser() as page:
         page.goto(table)
         for name in ("blend", "plain", "A", "B", "D"):
             page.get_by_text(name, exact=True).first.wait_for()
@@ -42,6 +42,8 @@ def test_ui_leads_to_the_table_a_curve_and_an_artifact(copy: Run, own_mlflow: st
         page.goto(re.sub(r"(/runs/[0-9a-f]{32}).*", r"\1/artifacts/overview/classes.png", page.url))
         page.locator("img[src^='blob:']").first.wait_for()
         assert page.get_by_text("learning-curves.csv").first.is_visible()
+        open_study(page, dashboard)
+        page.get_by_text("greedy", exact=False).first.wait_for()  # trials that have a name
 
 
 def test_a_clip_of_the_label_review_plays(inline_run: Run, tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from rich.console import Console
 
-from features.errors import InputError
 from orchestrator import api
 from orchestrator.cli import terminal
 from orchestrator.cli.options import Arguments, Verbs, add_json, add_run, add_verb
@@ -24,16 +25,23 @@ def add(verbs: Verbs) -> None:
 def _add_status(verbs: Verbs) -> None:
     parser = add_verb(verbs, "status", status, "print one line per job, read from the store only")
     add_run(parser)
-    parser.add_argument("--watch", action="store_true", help="repeat until all jobs are done or Ctrl-C is pressed")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="repeat until all jobs are done or Ctrl-C is pressed; with --json, one line for each change of a job",
+    )
     add_json(parser)
 
 
 def status(arguments: Arguments, console: Console) -> int:
     from orchestrator.run.record import RecordedRun
+    from orchestrator.views.events import events
     from orchestrator.views.status import show, watch
 
     if arguments.watch and arguments.json:
-        raise InputError("--watch and --json exclude each other: leave one out")
+        for event in events(RecordedRun.open(arguments.run)):
+            print(json.dumps(event), flush=True)
+        return 0
     if arguments.watch:
         watch(RecordedRun.open(arguments.run), console)
         return 0

@@ -66,7 +66,6 @@ def test_every_argument_has_a_help(verb: str) -> None:
             "--only: expected a comma-separated list of names",
         ),
         (["predict", "r", "f", "--top", "0"], "--top: '0' is not a whole number from 1 to 1000000"),
-        (["status", "r", "--watch", "--json"], "--watch and --json exclude each other: leave one out"),
     ],
 )
 def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ from benchmarks import (
     resume_bench,
     scale_bench,
     startup_bench,
+    step_bench,
     verbs_bench,
 )
 from benchmarks.rows import Row
@@ -34,6 +35,7 @@ from benchmarks.rows import Row
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "lwlrap": lwlrap_bench.rows,
     "features": features_bench.rows,
+    "step": step_bench.rows,
     "prediction": predict_bench.rows,
     "hashing": hash_bench.rows,
     "blend": blend.rows,

@@ -1,13 +1,12 @@
-"""The loop's training step against a bare one: `python -m benchmarks.step_bench`.
+"""The loop's training step against a bare one: `python -m benchmarks step`.
 
 The bare loop has its batches ready: it only runs the same network forwards and backwards and updates the weights. So
 the ratio is the price of drawing, reading, augmenting, adding up and checking. Medians of CPU seconds on one thread,
-loop and bare loop in turn. Then the copies to a GPU in a step of each condition of grid `paper`, which are counted
-without one.
+loop and bare loop in turn. `python -m benchmarks.step_bench` counts the copies to a GPU in a step of each condition of
+grid `paper`, without one.
 """
 
 import logging
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 import trainers.transfer
+from benchmarks.rows import Row, row_of
 from orchestrator.grids.load import load_grid
 from trainers.clips import ClipBank, MemoryClips
 from trainers.loop import FoldClips, TrainJob, train
@@ -35,6 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
         "network": {"kind": "resnet", "depth": 10, "width": 8}, "crop": 64, "batch_size": 8,
     },
 }  # fmt: skip
+QUICK = "ResNet-10, width 8, 64 x 64, batch 8, 2 streams"
 AUGMENT: dict[str, Any] = {"additional_crop": {}, "mixup": {}, "frequency_mask": {}, "gain": {}}
 
 
@@ -72,20 +73,31 @@ def bare_s(settings: TrainSettings, bands: int, steps: int) -> float:
     return time.process_time() - started
 
 
-def step_ratio(case: dict[str, Any], rounds: int, steps: int) -> tuple[float, list[float]]:
-    """Milliseconds of the loop's step, and its ratios to the bare one, round by round.
+def step_row(title: str, case: dict[str, Any], rounds: int, steps: int) -> Row:
+    """A step of the loop against a bare one.
 
     A training of two epochs less one of one epoch has an epoch's steps, validation of two clips and a checkpoint.
     """
     settings = TrainSettings.model_validate({**case, "cycles": 1, "multitask": True, "augment": AUGMENT})
     clips = clips_of(steps * settings.batch_size + 2)
-    ratios, loop_ms = [], []
+    bare, loop = [], []
     for _ in range(rounds + 1):
-        bare = bare_s(settings, 64, steps)
-        spent = loop_s(settings, clips, 2) - loop_s(settings, clips, 1)
-        ratios.append(spent / bare)
-        loop_ms.append(1e3 * spent / steps)
-    return statistics.median(loop_ms[1:]), sorted(ratios[1:])
+        bare.append(bare_s(settings, 64, steps) / steps)
+        loop.append((loop_s(settings, clips, 2) - loop_s(settings, clips, 1)) / steps)
+    return row_of(f"step of {title}", "floor: a bare loop", loop[1:], bare[1:], "CPU s")
+
+
+def rows(quick: bool) -> list[Row]:
+    level, threads = logging.getLogger("sonogrid").level, torch.get_num_threads()
+    logging.getLogger("sonogrid").setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    try:
+        if quick:
+            return [step_row("ResNet-10, tiny", CASES[QUICK], 1, 8)]
+        return [step_row(title, case, ROUNDS, STEPS) for title, case in CASES.items()]
+    finally:
+        logging.getLogger("sonogrid").setLevel(level)
+        torch.set_num_threads(threads)
 
 
 def copies(settings: TrainSettings, *, resident: bool) -> tuple[int, float]:
@@ -113,17 +125,8 @@ def copies(settings: TrainSettings, *, resident: bool) -> tuple[int, float]:
     return len(sent), sum(sent) / 1e6
 
 
-def main(quick: bool = False) -> None:
-    rounds, steps = (1, 2) if quick else (ROUNDS, STEPS)
-    logging.getLogger("sonogrid").setLevel(logging.WARNING)
-    torch.set_num_threads(1)
-    for title, case in CASES.items():
-        milliseconds, ratios = step_ratio(case, rounds, steps)
-        print(
-            f"{title}: {milliseconds:.1f} ms of CPU, {statistics.median(ratios):.2f} times a bare loop "
-            f"({ratios[0]:.2f} to {ratios[-1]:.2f})",
-            flush=True,
-        )
+def main() -> None:
+    """Print the copies to a GPU in a step of each condition of grid `paper`, which are counted without one."""
     for name, condition in load_grid("paper").conditions.items():
         found = [copies(condition.train, resident=resident) for resident in (True, False)]
         words = " | ".join(f"{count} of {size:.1f} MB" for count, size in found)

@@ -44,7 +44,7 @@ def test_a_claim_takes_a_new_attempt_and_says_what_to_read(run: Run) -> None:
     assert (claim.attempt, claim.run_id) == (2, run.identity)
     assert first.inputs.keys() == first.input_signatures.keys() == {"curated", "noisy", "init", "pseudo"}
     assert first.inputs["init"][0].startswith("train-plain-0-")
-    assert first.execution == JobExecution(1.0, 2, 0, 3)
+    assert first.execution == JobExecution(gpus=1.0, workers=2, checkpoint_steps=3)
     assert first.manifest == run.manifest_name
 
 

@@ -25,6 +25,7 @@ for line in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_verbs_that_need_no_torch_import_none(
     copy: Run, tiny_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,8 @@ CLASSES = 80
 PAPER = load_grid("paper")
 RELEASED = load_grid("paper", overlays=["released"])
 SEMI = ("self-training", "mean-teacher", "mixmatch")
+FEW = ("c2", "A", "B", "C", "D")
+CONDITIONS = [name if name in FEW else pytest.param(name, marks=pytest.mark.long) for name in PAPER.conditions]
 RESIDENT = pytest.mark.parametrize("resident", [True, False], ids=["resident", "streamed"])
 
 
@@ -150,7 +152,7 @@ def take_a_step(settings: TrainSettings, *, resident: bool) -> int:
 
 
 @RESIDENT
-@pytest.mark.parametrize("name", PAPER.conditions)
+@pytest.mark.parametrize("name", CONDITIONS)
 def test_conditions_of_the_paper(name: str, resident: bool) -> None:
     small = {"batch_size": 2}
     for grid in (PAPER, RELEASED):

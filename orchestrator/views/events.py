@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from features.errors import StoreError
+from features.errors import StoreAwayError
 from orchestrator.run.record import RecordedRun
-from orchestrator.views.status import TRIES, read_status
+from orchestrator.views.status import looks
 
 __all__ = ["events"]
 
@@ -23,25 +23,14 @@ def events(run: RecordedRun, every_s: float = 2.0) -> Iterator[dict[str, Any]]:
         Those of `status --json` for a job, and `time`, when it was seen, in Unix seconds.
 
     Raises:
-        StoreError: a mark stays damaged, or the store does not answer.
+        StoreError: a mark stays damaged. A store that does not answer is waited for.
     """
     seen: dict[str, tuple[str, int | None]] = {}
-    failures = 0
-    while True:
-        try:
-            status = read_status(run)
-        except StoreError:  # a file may have been renamed while it was read; try again
-            failures += 1
-            if failures == TRIES:
-                raise
-            time.sleep(every_s)
+    for found in looks(run, every_s):
+        if isinstance(found, StoreAwayError):
             continue
-        failures = 0
-        for job in status.jobs:
+        for job in found.jobs:
             now = (job.state, job.epoch)
             if seen.get(job.name) != now:
                 seen[job.name] = now
                 yield {"time": round(time.time(), 3), **asdict(job)}
-        if all(job.is_done for job in status.jobs):
-            return
-        time.sleep(every_s)

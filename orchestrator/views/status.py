@@ -18,7 +18,7 @@ A job's state follows from what the store knows and from the last sign of life. 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Literal
@@ -268,35 +268,50 @@ def _span(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def looks(run: RecordedRun, every_s: float = 2.0) -> Iterator[Status | StoreAwayError]:
+    """The status, again and again until all jobs are done; in its place the error while the store does not answer.
+
+    Args:
+        run: the run.
+        every_s: seconds from one look at the store to the next.
+
+    Raises:
+        StoreError: a mark stays damaged.
+    """
+    failures = 0
+    while True:
+        try:
+            status = read_status(run)
+        except StoreAwayError as error:
+            yield error
+        except StoreError:  # a file may have been renamed while it was read; try again
+            failures += 1
+            if failures == TRIES:
+                raise
+        else:
+            failures = 0
+            yield status
+            if all(job.is_done for job in status.jobs):
+                return
+        time.sleep(every_s)
+
+
 def watch(run: RecordedRun, console: Console, every_s: float = 2.0) -> None:
     """Show the status until all jobs are done or Ctrl-C, or that the store does not answer.
 
     Raises:
         StoreError: a mark stays damaged.
     """
-    failures, answered = 0, time.monotonic()
+    answered = time.monotonic()
     try:
         with Live(console=console, screen=False, auto_refresh=False) as live:
-            while True:
-                try:
-                    status = read_status(run)
-                except StoreAwayError as error:
+            for found in looks(run, every_s):
+                if isinstance(found, StoreAwayError):
                     away = span(time.monotonic() - answered)
-                    live.update(Text(f"the store does not answer since {away}: {error.why}; waiting"), refresh=True)
-                    time.sleep(every_s)
+                    live.update(Text(f"the store does not answer since {away}: {found.why}; waiting"), refresh=True)
                     continue
-                except StoreError:  # a file may have been renamed while it was read; try again
-                    failures += 1
-                    if failures == TRIES:
-                        raise
-                    time.sleep(every_s)
-                    continue
-                failures, answered = 0, time.monotonic()
-                shown = picture(status, console.height) if console.is_terminal else show(status)
-                live.update(shown, refresh=True)
-                if all(job.is_done for job in status.jobs):
-                    return
-                time.sleep(every_s)
+                answered = time.monotonic()
+                live.update(picture(found, console.height) if console.is_terminal else show(found), refresh=True)
     finally:
         if not console.is_terminal:
             console.print()  # Live prints the last table without the end of its last line

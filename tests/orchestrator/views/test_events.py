@@ -2,11 +2,12 @@
 
 import pytest
 
-from features.errors import StoreError
+from features.errors import StoreAwayError, StoreError
 from orchestrator.run.bound import Run
 from orchestrator.run.record import RecordedRun
 from orchestrator.store.marks import DoneMark
 from orchestrator.views.events import events
+from orchestrator.views.status import TRIES, Status, read_status
 
 
 def test_a_finished_run_is_told_once(inline_run: Run) -> None:
@@ -35,3 +36,16 @@ def test_a_mark_that_stays_damaged_ends_it(copy: Run) -> None:
     (copy.store.root / name / "done.json").write_text("half a ma")
     with pytest.raises(StoreError, match=r"done\.json is damaged"):
         list(events(RecordedRun.open(copy.folder), every_s=0.0))
+
+
+def test_a_store_that_does_not_answer_is_waited_for(inline_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = [StoreAwayError("the store", "no answer")] * (TRIES + 1)
+
+    def answers(run: RecordedRun) -> Status:
+        if away:
+            raise away.pop()
+        return read_status(run)
+
+    monkeypatch.setattr("orchestrator.views.status.read_status", answers)
+    assert list(events(RecordedRun.open(inline_run.folder), every_s=0.0))
+    assert not away

@@ -163,8 +163,10 @@ class _Registration:
 
         try:
             tags = self.client.get_registered_model(name).tags
-        except MlflowException:  # it is not there
-            return None
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise  # an outage does not mean that there is no such model
         dataset: str | None = tags.get(DATASET)
         return dataset
 

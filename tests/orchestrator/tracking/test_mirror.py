@@ -57,7 +57,7 @@ def test_points_that_are_missing_are_added_to_the_run_that_is_there(
 
 
 def test_points_of_epochs_that_were_done_again_are_replaced(inline_run: Run, own_mlflow: str, tmp_path: Path) -> None:
-    """An attempt that can't read the checkpoint of the one before begins anew, and is not timed the same."""
+    """An attempt that can't read the previous checkpoint starts over, so its epochs have other times."""
     recipe = inline_run.recipe.model_copy(update={"name": "again"})
     run = Run(tmp_path, recipe, inline_run.data_root, type(inline_run.store)(tmp_path / "store"), inline_run.manifest)
     node = run.graph.nodes[run.graph.train["A", 0]]

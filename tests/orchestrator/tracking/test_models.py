@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import requests
 
-from features.errors import InputError, StoreError
+from features.errors import InputError, StoreError, TrackingError
 from orchestrator.launch import launch
 from orchestrator.report.build import build_report
 from orchestrator.run.bound import Run
@@ -116,6 +116,21 @@ def test_a_grid_on_two_datasets_is_two_models(
     client = mlflow.MlflowClient()
     assert int(client.get_model_version_by_alias("tiny.other", "champion").version) == 1
     assert len(client.search_model_versions("name = 'tiny'")) == 1
+
+
+def test_an_outage_is_no_answer_to_whose_a_name_is(
+    copy: Run, own_mlflow: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bring_up_to_date(copy)
+
+    def fail(*_: object) -> None:
+        raise mlflow.MlflowException("the database is locked")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_registered_model", fail)
+    with pytest.raises(TrackingError, match=r"did not register the blend .*the database is locked"):
+        models.register_new(copy)
+    assert mlflow.MlflowClient().search_registered_models() == []
 
 
 def test_only_a_better_clean_score_on_the_same_data_makes_a_champion() -> None:

